@@ -1,0 +1,107 @@
+"""Model files: safetensors with a JSON header, verified when read, found by name when shipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rl2qc.atomic import atomic_path
+from rl2qc.errors import CheckpointError, UsageError
+
+__all__ = ["find_checkpoint", "read_checkpoint", "shipped_checkpoints", "write_checkpoint"]
+
+FORMAT = 1
+_KEY = "rl2qc"
+
+
+def _folders() -> tuple[Path, Path]:
+    package = Path(__file__).resolve().parents[1]
+    # Inside the installed package, or beside it in a source tree.
+    return package / "checkpoints", package.parent / "checkpoints"
+
+
+def shipped_checkpoints() -> dict[str, Path]:
+    """The models that come with the package, by name."""
+    return {
+        path.stem: path for folder in _folders() for path in sorted(folder.glob("*.safetensors"))
+    }
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path:
+    """The file of a shipped model's name, or the path itself.
+
+    Raises
+    ------
+    UsageError
+        Neither a shipped name nor a file.
+    """
+    shipped = shipped_checkpoints()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    path = Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(shipped) or "none"
+        raise UsageError(f"no model {str(name_or_path)!r}: give a file or a shipped name ({names})")
+    return path
+
+
+def write_checkpoint(
+    path: str | Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> str:
+    """Write tensors and their JSON header, whole or not at all; return the model's hash."""
+    plain = {k: v.detach().cpu().contiguous() for k, v in sorted(tensors.items())}
+    digest = _digest(plain, config)
+    header = json.dumps({"format": FORMAT, "sha256": digest, "config": config}, sort_keys=True)
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata={_KEY: header})
+    return digest
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Tensors, configuration and hash of a model file.
+
+    Raises
+    ------
+    CheckpointError
+        Truncated, not safetensors, not one of ours, of a newer format, or altered.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is no model file, or is truncated ({error}): copy or train it again"
+        ) from error
+    try:
+        header = json.loads(metadata[_KEY])
+        version, digest, config = header["format"], header["sha256"], header["config"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is a safetensors file but no rl2qc model (backbone weights? "
+            "they go to rl2qc train --backbone)"
+        ) from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {version}, this rl2qc reads format {FORMAT}: upgrade rl2qc"
+        )
+    if _digest(tensors, config) != digest:
+        raise CheckpointError(f"{path} was altered after it was written: copy or train it again")
+    return tensors, config, digest
+
+
+def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,399 @@
+"""The quality model: a backbone, the density of its features on clean patches, a calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from rl2qc.errors import CheckpointError, UsageError
+from rl2qc.images.sources import Patches, PatchSource, as_source, batches
+from rl2qc.model.backbone import (
+    FEATURE_DIM,
+    ResNet18Features,
+    load_weights,
+    round_to_half,
+    to_tensor,
+)
+from rl2qc.model.calibration import conformal_p_values
+from rl2qc.model.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
+from rl2qc.model.density import FeatureDensity
+from rl2qc.model.holdout import join_held_out, split_rows
+from rl2qc.model.training import History, fit_density, fit_joint
+
+__all__ = ["DEFAULT_MODEL", "QualityModel"]
+
+DEFAULT_MODEL = "histology"
+Mode = Literal["frozen", "joint"]
+
+
+class QualityModel:
+    """What clean patches look like, as a density of ResNet-18 features.
+
+    Made by :meth:`fit` or :meth:`load`. Wherever patches are asked for, anything that
+    :func:`rl2qc.images.sources.as_source` reads will do: paths, an array (n, h, w, 3) uint8, a
+    torch Dataset.
+
+    Attributes
+    ----------
+    patch_size
+        Side of a patch in px.
+    mpp
+        Microns per pixel of the reference, or None if it was not recorded.
+    name
+        Name of the checkpoint, "unsaved" before :meth:`save`.
+    sha256
+        Hash of the checkpoint, "" before :meth:`save`.
+    calibration_ : (m,) float64
+        Log-likelihoods of the held-out clean patches.
+    reference_latent_mean_ : (512,) float32
+        Mean latent of the training patches.
+    history_
+        Loss per epoch.
+    provenance
+        How the model was made.
+    """
+
+    def __init__(
+        self,
+        backbone: ResNet18Features,
+        density: FeatureDensity,
+        *,
+        patch_size: int,
+        mpp: float | None,
+        calibration: NDArray[np.float64],
+        reference_latent_mean: NDArray[np.float32],
+        history: History,
+        provenance: dict[str, Any],
+        name: str = "unsaved",
+        sha256: str = "",
+        batch_size: int = 32,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last).eval()
+        # The flow is small and wants float32 everywhere: it stays on the CPU.
+        self.density = density.eval()
+        self.patch_size, self.mpp = patch_size, mpp
+        self.calibration_ = calibration
+        self.reference_latent_mean_ = reference_latent_mean
+        self.history_, self.provenance = history, provenance
+        self.name, self.sha256 = name, sha256
+        self.batch_size = batch_size
+
+    def __repr__(self) -> str:
+        mpp = f"{self.mpp:g} um/px" if self.mpp else "unknown resolution"
+        return f"QualityModel({self.name!r}, {self.patch_size} px at {mpp})"
+
+    # --- making one ------------------------------------------------------------------------
+
+    @classmethod
+    def fit(
+        cls,
+        patches: Patches,
+        *,
+        backbone: str | Path = DEFAULT_MODEL,
+        mode: Mode = "frozen",
+        patch_size: int | None = None,
+        mpp: float | None = None,
+        groups: Sequence[str] | None = None,
+        holdout: float = 0.2,
+        held_out: Patches | None = None,
+        n_components: int = 128,
+        layers: int = 8,
+        hidden: int = 128,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        device: str | torch.device | None = None,
+        progress: bool = False,
+    ) -> QualityModel:
+        """Fit a model to clean reference patches.
+
+        Parameters
+        ----------
+        patches
+            At least :data:`~rl2qc.model.holdout.MIN_PATCHES` clean patches.
+        backbone
+            "histology" (the shipped model's), another model file, "imagenet", "random" or a
+            weights file.
+        mode
+            "frozen" fits the density on fixed features; "joint" then trains backbone and flow
+            together, as the RL2 paper does, and stops when features collapse.
+        patch_size
+            Side in px; None takes the commonest short side of the patches, at most 256.
+        mpp
+            Microns per pixel of the patches, recorded for reading slides.
+        groups
+            Slide or patient of each patch: no group is split between training and hold-out.
+        holdout
+            Share held out for early stopping and calibration.
+        held_out
+            Clean patches to hold out instead; every one of ``patches`` then trains.
+        n_components
+            Whitened components that the flow models.
+        epochs, learning_rate
+            Of the flow (300, 1e-3), or of the joint steps that follow it (5, 1e-5).
+        seed
+            Equal seeds give equal models on one machine.
+
+        Raises
+        ------
+        UsageError
+            Too few patches, or an impossible option.
+        ImageError
+            Patches that cannot be read or are too small.
+        WorkError
+            Training failed: features collapsed, or the loss is not finite.
+        """
+        if mode not in ("frozen", "joint"):
+            raise UsageError(f"mode must be frozen or joint, got {mode!r}")
+        if not 0 < holdout < 1:
+            raise UsageError(f"holdout must lie between 0 and 1, got {holdout}")
+        source = as_source(patches, patch_size)
+        if held_out is None:
+            train, held = split_rows(len(source), holdout, groups, seed)
+        else:
+            source, train, held = join_held_out(source, as_source(held_out, source.size))
+        # A component needs several patches to be estimated from.
+        n_components = min(n_components, FEATURE_DIM, max(2, len(train) // 8))
+
+        trunk = ResNet18Features()
+        origin = _load_backbone(trunk, backbone, seed)
+        round_to_half(trunk)
+        density = FeatureDensity(FEATURE_DIM, n_components, layers=layers, hidden=hidden, seed=seed)
+        model = cls(
+            trunk,
+            density,
+            patch_size=source.size,
+            mpp=mpp,
+            calibration=np.empty(0),
+            reference_latent_mean=np.empty(0, np.float32),
+            history=History(),
+            provenance={
+                "backbone": origin,
+                "mode": mode,
+                "n_train": len(train),
+                "n_held_out": len(held),
+                "n_groups": len(set(groups)) if groups is not None else None,
+                "seed": seed,
+                "torch": torch.__version__,
+            },
+            batch_size=batch_size,
+            device=device,
+        )
+        features = torch.from_numpy(model.features(source, progress=progress))
+        frozen_options = {"epochs": epochs, "learning_rate": learning_rate}
+        frozen_options = {k: v for k, v in frozen_options.items() if v is not None}
+        with _bar(progress, "fitting the flow") as bar:
+            model.history_ = fit_density(
+                density,
+                features[train],
+                features[held],
+                seed=seed,
+                progress=_reporter(bar),
+                **(frozen_options if mode == "frozen" else {}),  # type: ignore[arg-type]
+            )
+        if mode == "joint":
+            features = model._fit_joint(source, train, held, seed, progress, frozen_options)
+        model.calibration_ = model._log_prob(features[held])
+        model.reference_latent_mean_ = model._latents(features[train]).mean(0)
+        return model
+
+    def _fit_joint(
+        self,
+        source: PatchSource,
+        train: NDArray[np.int64],
+        held: NDArray[np.int64],
+        seed: int,
+        progress: bool,
+        options: dict[str, Any],
+    ) -> Tensor:
+        images = np.concatenate(list(batches(source, 256)))
+        with _bar(progress, "training jointly") as bar:
+            self.history_ = fit_joint(
+                self.backbone,
+                self.density,
+                images[train],
+                images[held],
+                lambda x: torch.from_numpy(self.features(x)),
+                seed=seed,
+                progress=_reporter(bar),
+                **options,
+            )
+        round_to_half(self.backbone)
+        return torch.from_numpy(self.features(images))
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | Path = DEFAULT_MODEL, *, device: str | torch.device | None = None
+    ) -> QualityModel:
+        """Load a shipped model by name, or a model file.
+
+        Raises
+        ------
+        UsageError
+            No such name or file.
+        CheckpointError
+            The file is truncated, foreign or altered.
+        """
+        path = find_checkpoint(name_or_path)
+        tensors, config, digest = read_checkpoint(path)
+        try:
+            backbone = ResNet18Features(tuple(config["mean"]), tuple(config["std"]))
+            density = FeatureDensity(
+                FEATURE_DIM,
+                config["n_components"],
+                layers=config["layers"],
+                hidden=config["hidden"],
+            )
+            backbone.load_state_dict(_part(tensors, "backbone."))
+            density.load_state_dict(_part(tensors, "density."))
+            return cls(
+                backbone,
+                density,
+                patch_size=config["patch_size"],
+                mpp=config["mpp"],
+                calibration=tensors["calibration"].double().numpy(),
+                reference_latent_mean=tensors["reference_latent_mean"].numpy(),
+                history=History(**config["history"]),
+                provenance=config["provenance"],
+                name=path.stem,
+                sha256=digest,
+                device=device,
+            )
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path} lacks a part of the model: {str(error).splitlines()[0]}"
+            ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to ``path``, a ``.safetensors`` file; backbone in half precision."""
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise UsageError(f"a model file ends in .safetensors, got {path.name}")
+        backbone = {
+            k: v.half() if v.is_floating_point() else v
+            for k, v in self.backbone.state_dict().items()
+        }
+        self.sha256 = write_checkpoint(
+            path,
+            {
+                **{f"backbone.{k}": v for k, v in backbone.items()},
+                **{f"density.{k}": v for k, v in self.density.state_dict().items()},
+                "calibration": torch.from_numpy(self.calibration_),
+                "reference_latent_mean": torch.from_numpy(self.reference_latent_mean_),
+            },
+            {
+                "patch_size": self.patch_size,
+                "mpp": self.mpp,
+                "mean": self.backbone.mean,
+                "std": self.backbone.std,
+                "n_components": self.density.whitening.n_components,
+                "layers": self.density.layers,
+                "hidden": self.density.hidden,
+                "history": {"train": self.history_.train, "held_out": self.history_.held_out},
+                "provenance": self.provenance,
+            },
+        )
+        self.name = path.stem
+
+    # --- using one -------------------------------------------------------------------------
+
+    def features(self, patches: Patches, *, progress: bool = False) -> NDArray[np.float32]:
+        """Backbone features (n, 512) float32.
+
+        A :class:`PatchSource` is taken at its own size; anything else at ``patch_size``.
+        """
+        source = (
+            patches if isinstance(patches, PatchSource) else as_source(patches, self.patch_size)
+        )
+        out = np.empty((len(source), FEATURE_DIM), np.float32)
+        done = 0
+        with _bar(progress, "features", total=len(source), unit="img") as bar:
+            for images in batches(source, self.batch_size):
+                out[done : done + len(images)] = self._forward(images)
+                done += len(images)
+                bar.update(len(images))
+        return out
+
+    def latents(self, patches: Patches) -> NDArray[np.float32]:
+        """Latents (n, 512) float32: the flow's noise, in which RL2 is measured."""
+        return self._latents(torch.from_numpy(self.features(patches)))
+
+    def score_samples(self, patches: Patches) -> NDArray[np.float64]:
+        """Log-likelihood (n,) float64 of each patch, in nats; higher is more normal."""
+        return self._log_prob(torch.from_numpy(self.features(patches)))
+
+    def p_values(self, patches: Patches) -> NDArray[np.float64]:
+        """Conformal p-value (n,) of each patch against the held-out clean patches."""
+        return conformal_p_values(self.score_samples(patches), self.calibration_)
+
+    def judge_features(self, features: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """``log_likelihood`` and ``p_value``, (n,) each, of features (n, 512)."""
+        scores = self._log_prob(torch.from_numpy(np.asarray(features, np.float32)))
+        return {
+            "log_likelihood": scores,
+            "p_value": conformal_p_values(scores, self.calibration_),
+        }
+
+    def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Latents (n, 512) of features (n, 512)."""
+        return self._latents(torch.from_numpy(np.asarray(features, np.float32)))
+
+    def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+        """``log_likelihood`` and ``p_value`` of one batch (b, patch_size, patch_size, 3) uint8."""
+        return self.judge_features(self._forward(images))
+
+    def _forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            features: NDArray[np.float32] = (
+                self.backbone(to_tensor(images).to(self.device)).cpu().numpy()
+            )
+        return features
+
+    def _latents(self, features: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            latents: NDArray[np.float32] = self.density.latents(features).numpy()
+        return latents
+
+    def _log_prob(self, features: Tensor) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            scores: NDArray[np.float64] = self.density.log_prob(features).double().numpy()
+        return scores
+
+
+def _load_backbone(trunk: ResNet18Features, source: str | Path, seed: int) -> str:
+    """Weights from a model (shipped or file) or from anything that load_weights takes."""
+    if source in ("imagenet", "random"):
+        return load_weights(trunk, source, seed=seed)
+    path = Path(source) if Path(source).is_file() else find_checkpoint(source)
+    try:
+        model = QualityModel.load(path, device="cpu")
+    except CheckpointError:
+        return load_weights(trunk, path)  # plain weights
+    trunk.load_state_dict(model.backbone.state_dict())
+    return f"{model.name} ({model.sha256[:12]})"
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _bar(progress: bool, title: str, **options: Any) -> Any:
+    return tqdm(desc=title, disable=not progress, leave=False, **options)
+
+
+def _reporter(bar: Any) -> Any:
+    def report(line: str) -> None:
+        bar.set_postfix_str(line, refresh=False)
+        bar.update()
+
+    return report
