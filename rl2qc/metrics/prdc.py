@@ -1,0 +1,121 @@
+"""Precision, recall, density and coverage of generated against real images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rl2qc.metrics._checks import FloatArray, as_feature_pair, check_k
+from rl2qc.metrics.neighbors import Backend, count_within, kneighbors
+
+__all__ = ["Convention", "PrdcResult", "prdc"]
+
+Convention: TypeAlias = Literal["prdc", "kynkaanniemi"]
+
+
+@dataclass(frozen=True)
+class PrdcResult:
+    """The four scores and how they were computed.
+
+    Parameters
+    ----------
+    precision : float
+        Share of generated images inside a ball around a real one.
+    recall : float
+        Share of real images inside a ball around a generated one.
+    density : float
+        Mean number of real balls that hold a generated image, over k; may exceed 1.
+    coverage : float
+        Share of real images whose ball holds a generated one.
+    k : int
+    convention : str
+    n_real, n_generated : int
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    k: int
+    convention: str
+    n_real: int
+    n_generated: int
+
+
+def prdc(
+    real: ArrayLike,
+    generated: ArrayLike,
+    k: int = 5,
+    *,
+    convention: Convention = "prdc",
+    memory_mb: float = 256.0,
+    backend: Backend = "auto",
+) -> PrdcResult:
+    """Precision, recall, density and coverage.
+
+    A ball around an image reaches to its k-th nearest neighbour in its own set, itself not
+    counted.
+
+    Parameters
+    ----------
+    real : array_like, shape (n, d)
+    generated : array_like, shape (m, d)
+    k : int
+        Neighbours that set the radius; the papers use 3 (Kynkäänniemi) and 5 (Naeem).
+    convention : {"prdc", "kynkaanniemi"}
+        Whether an image on the edge of a ball lies in it: ``"prdc"`` says no (distance < radius,
+        Naeem's package), ``"kynkaanniemi"`` yes (<=, the improved precision and recall paper, and
+        here density and coverage as well). They part where distances are equal: when a set is
+        compared with itself, and when more than k duplicates make the radius 0, where ``"prdc"``
+        gives 0 even for identical sets.
+    memory_mb, backend
+        Passed to `rl2qc.metrics.neighbors`.
+
+    Raises
+    ------
+    ValueError
+        If a set is no finite 2-D array or has no more than ``k`` images, or the dimensions differ.
+
+    References
+    ----------
+    Kynkäänniemi et al., "Improved precision and recall metric for assessing generative models",
+    NeurIPS 2019, Eq. 1-2. Naeem et al., "Reliable fidelity and diversity metrics for generative
+    models", ICML 2020, Eq. 3-4.
+
+    Examples
+    --------
+    >>> result = prdc([[0.0], [1.0], [2.0], [3.0]], [[0.5], [0.6], [9.0], [9.5]], k=1)
+    >>> result.precision, result.recall, result.density, result.coverage
+    (0.5, 0.0, 1.0, 0.5)
+    """
+    if convention not in get_args(Convention):
+        raise ValueError(f"convention must be one of {get_args(Convention)}, got {convention!r}")
+    x, y = as_feature_pair(real, generated)
+    check_k(k, len(x), "real")
+    check_k(k, len(y), "generated")
+
+    def radii(points: FloatArray) -> FloatArray:
+        found = kneighbors(
+            points, points, k, exclude_self=True, memory_mb=memory_mb, backend=backend
+        )
+        return found.distances[:, -1]
+
+    strict = convention == "prdc"
+    real_radii, generated_radii = radii(x), radii(y)
+    holding = count_within(y, x, real_radii, strict=strict, memory_mb=memory_mb)
+    reached = count_within(x, y, generated_radii, strict=strict, memory_mb=memory_mb)
+    nearest = kneighbors(x, y, 1, memory_mb=memory_mb, backend=backend).distances[:, 0]
+    covered = nearest < real_radii if strict else nearest <= real_radii
+    return PrdcResult(
+        precision=float(np.mean(holding > 0)),
+        recall=float(np.mean(reached > 0)),
+        density=float(np.mean(holding) / k),
+        coverage=float(np.mean(covered)),
+        k=k,
+        convention=convention,
+        n_real=len(x),
+        n_generated=len(y),
+    )

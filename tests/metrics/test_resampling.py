@@ -1,0 +1,503 @@
+"""Intervals against textbook standard errors and by simulated coverage; nulls and differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from scipy.stats import binom, norm
+
+from rl2qc.metrics.resampling import (
+    Interval,
+    bootstrap,
+    null_distribution,
+    paired_difference,
+    subsample,
+)
+
+METHODS = [bootstrap, subsample]
+
+
+def mean(x):
+    return float(np.mean(x))
+
+
+def distance(a, b):
+    return float(np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)))
+
+
+def nearest(x):
+    """Mean distance of every row to its nearest other."""
+    d = cdist(x, x)
+    np.fill_diagonal(d, np.inf)
+    return float(d.min(axis=1).mean())
+
+
+def coverage(method, metric, draw, truth, rng, *, runs=150, **options):
+    hits = 0
+    for _ in range(runs):
+        samples, extra = draw(rng)
+        interval = method(
+            metric, *samples, n_resamples=100, level=0.9, seed=rng, **extra, **options
+        )
+        hits += interval.low <= truth <= interval.high
+    return hits / runs
+
+
+# --- intervals --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_of_a_mean_is_the_textbook_interval(method, level, rng):
+    x = rng.normal(3, 2, size=101)
+    interval = method(mean, x, n_resamples=8000, level=level)
+    half = norm.ppf((1 + level) / 2) * x.std(ddof=1) / np.sqrt(101)
+    assert interval.value == x.mean()
+    assert interval.low == pytest.approx(x.mean() - half, abs=0.06 * half)
+    assert interval.high == pytest.approx(x.mean() + half, abs=0.06 * half)
+    assert (interval.level, interval.n_resamples) == (level, 8000)
+    assert (interval.method, interval.by_group) == (method.__name__, False)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_skewed_error_is_reflected_as_a_pivot_demands(method, rng):
+    # exp(mean) errs upwards by more than downwards, so the truth lies further below than above.
+    interval = method(lambda x: float(np.exp(3 * x.mean())), rng.normal(size=30))
+    assert interval.value - interval.low > 1.2 * (interval.high - interval.value)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+def test_the_finite_sample_correction_makes_every_fraction_agree(fraction, rng):
+    x = rng.normal(size=200)
+    interval = subsample(mean, x, fraction=fraction, n_resamples=8000)
+    width = 2 * norm.ppf(0.975) * x.std(ddof=1) / np.sqrt(200)
+    assert interval.high - interval.low == pytest.approx(width, rel=0.06)
+
+
+@pytest.mark.parametrize("groups", [None, [np.repeat(np.arange(8), 3)]])
+def test_bootstrap_of_few_units_is_not_too_narrow(groups):
+    # Without the factor sqrt(8 / 7) it would be 6 % narrower.
+    x = norm.ppf((np.arange(8) + 0.5) / 8)
+    sample = x if groups is None else np.repeat(x, 3)
+    interval = bootstrap(mean, sample, groups=groups, n_resamples=20_000)
+    half = norm.ppf(0.975) * x.std(ddof=1) / np.sqrt(8)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=0.02)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_covers_as_often_as_it_says(method, rng):
+    def draw(rng):
+        return (rng.exponential(size=60),), {}
+
+    found = coverage(method, mean, draw, 1.0, rng)
+    assert binom.ppf(1e-4, 150, 0.88) / 150 <= found <= binom.ppf(1 - 1e-4, 150, 0.92) / 150
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_covers_the_expected_value_of_a_biased_metric(method, rng):
+    def draw(rng):
+        return (rng.normal(size=(40, 8)), rng.normal(0.4, 1, size=(50, 8))), {}
+
+    expected = np.mean([distance(*draw(rng)[0]) for _ in range(3000)])
+    assert expected > 1.05 * 0.4 * np.sqrt(8)  # the bias is there
+    assert coverage(method, distance, draw, expected, rng) > 0.8
+
+
+def test_subsampling_covers_a_neighbour_metric_that_replacement_corrupts(rng):
+    def draw(rng):
+        return (rng.normal(size=(60, 6)) * rng.choice([1, 4], size=(60, 1)),), {}
+
+    expected = np.mean([nearest(*draw(rng)[0]) for _ in range(400)])
+    assert coverage(subsample, nearest, draw, expected, rng) > 0.82
+    # A third of a bootstrap's rows are repeats, at distance 0 from each other.
+    (x,), _ = draw(rng)
+    resampled = [nearest(x[rng.integers(60, size=60)]) for _ in range(50)]
+    assert np.mean(resampled) < 0.7 * nearest(x)
+    interval = subsample(nearest, x)
+    assert interval.low < nearest(x) < interval.high
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_groups_carry_their_dependence_into_the_interval(method, rng):
+    def draw(rng):
+        slide = np.repeat(np.arange(20), 10)
+        return (rng.normal(size=20)[slide] + 0.3 * rng.normal(size=200),), {"groups": [slide]}
+
+    def forget(rng):
+        return draw(rng)[0], {}
+
+    assert coverage(method, mean, draw, 0.0, rng) > 0.8
+    assert coverage(method, mean, forget, 0.0, rng) < 0.55
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whole_groups_are_drawn(method):
+    ids = np.array(["b", "a", "b", "c", "a", "b"])
+    seen = []
+
+    def record(rows):
+        seen.append(rows)
+        return 0.0
+
+    interval = method(record, np.arange(6), groups=[ids], n_resamples=50)
+    assert interval.by_group
+    for rows in seen[1:]:
+        counts = np.bincount(rows, minlength=6)
+        for members in ([0, 2, 5], [1, 4], [3]):
+            assert len(set(counts[members])) == 1
+    if method is subsample:
+        assert all(len(set(ids[rows])) == 1 for rows in seen[1:])  # floor(3 / 2) groups
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_grouped_sample_is_drawn_by_group(method):
+    interval = method(distance, np.eye(6), np.eye(6) + 1, groups=[None, [0, 0, 1, 1, 2, 2]])
+    assert interval.by_group
+    assert not method(distance, np.eye(6), np.eye(6) + 1, groups=[None, None]).by_group
+
+
+def test_sizes_and_repeats_of_the_resamples():
+    sizes, repeats = set(), set()
+
+    def record(x, y):
+        sizes.add((len(x), len(y)))
+        repeats.add(len(np.unique(x)) < len(x))
+        return 0.0
+
+    samples = np.arange(11), np.arange(6)
+    bootstrap(record, *samples, n_resamples=20, value=0)
+    assert (sizes, repeats) == ({(11, 6)}, {True})
+    sizes.clear(), repeats.clear()
+    subsample(record, *samples, n_resamples=20, value=0)
+    assert (sizes, repeats) == ({(5, 3)}, {False})
+    sizes.clear()
+    subsample(record, *samples, n_resamples=20, value=0, fraction=0.01)
+    assert sizes == {(1, 1)}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_known_value_is_not_computed_again(method, rng):
+    x = rng.normal(size=30)
+    shifted = method(mean, x, value=10.0)
+    plain = method(mean, x)
+    assert shifted.value == 10
+    assert shifted.high - shifted.low == pytest.approx(plain.high - plain.low)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_clipped_to_the_bounds_of_the_metric(method, rng):
+    x = rng.normal(size=30)
+    free = method(mean, x)
+    low, high = (free.low + free.value) / 2, (free.high + free.value) / 2
+    for bounds in ((low, high), (low, np.inf), (-np.inf, high)):
+        clipped = method(mean, x, bounds=bounds)
+        assert clipped.low == max(bounds[0], free.low)
+        assert clipped.high == min(bounds[1], free.high)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_identical_images_have_no_width(method):
+    assert method(mean, np.ones(20)) == Interval(1, 1, 1, 0.95, 200, method.__name__)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(2, 15),
+    method=st.sampled_from(METHODS),
+    level=st.floats(0.01, 0.99),
+    power=st.integers(1, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_holds_the_value_whatever_the_metric(seed, n, method, level, power):
+    x = np.random.default_rng(seed).pareto(1.0, size=n)
+    interval = method(lambda v: float(np.max(v) ** power), x, n_resamples=7, level=level)
+    assert interval.low <= interval.value <= interval.high
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scales_and_shifts_with_the_metric(method, rng):
+    x = rng.normal(size=25)
+    plain, other = method(mean, x), method(lambda v: 3 * mean(v) + 5, x)
+    assert (other.low, other.high) == pytest.approx((3 * plain.low + 5, 3 * plain.high + 5))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_seeded(method, rng):
+    x = rng.normal(size=25)
+    assert method(mean, x, seed=3) == method(mean, x, seed=np.random.default_rng(3))
+    assert method(mean, x, seed=3) != method(mean, x, seed=4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("samples", "options", "message"),
+    [
+        ([], {}, "no sample"),
+        ([[1.0]], {}, "sample 0 needs at least 2 images"),
+        ([[1.0, 2.0], []], {}, "sample 1 needs at least 2 images"),
+        ([3.0], {}, "at least 2 images"),
+        ([[1.0, 2.0]], {"groups": [[7, 7]]}, "at least 2 groups"),
+        ([[1.0, 2.0]], {"groups": [[1, 2, 3]]}, "one id an image"),
+        ([[1.0, 2.0]], {"groups": [None, None]}, "one entry"),
+        ([[1.0, 2.0]], {"n_resamples": 1}, "n_resamples"),
+        ([[1.0, 2.0]], {"level": 1.0}, "level"),
+        ([[1.0, 2.0]], {"level": 0.0}, "level"),
+        ([[1.0, np.nan]], {}, "must be finite"),
+        ([[1.0, np.inf]], {}, "must be finite"),
+    ],
+)
+def test_bad_calls(method, samples, options, message):
+    def metric(*arrays):
+        return float(sum(a.sum() for a in arrays))
+
+    with pytest.raises(ValueError, match=message):
+        method(metric, *samples, **options)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5, np.nan])
+def test_bad_fractions(fraction):
+    with pytest.raises(ValueError, match="fraction"):
+        subsample(mean, [1.0, 2.0], fraction=fraction)
+
+
+def test_errors_of_the_metric_pass_through():
+    def metric(x):
+        if len(x) < 4:
+            raise ValueError("k = 3 needs more than 3 images")
+        return 0.0
+
+    with pytest.raises(ValueError, match="k = 3"):
+        subsample(metric, np.arange(6))
+
+
+# --- nulls ------------------------------------------------------------------------------------
+
+
+def test_floor_is_the_expected_distance_of_disjoint_parts(rng):
+    real = rng.normal(size=(400, 1))
+    null = null_distribution(distance, real, rng.normal(size=(200, 1)), n_resamples=2000)
+    # |N(0, s^2 (1/200 + 1/200))|: median and 95 % range of the absolute value.
+    scale = real.std() * np.sqrt(2 / 200)
+    assert null.floor == pytest.approx(scale * norm.ppf(0.75), rel=0.1)
+    assert null.high == pytest.approx(scale * norm.ppf(1 - 0.025 / 2), rel=0.1)
+    assert null.low == pytest.approx(scale * norm.ppf(0.5 + 0.025 / 2), rel=0.5)
+
+
+def test_where_generated_sets_stand(rng):
+    real = rng.normal(size=(300, 4))
+    percentiles = [
+        null_distribution(distance, real, rng.normal(size=(150, 4))).percentile for _ in range(20)
+    ]
+    assert 20 < np.mean(percentiles) < 85
+    assert null_distribution(distance, real, rng.normal(1, 1, size=(150, 4))).percentile == 100
+    # A set that copies the mean of the real one is closer than its own parts are.
+    assert null_distribution(distance, real, np.tile(real.mean(0), (150, 1))).percentile < 40
+
+
+@pytest.mark.parametrize(
+    ("n_real", "n_generated", "expected"),
+    [(10, 3, (7, 3)), (10, 5, (5, 5)), (10, 50, (5, 5)), (11, 50, (6, 5)), (2, 1, (1, 1))],
+)
+def test_both_comparisons_are_made_at_one_size_on_disjoint_images(n_real, n_generated, expected):
+    real, generated = np.arange(n_real), 100 + np.arange(n_generated)
+    calls = []
+
+    def record(a, b):
+        calls.append((a, b))
+        return float(len(calls))
+
+    null = null_distribution(record, real, generated, n_resamples=6)
+    assert (null.n_real, null.n_generated, null.n_resamples) == (*expected, 6)
+    for (rest, aside), (again, drawn) in zip(calls[::2], calls[1::2], strict=True):
+        assert (len(rest), len(aside), len(drawn)) == (*expected, expected[1])
+        assert np.array_equal(rest, again)
+        assert sorted(np.concatenate([rest, aside])) == list(real)
+        assert len(set(drawn)) == len(drawn) and (drawn >= 100).all()
+
+
+def test_percentile_counts_ties_by_half():
+    null = null_distribution(lambda a, b: 1.0, np.zeros(8), np.zeros(4), n_resamples=10)
+    assert (null.floor, null.low, null.high, null.observed) == (1, 1, 1, 1)
+    assert null.percentile == 50
+
+
+def test_null_by_group_never_cuts_a_group(rng):
+    slide = np.repeat(np.arange(7), [3, 5, 2, 9, 4, 4, 3])
+    sample = np.arange(30)
+    calls = []
+
+    def record(a, b):
+        calls.append((a, b))
+        return 0.0
+
+    null = null_distribution(record, sample, np.arange(8), real_groups=slide, n_resamples=40)
+    assert null.by_group
+    for (rest, aside), (again, drawn) in zip(calls[::2], calls[1::2], strict=True):
+        assert not set(slide[rest]) & set(slide[aside])
+        assert np.array_equal(rest, again)
+        assert 0 < len(aside) == len(drawn) <= 8
+        # All of every other group.
+        assert len(rest) == np.isin(slide, slide[rest]).sum()
+
+
+def test_null_by_group_leaves_a_group_on_either_side():
+    slide = np.array(["small"] + 9 * ["large"])
+    sizes = set()
+
+    def record(a, b):
+        sizes.add((len(a), len(b)))
+        return 0.0
+
+    null_distribution(record, np.arange(10), np.arange(10), real_groups=slide, n_resamples=40)
+    assert sizes == {(9, 1), (1, 5)}
+
+
+def test_null_by_group_holds_the_differences_between_slides(rng):
+    slide = np.repeat(np.arange(12), 20)
+    real = rng.normal(size=(12, 2))[slide] + 0.1 * rng.normal(size=(240, 2))
+    generated = real[:60]
+    by_image = null_distribution(distance, real, generated)
+    by_slide = null_distribution(distance, real, generated, real_groups=slide)
+    assert by_slide.floor > 2 * by_image.floor
+
+
+def test_generated_groups_are_drawn_whole(rng):
+    scene = np.repeat(np.arange(5), 4)
+    drawn = []
+
+    def record(a, b):
+        drawn.append(b)
+        return 0.0
+
+    null_distribution(record, np.zeros(16), np.arange(20), generated_groups=scene, n_resamples=20)
+    for rows in drawn[1::2]:
+        assert len(rows) == 8 == np.isin(scene, scene[rows]).sum()
+
+
+def test_a_single_generated_group_is_drawn_by_image():
+    null = null_distribution(distance, np.eye(8), np.eye(8)[:4], generated_groups=["a"] * 4)
+    assert null.n_generated == 4
+
+
+def test_null_is_seeded(rng):
+    real, generated = rng.normal(size=(40, 2)), rng.normal(size=(20, 2))
+    first = null_distribution(distance, real, generated, seed=1)
+    assert first == null_distribution(distance, real, generated, seed=np.random.default_rng(1))
+    assert first != null_distribution(distance, real, generated, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("real", "generated", "options", "message"),
+    [
+        (np.zeros((1, 2)), np.zeros((3, 2)), {}, "real needs at least 2 images"),
+        (np.zeros((0, 2)), np.zeros((3, 2)), {}, "real needs at least 2 images"),
+        (np.zeros((4, 2)), np.zeros((0, 2)), {}, "generated needs at least 1 images"),
+        (np.zeros((4, 2)), np.zeros((3, 2)), {"real_groups": [1] * 4}, "at least 2 groups"),
+        (np.zeros((4, 2)), np.zeros((3, 2)), {"real_groups": [1, 2]}, "groups of real"),
+        (np.zeros((4, 2)), np.zeros((3, 2)), {"generated_groups": [1, 2]}, "groups of generated"),
+        (np.zeros((4, 2)), np.zeros((3, 2)), {"generated_groups": [1]}, "groups of generated"),
+        (np.zeros((4, 2)), np.zeros((3, 2)), {"n_resamples": 0}, "n_resamples"),
+        (np.zeros((4, 2)), np.zeros((3, 2)), {"level": 2}, "level"),
+        (np.full((4, 2), np.nan), np.zeros((3, 2)), {}, "must be finite"),
+        (np.zeros((4, 2)), np.full((3, 2), np.inf), {}, "must be finite"),
+    ],
+)
+def test_bad_nulls(real, generated, options, message):
+    with pytest.raises(ValueError, match=message):
+        null_distribution(distance, real, generated, **options)
+
+
+# --- differences ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "subsample"])
+def test_difference_of_two_sets(method, rng):
+    real, near, far = (rng.normal(m, 1, size=(80, 3)) for m in (0, 0.5, 1.5))
+    result = paired_difference(distance, real, near, far, method=method)
+    assert (result.value_a, result.value_b) == (distance(real, near), distance(real, far))
+    assert result.value == result.value_a - result.value_b
+    assert result.low <= result.value <= result.high < 0
+    assert result.significant
+    assert (result.method, result.warnings, result.by_group) == (method, (), False)
+    by_hand = (bootstrap if method == "bootstrap" else subsample)(
+        lambda r, a, b: distance(r, a) - distance(r, b), real, near, far
+    )
+    assert (result.low, result.high) == (by_hand.low, by_hand.high)
+    swapped = paired_difference(distance, real, far, near, method=method)
+    assert swapped.value == -result.value
+    assert swapped.significant
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "subsample"])
+def test_the_shared_real_set_and_pairing_sharpen_the_difference(method, rng):
+    real = rng.normal(size=(40, 2))
+    scene = 3 + rng.normal(size=(60, 2))
+    a, b = scene + 0.1 * rng.normal(size=(60, 2)), scene + 0.1 * rng.normal(size=(60, 2)) + 0.2
+
+    def width(result):
+        return result.high - result.low
+
+    apart = [bootstrap(distance, real, s) for s in (a, b)]
+    together = paired_difference(distance, real, a, b, method=method)
+    paired = paired_difference(distance, real, a, b, method=method, paired=True)
+    assert width(together) < np.hypot(*(width(i) for i in apart))
+    assert width(paired) < width(together) / 2
+    assert paired.significant
+    assert paired.value == together.value
+
+
+def test_difference_covers(rng):
+    def mean_gap(real, generated):
+        return float(generated.mean() - real.mean())
+
+    hits = 0
+    for _ in range(100):
+        real, a, b = rng.normal(size=30), rng.normal(1, 1, size=40), rng.normal(0.5, 1, size=40)
+        result = paired_difference(mean_gap, real, a, b, n_resamples=80, level=0.9, seed=rng)
+        hits += result.low <= 0.5 <= result.high
+    assert hits >= binom.ppf(1e-4, 100, 0.87)
+
+
+def test_a_set_against_itself_differs_by_nothing(rng):
+    real, a = rng.normal(size=(30, 2)), rng.normal(size=(20, 2))
+    result = paired_difference(distance, real, a, a, paired=True)
+    assert (result.value, result.low, result.high) == (0, 0, 0)
+    assert not result.significant
+
+
+def test_difference_by_group_and_seeded(rng):
+    real, a, b = rng.normal(size=(30, 2)), rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+    slide, scene = np.arange(30) // 5, np.arange(20) // 4
+    for paired in (False, True):
+        result = paired_difference(
+            distance, real, a, b, paired=paired, real_groups=slide, groups_a=scene, seed=1
+        )
+        assert result.by_group
+        assert result == paired_difference(
+            distance, real, a, b, paired=paired, real_groups=slide, groups_a=scene,
+            seed=np.random.default_rng(1),
+        )  # fmt: skip
+
+
+def test_sets_of_different_size_are_warned_of(rng):
+    real, a = rng.normal(size=(30, 2)), rng.normal(size=(20, 2))
+    assert "20 and 10 images" in paired_difference(distance, real, a, a[:10]).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "options", "message"),
+    [
+        (np.eye(3), np.eye(3), {"method": "jackknife"}, "method"),
+        (np.eye(3), np.eye(3)[:2], {"paired": True}, "as many images, got 3 and 2"),
+        (np.eye(3), np.eye(3), {"paired": True, "groups_b": [1, 2, 3]}, "share their groups"),
+        (np.eye(3), np.eye(3), {"groups_a": [1, 2]}, "one id an image"),
+        (np.eye(3)[:1], np.eye(3), {}, "at least 2 images"),
+        (np.eye(3), np.full((3, 3), np.nan), {}, "must be finite"),
+    ],
+)
+def test_bad_differences(a, b, options, message):
+    with pytest.raises(ValueError, match=message):
+        paired_difference(distance, np.eye(3), a, b, **options)
