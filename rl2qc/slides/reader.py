@@ -1,0 +1,399 @@
+"""A whole slide as RGB pixels, safe against OpenSlide's traps.
+
+What goes wrong when OpenSlide is used plainly, and is settled here once: transparent pixels turn
+black, one failed read poisons the handle, metadata cannot be asked for afterwards, ICC profiles
+ride along with every region, and a missing physical resolution goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from rl2qc.errors import SlideError
+
+__all__ = ["Overview", "Region", "SlideInfo", "SlideReader"]
+
+# A row of tiles of a wide slide must fit, or its encoded blocks are decoded once for each row of
+# tiles that touches them; OpenSlide's own 32 MiB hold a row of about 30,000 px.
+_CACHE_BYTES = 128 * 2**20
+# Side of the blocks in which an overview is read, in px of the level. It is also what one damaged
+# byte costs the overview, and small slides should not lose all of it.
+_BLOCK = 256
+# Microns per pixel outside these bounds are no light microscope's: a printer's dots per inch, say.
+_PLAUSIBLE_MPP = (0.02, 50.0)
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What a slide says about itself, read once when it is opened.
+
+    Attributes
+    ----------
+    vendor
+        OpenSlide's name of the format.
+    dimensions
+        Width and height at level 0 in px.
+    level_dimensions, level_downsamples
+        One entry for each level.
+    mpp
+        Microns per pixel at level 0.
+    mpp_source
+        Where ``mpp`` comes from: a property's name or "override".
+    bounds
+        x, y, width, height at level 0 of the scanned part (the whole slide where none is recorded).
+    background
+        Colour shown where nothing was scanned.
+    quickhash
+        OpenSlide's identity of the slide, "" where it has none.
+    warnings
+        What is odd about the metadata.
+    """
+
+    vendor: str
+    dimensions: tuple[int, int]
+    level_dimensions: tuple[tuple[int, int], ...]
+    level_downsamples: tuple[float, ...]
+    mpp: float
+    mpp_source: str
+    bounds: tuple[int, int, int, int]
+    background: tuple[int, int, int]
+    quickhash: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Region:
+    """Pixels of a slide: ``rgb`` (h, w, 3) uint8 on the background colour; ``valid`` in [0, 1]
+    is the share of them that was scanned."""
+
+    rgb: NDArray[np.uint8]
+    valid: float
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The scanned part of a slide at low resolution.
+
+    Attributes
+    ----------
+    rgb
+        (h, w, 3) uint8, area averages.
+    valid
+        (h, w) float32, the share of each pixel that was scanned.
+    readable
+        (h, w) bool, False where the file could not be read.
+    downsample
+        Level-0 px per pixel in x and in y.
+    """
+
+    rgb: NDArray[np.uint8]
+    valid: NDArray[np.float32]
+    readable: NDArray[np.bool_]
+    downsample: tuple[float, float]
+
+
+class SlideReader:
+    """An open slide; threads may share one reader.
+
+    It pickles as its path and is opened again on the other side, since OpenSlide's handles do not
+    travel.
+
+    Parameters
+    ----------
+    path
+        A slide file, or a folder of one DICOM slide.
+    mpp_override
+        Microns per pixel at level 0, in place of what the file records.
+
+    Raises
+    ------
+    SlideError
+        A file that OpenSlide cannot read, or a slide without a resolution.
+    """
+
+    def __init__(self, path: str | Path, *, mpp_override: float | None = None) -> None:
+        self.path = Path(path)
+        self._mpp_override = mpp_override
+        self._file = _slide_file(self.path)
+        handle = _open(self._file)
+        try:
+            self.info = _describe(handle, self._file, mpp_override)
+        except openslide.OpenSlideError as error:
+            raise SlideError(f"{self._file} cannot be read: {_one_line(error)}") from error
+        self._handle: openslide.OpenSlide | None = handle
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> SlideReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen, (self.path, self._mpp_override)
+
+    def close(self) -> None:
+        """Release the file; a later read opens it again."""
+        with self._lock:
+            # Not closed by hand: a thread may still be reading, and the last reference closes it.
+            self._handle = None
+
+    def read_region(
+        self, x: int, y: int, size: tuple[int, int], *, level: int = 0, scale: float = 1.0
+    ) -> Region:
+        """Read the region whose top left corner is (x, y) at level 0.
+
+        Parameters
+        ----------
+        size
+            Width and height of the result in px.
+        level
+            The level to read from.
+        scale
+            Pixels of the level per pixel of the result; 1 reads without resampling.
+
+        Raises
+        ------
+        SlideError
+            The file is damaged there. The reader stays usable.
+        """
+        if scale == 1.0:
+            layer = self._read(x, y, level, size)
+            rgb, alpha = _on_background(layer, self.info.background)
+        else:
+            extent = (size[0] * scale, size[1] * scale)
+            layer = self._read(x, y, level, (math.ceil(extent[0]), math.ceil(extent[1])))
+            rgb, alpha = _on_background(layer, self.info.background)
+            rgb = rgb.resize(size, Image.Resampling.BICUBIC, box=(0, 0, *extent))
+        valid = 1.0 if alpha is None else float(np.asarray(alpha).mean() / 255)
+        return Region(np.asarray(rgb), valid)
+
+    def read_overview(self, downsample: float) -> Overview:
+        """Read the scanned part at about ``downsample`` level-0 px per pixel.
+
+        It is read block by block from the best level, so that memory stays bounded for slides
+        without a pyramid, too, and a damaged block costs no more than itself.
+
+        Raises
+        ------
+        SlideError
+            No block can be read.
+        """
+        left, top, width, height = self.info.bounds
+        downsample = max(1.0, downsample)
+        columns, rows = max(1, round(width / downsample)), max(1, round(height / downsample))
+        step_x, step_y = width / columns, height / rows
+        level = _best_level(self.info.level_downsamples, downsample)
+        level_downsample = self.info.level_downsamples[level]
+        scale_x, scale_y = step_x / level_downsample, step_y / level_downsample
+        side_x, side_y = max(1, int(_BLOCK / scale_x)), max(1, int(_BLOCK / scale_y))
+
+        rgb = np.empty((rows, columns, 3), np.uint8)
+        rgb[:] = self.info.background
+        valid = np.zeros((rows, columns), np.float32)
+        readable = np.ones((rows, columns), np.bool_)
+        failure: SlideError | None = None
+        for y0 in range(0, rows, side_y):
+            for x0 in range(0, columns, side_x):
+                size = (min(side_x, columns - x0), min(side_y, rows - y0))
+                block = np.s_[y0 : y0 + size[1], x0 : x0 + size[0]]
+                # Blocks begin at whole level-0 px; the fraction left over is cut off when the
+                # block is reduced.
+                x, y = x0 * step_x, y0 * step_y
+                skip_x, skip_y = (x % 1) / level_downsample, (y % 1) / level_downsample
+                right, bottom = skip_x + size[0] * scale_x, skip_y + size[1] * scale_y
+                box = (skip_x, skip_y, right, bottom)
+                try:
+                    layer = self._read(
+                        left + int(x), top + int(y), level, (math.ceil(right), math.ceil(bottom))
+                    )
+                except SlideError as error:
+                    failure = error
+                    readable[block] = False
+                    continue
+                image, alpha = _on_background(layer, self.info.background)
+                rgb[block] = np.asarray(image.resize(size, Image.Resampling.BOX, box=box))
+                valid[block] = (
+                    1.0
+                    if alpha is None
+                    else np.asarray(alpha.resize(size, Image.Resampling.BOX, box=box)) / 255
+                )
+        if failure is not None and not readable.any():
+            raise failure
+        return Overview(rgb, valid, readable, (step_x, step_y))
+
+    def _read(self, x: int, y: int, level: int, size: tuple[int, int]) -> Image.Image:
+        with self._lock:
+            if self._handle is None:
+                self._handle = _open(self._file)
+            shared = self._handle
+        try:
+            return shared.read_region((x, y), level, size)
+        except openslide.OpenSlideError:
+            # The first failed read poisons a handle for every thread that shares it, so this
+            # failure may be another region's. A handle of our own gives the verdict.
+            with self._lock:
+                if self._handle is shared:
+                    self._handle = None
+        fresh = _open(self._file)
+        try:
+            layer = fresh.read_region((x, y), level, size)
+        except openslide.OpenSlideError as error:
+            raise SlideError(
+                f"{self._file} cannot be read at x {x}, y {y}, level {level}: {_one_line(error)}"
+            ) from error
+        with self._lock:
+            if self._handle is None:
+                self._handle = fresh
+        return layer
+
+
+def _reopen(path: Path, mpp_override: float | None) -> SlideReader:
+    return SlideReader(path, mpp_override=mpp_override)
+
+
+def _slide_file(path: Path) -> Path:
+    """The file to open: of a DICOM folder any one will do, OpenSlide finds the others."""
+    if not path.is_dir():
+        return path
+    for file in sorted(path.iterdir()):
+        if openslide.OpenSlide.detect_format(file) == "dicom":
+            return file
+    raise SlideError(f"{path} is a folder without a DICOM slide")
+
+
+def _open(file: Path) -> openslide.OpenSlide:
+    try:
+        handle = openslide.OpenSlide(file)
+    except openslide.OpenSlideUnsupportedFormatError as error:
+        reason = (
+            "it is truncated, or in a format that OpenSlide does not know"
+            if file.exists()
+            else "no such file"
+        )
+        raise SlideError(f"{file} cannot be opened as a slide: {reason}") from error
+    except (openslide.OpenSlideError, OSError) as error:
+        raise SlideError(f"{file} cannot be opened as a slide: {_one_line(error)}") from error
+    handle.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
+    return handle
+
+
+def _describe(handle: openslide.OpenSlide, file: Path, mpp_override: float | None) -> SlideInfo:
+    properties = dict(handle.properties)
+    warnings: list[str] = []
+    if mpp_override is not None:
+        mpp, source = mpp_override, "override"
+    else:
+        mpp, source = _resolution(properties, file, warnings)
+    width, height = handle.dimensions
+    return SlideInfo(
+        vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, ""),
+        dimensions=(width, height),
+        level_dimensions=handle.level_dimensions,
+        level_downsamples=handle.level_downsamples,
+        mpp=mpp,
+        mpp_source=source,
+        bounds=_bounds(properties, width, height),
+        background=_background(properties),
+        quickhash=properties.get(openslide.PROPERTY_NAME_QUICKHASH1, ""),
+        warnings=tuple(warnings),
+    )
+
+
+def _resolution(
+    properties: Mapping[str, str], file: Path, warnings: list[str]
+) -> tuple[float, str]:
+    """Microns per pixel at level 0 and the property that gives them."""
+    advice = "pass --mpp-override MPP (microns per pixel at level 0)"
+    x = _number(properties.get(openslide.PROPERTY_NAME_MPP_X))
+    y = _number(properties.get(openslide.PROPERTY_NAME_MPP_Y))
+    source = openslide.PROPERTY_NAME_MPP_X
+    if x is None:
+        unit = {"inch": 25400.0, "centimeter": 10000.0}.get(
+            properties.get("tiff.ResolutionUnit", "").lower()
+        )
+        per_unit = _number(properties.get("tiff.XResolution"))
+        source = "tiff.XResolution"
+        if unit is not None and per_unit:
+            x = unit / per_unit
+    if x is None:
+        raise SlideError(f"{file} has no mpp: {advice}")
+    if not _PLAUSIBLE_MPP[0] <= x <= _PLAUSIBLE_MPP[1]:
+        raise SlideError(f"{file} records {x:g} um/px ({source}), which cannot be true: {advice}")
+    if y is not None and abs(y / x - 1) > 0.02:
+        warnings.append(f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used")
+    return x, source
+
+
+def _bounds(properties: Mapping[str, str], width: int, height: int) -> tuple[int, int, int, int]:
+    names = (
+        openslide.PROPERTY_NAME_BOUNDS_X,
+        openslide.PROPERTY_NAME_BOUNDS_Y,
+        openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+        openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+    )
+    values = [_number(properties.get(name)) for name in names]
+    if any(value is None for value in values):
+        return 0, 0, width, height
+    x, y, w, h = (int(value) for value in values if value is not None)
+    x, y = max(0, x), max(0, y)
+    w, h = min(w, width - x), min(h, height - y)
+    return (x, y, w, h) if w > 0 and h > 0 else (0, 0, width, height)
+
+
+def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
+    text = properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "ffffff")
+    try:
+        red, green, blue = ImageColor.getrgb(f"#{text}")[:3]
+    except ValueError:
+        return 255, 255, 255
+    return red, green, blue
+
+
+def _number(text: str | None) -> float | None:
+    """A finite number, or None."""
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _best_level(downsamples: tuple[float, ...], downsample: float) -> int:
+    """The coarsest level that is not coarser than asked for, 1 % aside."""
+    return max(
+        (i for i, d in enumerate(downsamples) if d <= downsample * 1.01),
+        key=lambda i: downsamples[i],
+        default=0,
+    )
+
+
+def _on_background(
+    layer: Image.Image, background: tuple[int, int, int]
+) -> tuple[Image.Image, Image.Image | None]:
+    """RGB on the background colour, and alpha where any of it is transparent.
+
+    ``convert("RGB")`` would turn what was not scanned black. The result is a new image, which
+    leaves the ICC profile behind.
+    """
+    alpha = layer.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        rgb = layer.convert("RGB")
+        rgb.info.clear()
+        return rgb, None
+    rgb = Image.new("RGB", layer.size, background)
+    rgb.paste(layer, mask=alpha)
+    return rgb, alpha
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,196 @@
+"""Which tiles to cut from a slide, and from which level: arithmetic without a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ReadPlan", "plan_reading", "tile_grid", "tissue_fractions"]
+
+# A level this close to the resolution asked for is read as it is: slides that are called "0.5"
+# record anything between 0.486 and 0.51, and resampling them would only blur.
+TOLERANCE = 0.05
+# A slide may be enlarged by no more than this; beyond, its tiles would look out of focus.
+MAX_ENLARGEMENT = 1.25
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """How tiles of one resolution are read from a slide.
+
+    Attributes
+    ----------
+    level
+        The level to read from.
+    scale
+        Pixels of that level per pixel of a tile; 1 means that nothing is resampled.
+    mpp
+        Microns per pixel of the tiles, as they really come out.
+    downsample
+        Level-0 px per pixel of a tile.
+    """
+
+    level: int
+    scale: float
+    mpp: float
+    downsample: float
+
+
+def plan_reading(
+    slide_mpp: float,
+    level_downsamples: Sequence[float],
+    mpp: float,
+    *,
+    tolerance: float = TOLERANCE,
+) -> ReadPlan:
+    """Choose the coarsest level that still resolves ``mpp``.
+
+    Parameters
+    ----------
+    slide_mpp
+        Microns per pixel at level 0.
+    level_downsamples
+        Level-0 px per pixel of each level.
+    mpp
+        Microns per pixel asked for.
+    tolerance
+        Relative deviation of a level that is read without resampling; it also keeps 3.9999
+        against 4 from choosing a finer level.
+
+    Raises
+    ------
+    ValueError
+        The slide is coarser than ``mpp`` by more than 25 %.
+
+    Example
+    -------
+    >>> plan_reading(0.25, (1.0, 3.9999, 16.0), 1.0)
+    ReadPlan(level=1, scale=1.0, mpp=0.999975, downsample=3.9999)
+    >>> plan_reading(0.25, (1.0, 4.0), 0.5)
+    ReadPlan(level=0, scale=2.0, mpp=0.5, downsample=2.0)
+    """
+    if not slide_mpp > 0 or not mpp > 0:
+        raise ValueError(f"microns per pixel must be positive, got {slide_mpp} and {mpp}")
+    if slide_mpp > mpp * MAX_ENLARGEMENT:
+        raise ValueError(
+            f"the slide has {slide_mpp:g} um/px and cannot give tiles of {mpp:g} um/px: "
+            f"take a model for {slide_mpp:g} um/px, or pass --mpp {slide_mpp:g} to read it as it is"
+        )
+    level = max(
+        (i for i, d in enumerate(level_downsamples) if slide_mpp * d <= mpp * (1 + tolerance)),
+        key=lambda i: level_downsamples[i],
+        default=0,
+    )
+    level_mpp = slide_mpp * level_downsamples[level]
+    if abs(level_mpp / mpp - 1) <= tolerance:
+        return ReadPlan(level, 1.0, level_mpp, float(level_downsamples[level]))
+    return ReadPlan(level, mpp / level_mpp, mpp, mpp / slide_mpp)
+
+
+def tile_grid(
+    bounds: tuple[int, int, int, int], side: int, stride: int | None = None
+) -> NDArray[np.int64]:
+    """Top left corners of the tiles that lie wholly within ``bounds``, row by row.
+
+    Rows first is the order in which slides are stored, and in which they are read fastest.
+
+    Parameters
+    ----------
+    bounds
+        x, y, width, height of the area.
+    side
+        Side of a tile; all lengths in level-0 px.
+    stride
+        Distance between neighbours; ``side``, that is tiles that neither overlap nor leave a gap,
+        by default.
+
+    Returns
+    -------
+    (n, 2) int64, x and y.
+
+    Example
+    -------
+    >>> tile_grid((0, 0, 5, 4), 2).tolist()
+    [[0, 0], [2, 0], [0, 2], [2, 2]]
+    """
+    stride = side if stride is None else stride
+    if side < 1 or stride < 1:
+        raise ValueError(f"side and stride must be at least 1 px, got {side} and {stride}")
+    left, top, width, height = bounds
+    xs = np.arange(left, left + width - side + 1, stride, dtype=np.int64)
+    ys = np.arange(top, top + height - side + 1, stride, dtype=np.int64)
+    grid_y, grid_x = np.meshgrid(ys, xs, indexing="ij")
+    return np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
+
+
+def tissue_fractions(
+    mask: NDArray[np.bool_],
+    corners: NDArray[np.int64],
+    side: int,
+    *,
+    origin: tuple[int, int] = (0, 0),
+    downsample: tuple[float, float] = (1.0, 1.0),
+) -> NDArray[np.float64]:
+    """Share of tissue in each tile.
+
+    The integral of the mask is piecewise bilinear, so that interpolating it at a tile's corners
+    gives the exact area, with corners that fall between mask pixels, too.
+
+    Parameters
+    ----------
+    mask
+        (h, w) bool.
+    corners
+        (n, 2) x and y of the tiles in level-0 px.
+    side
+        Side of the tiles in level-0 px.
+    origin
+        Level-0 position of the mask's top left corner.
+    downsample
+        Level-0 px per mask pixel in x and in y.
+
+    Returns
+    -------
+    (n,) float64 in [0, 1]. What lies outside the mask is no tissue.
+
+    Example
+    -------
+    >>> tissue_fractions(np.array([[True, False]]), np.array([[0, 0], [1, 0]]), 2,
+    ...                  downsample=(2.0, 2.0)).tolist()
+    [1.0, 0.5]
+    """
+    integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1))
+    integral[1:, 1:] = mask.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+
+    x = (corners[:, 0] - origin[0]) / downsample[0]
+    y = (corners[:, 1] - origin[1]) / downsample[1]
+    width, height = side / downsample[0], side / downsample[1]
+    area = (
+        _bilinear(integral, x + width, y + height)
+        - _bilinear(integral, x, y + height)
+        - _bilinear(integral, x + width, y)
+        + _bilinear(integral, x, y)
+    )
+    fractions: NDArray[np.float64] = np.clip(area / (width * height), 0.0, 1.0)
+    return fractions
+
+
+def _bilinear(
+    values: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """``values`` at fractional positions, those outside moved to the nearest edge."""
+    rows, columns = values.shape
+    x, y = np.clip(x, 0, columns - 1), np.clip(y, 0, rows - 1)
+    x0 = np.minimum(x.astype(np.int64), max(columns - 2, 0))
+    y0 = np.minimum(y.astype(np.int64), max(rows - 2, 0))
+    fx, fy = x - x0, y - y0
+    result: NDArray[np.float64] = (
+        values[y0, x0] * (1 - fx) * (1 - fy)
+        + values[y0, x0 + 1] * fx * (1 - fy)
+        + values[y0 + 1, x0] * (1 - fx) * fy
+        + values[y0 + 1, x0 + 1] * fx * fy
+    )
+    return result

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import uuid
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from rl2qc.slides.exports import FORMATS, dissolve, export, geojson_features, overlay
+from rl2qc.slides.filtering import TileTable
+
+
+def assert_qupath_takes(feature: dict[str, Any]) -> None:
+    """What QuPath asks of an object that it imports."""
+    assert set(feature) == {"type", "id", "geometry", "properties"}
+    assert feature["type"] == "Feature"
+    assert str(uuid.UUID(feature["id"])) == feature["id"]
+    geometry, properties = feature["geometry"], feature["properties"]
+    assert geometry["type"] in {"Polygon", "MultiPolygon"}
+    polygons = geometry["coordinates"]
+    for polygon in [polygons] if geometry["type"] == "Polygon" else polygons:
+        for ring in polygon:
+            assert ring[0] == ring[-1]
+            assert all(len(point) == 2 and all(type(c) is int for c in point) for point in ring)
+    assert set(properties) == {"objectType", "name", "classification", "isLocked", "measurements"}
+    assert properties["objectType"] in {"tile", "annotation"}
+    assert properties["isLocked"] is True
+    assert set(properties["classification"]) == {"name", "color"}
+    assert isinstance(properties["classification"]["name"], str)
+    color = properties["classification"]["color"]
+    assert len(color) == 3
+    assert all(type(c) is int and 0 <= c <= 255 for c in color)
+    # Numbers only, and a bool is an int to Python.
+    assert all(type(v) in (int, float) for v in properties["measurements"].values())
+
+
+@pytest.fixture
+def table() -> TileTable:
+    """Six of the tiles of a 4 x 3 grid; the last two touch the others at a corner at most."""
+    x = np.array([0, 64, 128, 0, 64, 192], np.int64) + 100
+    y = np.array([0, 0, 0, 64, 64, 128], np.int64) + 50
+    p_values = np.array([0.5, 0.01, 1 / 3, 0.9, 0.05, 0.0])
+    return TileTable(
+        name="case 1",
+        path=Path("case 1.svs"),
+        kind="slide",
+        x=x,
+        y=y,
+        width=np.full(6, 64),
+        height=np.full(6, 64),
+        tissue_fraction=np.array([1, 0.5, 0.25, 1, 1, 1 / 7]),
+        measurements={
+            "log_likelihood": np.array([-1.5, -1e300, math.nan, 0.1, -math.inf, 3.0]),
+            "p_value": p_values,
+        },
+        keep=p_values > 0.05,
+        alpha=0.05,
+        mpp=0.5,
+        slide_mpp=0.5,
+        dimensions=(400, 300),
+        bounds=(100, 50, 256, 192),
+        thumbnail=np.full((96, 128, 3), 200, np.uint8),
+    )
+
+
+@pytest.fixture
+def patches(table: TileTable) -> TileTable:
+    names = tuple(Path(f"set/{i}, \N{GREEK SMALL LETTER ALPHA}.png") for i in range(6))
+    return replace(table, kind="patches", image_paths=names, thumbnail=None, bounds=None)
+
+
+def test_csv_round_trip(table: TileTable, tmp_path: Path) -> None:
+    (path,) = export(table, tmp_path, ["csv"])
+    assert path == tmp_path / "tiles.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "x",
+        "y",
+        "width",
+        "height",
+        "tissue_fraction",
+        "log_likelihood",
+        "p_value",
+        "keep",
+    ]
+    for name, column in table.columns().items():
+        read = [row[name] for row in rows]
+        if name == "keep":
+            assert read == ["true" if keep else "false" for keep in column]
+        elif name in {"x", "y", "width", "height"}:
+            assert [int(v) for v in read] == column.tolist()
+        else:
+            np.testing.assert_array_equal([float(v) for v in read], column)
+
+
+def test_csv_of_patches_names_the_files(patches: TileTable, tmp_path: Path) -> None:
+    written = export(patches, tmp_path)
+    # A patch has no place on a slide.
+    assert [p.name for p in written] == ["tiles.csv"]
+    with written[0].open(newline="", encoding="utf-8") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [
+            str(p) for p in patches.image_paths
+        ]
+
+
+def test_csv_takes_names_that_are_no_text(patches: TileTable, tmp_path: Path) -> None:
+    odd = "caf\udce9.png"  # how Python shows a byte that is not UTF-8
+    odd_table = replace(patches, image_paths=(Path(odd),) * 6)
+    (path,) = export(odd_table, tmp_path, ["csv"])
+    assert b"caf\xe9.png" in path.read_bytes()
+
+
+def geojson(table: TileTable, folder: Path) -> dict[str, Any]:
+    (path,) = export(table, folder, ["geojson"])
+    content: dict[str, Any] = json.loads(
+        path.read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
+    return content
+
+
+def test_geojson_is_what_qupath_takes(table: TileTable, tmp_path: Path) -> None:
+    content = geojson(table, tmp_path)
+    assert set(content) == {"type", "features"}
+    assert content["type"] == "FeatureCollection"
+    features = content["features"]
+    assert len({f["id"] for f in features}) == len(features)
+    for feature in features:
+        assert_qupath_takes(feature)
+    kinds = [f["properties"]["objectType"] for f in features]
+    assert kinds == ["tile"] * 6 + ["annotation"] * 2
+
+
+def test_geojson_tiles(table: TileTable, tmp_path: Path) -> None:
+    tiles = geojson(table, tmp_path)["features"][:6]
+    # QuPath crops slides to their bounds, which begin at (100, 50).
+    assert tiles[1]["geometry"]["coordinates"] == [
+        [[64, 0], [128, 0], [128, 64], [64, 64], [64, 0]]
+    ]
+    assert tiles[0]["properties"]["measurements"] == {
+        "log_likelihood": -1.5,
+        "p_value": 0.5,
+        "tissue_fraction": 1.0,
+    }
+    # What is not a number is left out.
+    assert "log_likelihood" not in tiles[2]["properties"]["measurements"]
+    assert "log_likelihood" not in tiles[4]["properties"]["measurements"]
+    names = [t["properties"]["classification"]["name"] for t in tiles]
+    assert names == [("QC: kept" if keep else "QC: rejected") for keep in table.keep]
+
+
+def test_geojson_annotations(table: TileTable, tmp_path: Path) -> None:
+    kept, rejected = geojson(table, tmp_path)["features"][6:]
+    assert kept["properties"]["classification"]["name"] == "QC: kept"
+    assert kept["properties"]["measurements"] == {"tiles": 3}
+    # Two tiles in a column, and one apart.
+    assert kept["geometry"]["type"] == "MultiPolygon"
+    assert kept["geometry"]["coordinates"][0] == [[[0, 0], [64, 0], [64, 128], [0, 128], [0, 0]]]
+    assert rejected["geometry"]["type"] == "MultiPolygon"
+
+
+def test_one_part_is_a_polygon_and_no_tile_is_nothing(table: TileTable) -> None:
+    keep = np.ones(6, bool)
+    keep[5] = False
+    features = list(geojson_features(replace(table, keep=keep)))
+    assert [f["geometry"]["type"] for f in features[6:]] == ["Polygon", "Polygon"]
+    empty = replace(
+        table,
+        **{name: getattr(table, name)[:0] for name in ("x", "y", "width", "height", "keep")},
+        tissue_fraction=np.empty(0),
+        measurements={"log_likelihood": np.empty(0), "p_value": np.empty(0)},
+    )
+    assert list(geojson_features(empty)) == []
+
+
+def test_geojson_ids_are_stable_and_differ_between_slides(table: TileTable) -> None:
+    def ids(table: TileTable) -> list[str]:
+        return [feature["id"] for feature in geojson_features(table)]
+
+    assert ids(table) == ids(table.decide(0.2))[: len(ids(table))]
+    assert not set(ids(table)) & set(ids(replace(table, name="case 2")))
+
+
+# ---------------------------------------------------------------- dissolving
+
+
+def rasterise(polygons: list[list[list[list[int]]]], shape: tuple[int, int]) -> np.ndarray:
+    """How many polygons hold each unit cell, by the even-odd rule at the cell's centre."""
+    counts = np.zeros(shape, int)
+    for row, column in np.ndindex(shape):
+        x, y = column + 0.5, row + 0.5
+        for polygon in polygons:
+            crossings = 0
+            for ring in polygon:
+                for (x0, y0), (x1, y1) in pairwise(ring):
+                    crossings += x0 == x1 and x0 > x and min(y0, y1) < y < max(y0, y1)
+            counts[row, column] += crossings % 2
+    return counts
+
+
+def area(ring: list[list[int]]) -> float:
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring)) / 2
+
+
+def assert_valid(polygons: list[list[list[list[int]]]]) -> None:
+    for outline, *holes in polygons:
+        assert area(outline) > 0
+        assert all(area(hole) < 0 for hole in holes)
+        for ring in (outline, *holes):
+            assert ring[0] == ring[-1]
+            corners = [tuple(p) for p in ring[:-1]]
+            assert len(set(corners)) == len(corners) >= 4  # simple: no point twice
+            for a, b, c in zip(
+                corners, corners[1:] + corners[:1], corners[2:] + corners[:2], strict=True
+            ):
+                assert (a[0] == b[0]) != (a[1] == b[1])  # axis-parallel
+                assert (a[0] == b[0]) == (b[1] == c[1])  # every point is a turn
+
+
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 7), st.integers(1, 7))))
+def test_dissolved_cells_cover_what_they_covered(cells: np.ndarray) -> None:
+    if not cells.any():
+        return
+    y, x = np.nonzero(cells)
+    ones = np.ones(len(x), np.int64)
+    polygons = dissolve(x, y, ones, ones)
+    assert_valid(polygons)
+    np.testing.assert_array_equal(rasterise(polygons, cells.shape), cells)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 5), st.integers(1, 5)),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_dissolved_overlapping_rectangles(boxes: list[tuple[int, int, int, int]]) -> None:
+    expected = np.zeros((15, 15), int)
+    for x, y, width, height in boxes:
+        expected[y : y + height, x : x + width] = 1
+    polygons = dissolve(*(np.array(column, np.int64) for column in zip(*boxes, strict=True)))
+    assert_valid(polygons)
+    np.testing.assert_array_equal(rasterise(polygons, expected.shape), expected)
+
+
+def test_a_ring_of_cells_that_closes_at_a_corner() -> None:
+    # The hole touches the outline at a point; both must stay simple rings.
+    cells = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0]])
+    y, x = np.nonzero(cells)
+    ones = np.ones(len(x), np.int64)
+    polygons = dissolve(x, y, ones, ones)
+    assert_valid(polygons)
+    assert len(polygons) == 1
+    assert len(polygons[0]) == 2
+
+
+# ---------------------------------------------------------------- the picture
+
+
+def test_overlay_shows_each_tile_as_what_it_is(table: TileTable, tmp_path: Path) -> None:
+    (path,) = export(table, tmp_path, ["overlay"])
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    scale = 800 / 256
+    red_excess = []
+    for x, y in zip(table.x - 100, table.y - 50, strict=True):
+        red, green, _ = pixels[round((y + 32) * scale), round((x + 32) * scale)]
+        red_excess.append(red - green)
+    red_excess = np.array(red_excess)
+    assert (red_excess[table.keep] == 0).all()  # only outlined
+    assert (red_excess[~table.keep] > 0).all()
+    # The smaller the p-value, the redder: 0.05, 0.01, 0.
+    assert red_excess[4] < red_excess[1] < red_excess[5]
+    red, green, _ = pixels[round(32 * scale), 0]  # left edge of the first tile, kept
+    assert green > red
+    # A place without a tile is as it was.
+    assert (pixels[round(100 * scale), round(150 * scale)] == 200).all()
+    # The legend is below.
+    assert pixels.shape[0] > 600
+    assert pixels.shape[1] == 800
+
+
+def test_overlay_of_many_small_tiles_and_of_alpha_zero(table: TileTable) -> None:
+    x, y = (a.ravel() for a in np.meshgrid(np.arange(0, 256, 2), np.arange(0, 192, 2)))
+    n = len(x)
+    small = replace(
+        table,
+        x=x + 100,
+        y=y + 50,
+        width=np.full(n, 2),
+        height=np.full(n, 2),
+        tissue_fraction=np.ones(n),
+        measurements={"p_value": np.linspace(0, 1, n)},
+        keep=np.ones(n, bool),
+    )
+    assert overlay(small).size[0] == 800
+    assert overlay(table.decide(0.0)).size[0] == 800
+
+
+def test_overlay_needs_a_thumbnail(patches: TileTable) -> None:
+    with pytest.raises(ValueError, match="no thumbnail"):
+        overlay(patches)
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_nothing_half_written(
+    table: TileTable, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(table: TileTable, path: Path) -> None:
+        path.write_text("half")
+        raise OSError("disk full")
+
+    export(table, tmp_path, [name])
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    monkeypatch.setitem(FORMATS, name, replace(FORMATS[name], write=fail))
+    with pytest.raises(OSError, match="disk full"):
+        export(table, tmp_path, [name])
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
