@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -21,3 +25,73 @@ def shared_data() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def stained(n: int, size: int = 64, seed: int = 0) -> np.ndarray:
+    """Pink and violet textures (n, size, size, 3) uint8: no tissue, but as varied."""
+    rng = np.random.default_rng(seed)
+    fields = gaussian_filter(rng.normal(size=(n, size, size, 2)), (0, 1.5, 1.5, 0))
+    density = np.abs(fields / fields.std()) * rng.uniform(0.2, 0.6, (n, 1, 1, 2))
+    stains = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+    return (255 * np.exp(-density @ stains)).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def patches() -> np.ndarray:
+    return stained(120)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(patches):
+    """A model of 64 px patches on a random backbone: quick, and as complete as any."""
+    from rl2qc.model.quality import QualityModel
+
+    return QualityModel.fit(patches, backbone="random", epochs=20, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_model_file(tiny_model, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    tiny_model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def patch_folder(patches, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("patches")
+    for i, patch in enumerate(patches):
+        Image.fromarray(patch).save(folder / f"s{i // 12}_{i % 12}.png")
+    return folder
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line that the user reads; fails if there are more, or a traceback."""
+        lines = [line for line in self.err.splitlines() if "error" in line.lower()]
+        assert "Traceback" not in self.err
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+@pytest.fixture
+def rl2qc(monkeypatch, capsys) -> Callable[..., Outcome]:
+    """Run the command line in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        from rl2qc.cli import main
+
+        monkeypatch.setattr("sys.argv", ["rl2qc", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as leave:
+            code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run

@@ -1,0 +1,70 @@
+"""The command line's frame: subcommands, the version, and one line for every error."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from rl2qc.cli.demo import demo_command
+from rl2qc.cli.filter import filter_command
+from rl2qc.cli.score import score_command
+from rl2qc.cli.train import train_command
+from rl2qc.errors import Rl2qcError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="rl2qc",
+    help="Judge histopathology images: filter slide tiles and score generated sets with one model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train_command)
+app.command("filter")(filter_command)
+app.command("score")(score_command)
+app.command("demo")(demo_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rl2qc {importlib.metadata.version('rl2qc')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; exit code 2 for wrong usage, 1 for failed work."""
+    try:
+        app()
+    except Rl2qcError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader (head, say) went away: nothing is wrong, and nothing more can be printed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        _fail(f"cannot read or write{place}: {error.strerror or error}", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    line = " ".join(message.split())
+    print(f"rl2qc: error: {line}", file=sys.stderr)
+    sys.exit(code)
