@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +22,20 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's feature cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RL2QC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def stained(n: int, size: int = 64, seed: int = 0) -> np.ndarray:
+def _stained(n: int, size: int = 64, seed: int = 0) -> np.ndarray:
     """Pink and violet textures (n, size, size, 3) uint8: no tissue, but as varied."""
     rng = np.random.default_rng(seed)
     fields = gaussian_filter(rng.normal(size=(n, size, size, 2)), (0, 1.5, 1.5, 0))
@@ -37,8 +45,14 @@ def stained(n: int, size: int = 64, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def stained() -> Callable[..., np.ndarray]:
+    """Makes textured patches: ``stained(n, size=64, seed=0)``."""
+    return _stained
+
+
+@pytest.fixture(scope="session")
 def patches() -> np.ndarray:
-    return stained(120)
+    return _stained(120)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torch.utils.data import Subset
 
 from rl2qc.errors import ImageError, UsageError
 
@@ -194,6 +193,9 @@ class PatchSource:
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> PatchSource:
         """The patches at ``indices``, in that order."""
         picked = [int(i) for i in indices]
+        # Here, since reading images does not need torch.
+        from torch.utils.data import Subset
+
         if isinstance(self.items, list):
             items: Any = [self.items[i] for i in picked]
         else:

@@ -109,11 +109,15 @@ class FidInfinityResult:
 
 @dataclass(frozen=True, eq=False)
 class _Gaussian:
-    """A fitted Gaussian; the covariance is ``factor.T @ factor``, factor of shape (r, d)."""
+    """A fitted Gaussian; the covariance is ``factor.T @ factor``, factor of shape (r, d).
+
+    ``rank`` bounds the rank of the factor from above.
+    """
 
     count: int
     mean: NDArray[np.float64]
     factor: NDArray[np.float64]
+    rank: int
 
     @classmethod
     def of_features(cls, x: FloatArray) -> _Gaussian:
@@ -124,7 +128,8 @@ class _Gaussian:
             if len(distinct) <= dim:
                 # Never form the rank-deficient (d, d) covariance: the centred rows factor it.
                 mean = repeats @ distinct / n
-                return cls(n, mean, np.sqrt(repeats / (n - 1))[:, None] * (distinct - mean))
+                factor = np.sqrt(repeats / (n - 1))[:, None] * (distinct - mean)
+                return cls(n, mean, factor, len(distinct) - 1)  # centring costs a rank
         moments = Moments.of(x[:_CHUNK])
         for start in range(_CHUNK, n, _CHUNK):
             moments = moments.update(x[start : start + _CHUNK])
@@ -138,7 +143,7 @@ class _Gaussian:
         except scipy.linalg.LinAlgError:
             values, vectors = scipy.linalg.eigh(covariance)
             factor = np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
-        return cls(moments.count, moments.mean, factor)
+        return cls(moments.count, moments.mean, factor, min(moments.count - 1, len(factor)))
 
 
 def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
@@ -177,7 +182,8 @@ def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
     mean_term = float(np.sum((a.mean - b.mean) ** 2))
     trace = float(np.sum(a.factor**2) + np.sum(b.factor**2))
     # Identical sets leave a rounding residue of either sign.
-    covariance_term = max(0.0, trace - 2 * _nuclear_norm(a.factor @ b.factor.T, trace))
+    norm = _nuclear_norm(a.factor @ b.factor.T, min(a.rank, b.rank), trace)
+    covariance_term = max(0.0, trace - 2 * norm)
     return FidResult(
         mean_term + covariance_term,
         mean_term,
@@ -372,13 +378,15 @@ def _distinct(x: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     return x[first].astype(np.float64), repeats
 
 
-def _nuclear_norm(matrix: NDArray[np.float64], scale: float) -> float:
-    """Sum of singular values, to about 1e-8 of ``scale``."""
+def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float:
+    """Sum of the ``rank`` largest singular values, to about 1e-8 of ``scale``."""
+    if rank == 0:
+        return 0.0
     if matrix.shape[0] > matrix.shape[1]:
         matrix = matrix.T
     # An order of magnitude faster than the SVD, but each singular value below sqrt(noise) is
     # lost in rounding; where these could add up to something, the SVD decides.
-    values = np.clip(scipy.linalg.eigvalsh(matrix @ matrix.T), 0, None)
+    values = np.clip(scipy.linalg.eigvalsh(matrix @ matrix.T)[-rank:], 0, None)
     noise = 10 * np.finfo(float).eps * values[-1]
     if np.sum(values < noise) * np.sqrt(noise) > 1e-8 * scale:
         return float(np.sum(scipy.linalg.svdvals(matrix)))

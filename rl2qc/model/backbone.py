@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from urllib.error import URLError
 
@@ -16,9 +17,23 @@ from torch import Tensor, nn
 from rl2qc.errors import CheckpointError, UsageError, WorkError
 from rl2qc.torch_pair import import_torchvision
 
-__all__ = ["FEATURE_DIM", "ResNet18Features", "load_weights", "round_to_half", "to_tensor"]
+__all__ = [
+    "FEATURE_DIM",
+    "POOLED",
+    "STAGE_WIDTHS",
+    "STATISTICS_DIM",
+    "ResNet18Features",
+    "load_weights",
+    "round_to_half",
+    "to_tensor",
+]
 
 FEATURE_DIM = 512
+# Channels of each stage; its statistics are a mean and a standard deviation for each.
+STAGE_WIDTHS = {"stem": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+STATISTICS_DIM = 2 * sum(STAGE_WIDTHS.values())
+# Where the pooled features stand among the stage statistics.
+POOLED = slice(STATISTICS_DIM - 2 * FEATURE_DIM, STATISTICS_DIM - FEATURE_DIM)
 # The usual statistics of ImageNet; a checkpoint records the ones that it was trained with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -58,6 +73,31 @@ class ResNet18Features(nn.Module):
         """Pooled features (n, 512) of images (n, 3, h, w) in [0, 1]."""
         features: Tensor = self.trunk((images - self._mean) / self._std)
         return features
+
+    def statistics(self, images: Tensor) -> Tensor:
+        """Stage statistics (n, 2048) of images (n, 3, h, w) in [0, 1].
+
+        Stage after stage of :data:`STAGE_WIDTHS`, the means over all positions and then the
+        standard deviations (population form). The means of the last stage, columns
+        :data:`POOLED`, are the pooled features.
+        """
+        trunk = self.trunk
+        x = trunk.relu(trunk.bn1(trunk.conv1((images - self._mean) / self._std)))
+        statistics = [*_mean_and_std(x)]
+        x = trunk.maxpool(x)
+        for stage in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+            x = stage(x)
+            statistics += _mean_and_std(x)
+        return torch.cat(statistics, dim=1)
+
+
+def _mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
+    # Sums over positions as matrix products: in channels-last order many times as fast as var_mean.
+    positions = x.permute(0, 2, 3, 1).flatten(1, 2)
+    share = positions.new_full((len(x), 1, positions.shape[1]), 1 / positions.shape[1])
+    mean = torch.bmm(share, positions)[:, 0]
+    square = torch.bmm(share, positions.square())[:, 0]
+    return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:
@@ -122,7 +162,9 @@ def load_weights(model: ResNet18Features, source: str | Path, *, seed: int = 0) 
 def _imagenet_state() -> dict[str, Tensor]:
     weights = import_torchvision().models.ResNet18_Weights.IMAGENET1K_V1
     try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+        state: dict[str, Tensor] = weights.get_state_dict(
+            progress=True, check_hash=True, weights_only=True
+        )
     except (URLError, OSError, RuntimeError) as error:
         name = weights.url.rsplit("/", 1)[-1]
         folder = Path(torch.hub.get_dir()) / "checkpoints"
@@ -138,11 +180,11 @@ def _file_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise CheckpointError(f"{path} is no readable weights file") from error
-    except Exception as error:
-        # weights_only refuses a pickle that would run code with an exception of its own.
-        raise CheckpointError(f"{path} holds more than plain weights and was not opened") from error
+    # UnpicklingError: weights_only refuses all that is not plain tensors, code above all.
+    except (SafetensorError, UnpicklingError, OSError, RuntimeError, ValueError, EOFError) as error:
+        raise CheckpointError(
+            f"{path} holds no plain weights: give safetensors or a state dict saved by torch"
+        ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict):

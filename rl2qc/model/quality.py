@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from rl2qc.errors import CheckpointError, UsageError
 from rl2qc.images.sources import Patches, PatchSource, as_source, batches
 from rl2qc.model.backbone import (
     FEATURE_DIM,
+    POOLED,
+    STATISTICS_DIM,
     ResNet18Features,
     load_weights,
     round_to_half,
@@ -25,6 +27,15 @@ from rl2qc.model.calibration import conformal_p_values
 from rl2qc.model.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
 from rl2qc.model.density import FeatureDensity
 from rl2qc.model.holdout import join_held_out, split_rows
+from rl2qc.model.scores import (
+    FILTER_SCORE,
+    MAX_REFERENCE,
+    SCORES,
+    Score,
+    ScoreBook,
+    log_likelihood,
+)
+from rl2qc.model.stages import StageDetector
 from rl2qc.model.training import History, fit_density, fit_joint
 
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
@@ -50,8 +61,8 @@ class QualityModel:
         Name of the checkpoint, "unsaved" before :meth:`save`.
     sha256
         Hash of the checkpoint, "" before :meth:`save`.
-    calibration_ : (m,) float64
-        Log-likelihoods of the held-out clean patches.
+    calibration_ : dict of (m,) float64
+        Scores of the held-out clean patches, by the name of the score.
     reference_latent_mean_ : (512,) float32
         Mean latent of the training patches.
     history_
@@ -67,7 +78,8 @@ class QualityModel:
         *,
         patch_size: int,
         mpp: float | None,
-        calibration: NDArray[np.float64],
+        scores: ScoreBook | None = None,
+        calibration: dict[str, NDArray[np.float64]],
         reference_latent_mean: NDArray[np.float32],
         history: History,
         provenance: dict[str, Any],
@@ -81,7 +93,7 @@ class QualityModel:
         # The flow is small and wants float32 everywhere: it stays on the CPU.
         self.density = density.eval()
         self.patch_size, self.mpp = patch_size, mpp
-        self.calibration_ = calibration
+        self._scores, self.calibration_ = scores, calibration
         self.reference_latent_mean_ = reference_latent_mean
         self.history_, self.provenance = history, provenance
         self.name, self.sha256 = name, sha256
@@ -174,7 +186,7 @@ class QualityModel:
             density,
             patch_size=source.size,
             mpp=mpp,
-            calibration=np.empty(0),
+            calibration={},
             reference_latent_mean=np.empty(0, np.float32),
             history=History(),
             provenance={
@@ -189,7 +201,8 @@ class QualityModel:
             batch_size=batch_size,
             device=device,
         )
-        features = torch.from_numpy(model.features(source, progress=progress))
+        statistics = model.statistics(source, progress=progress)
+        features = torch.from_numpy(statistics[:, POOLED].copy())
         frozen_options = {"epochs": epochs, "learning_rate": learning_rate}
         frozen_options = {k: v for k, v in frozen_options.items() if v is not None}
         with _bar(progress, "fitting the flow") as bar:
@@ -202,10 +215,26 @@ class QualityModel:
                 **(frozen_options if mode == "frozen" else {}),  # type: ignore[arg-type]
             )
         if mode == "joint":
-            features = model._fit_joint(source, train, held, seed, progress, frozen_options)
-        model.calibration_ = model._log_prob(features[held])
-        model.reference_latent_mean_ = model._latents(features[train]).mean(0)
+            statistics = model._fit_joint(source, train, held, seed, progress, frozen_options)
+            features = torch.from_numpy(statistics[:, POOLED].copy())
+        model._calibrate(statistics[train], statistics[held], seed)
         return model
+
+    def _calibrate(
+        self, statistics: NDArray[np.float32], held_out: NDArray[np.float32], seed: int
+    ) -> None:
+        """Fit what rests on the finished density: the other scores and the calibration."""
+        features = statistics[:, POOLED]
+        self.reference_latent_mean_ = self.latents_of_features(features).mean(0)
+        rows = np.random.default_rng(seed).permutation(len(features))[:MAX_REFERENCE]
+        self._scores = ScoreBook(
+            self.density,
+            StageDetector().fit(statistics, held_out),
+            # As stored: half precision.
+            features[np.sort(rows)].astype(np.float16).astype(np.float32),
+            float(np.median(log_likelihood(self.density, held_out[:, POOLED]))),
+        )
+        self.calibration_ = {str(k): v for k, v in self.scores_(held_out, SCORES).items()}
 
     def _fit_joint(
         self,
@@ -215,7 +244,7 @@ class QualityModel:
         seed: int,
         progress: bool,
         options: dict[str, Any],
-    ) -> Tensor:
+    ) -> NDArray[np.float32]:
         images = np.concatenate(list(batches(source, 256)))
         with _bar(progress, "training jointly") as bar:
             self.history_ = fit_joint(
@@ -229,7 +258,7 @@ class QualityModel:
                 **options,
             )
         round_to_half(self.backbone)
-        return torch.from_numpy(self.features(images))
+        return self.statistics(images)
 
     @classmethod
     def load(
@@ -261,7 +290,13 @@ class QualityModel:
                 density,
                 patch_size=config["patch_size"],
                 mpp=config["mpp"],
-                calibration=tensors["calibration"].double().numpy(),
+                scores=ScoreBook(
+                    density,
+                    StageDetector.from_state(_arrays(tensors, "detector.")),
+                    tensors["reference_features"].float().numpy(),
+                    config["median_log_likelihood"],
+                ),
+                calibration=_arrays(tensors, "calibration."),
                 reference_latent_mean=tensors["reference_latent_mean"].numpy(),
                 history=History(**config["history"]),
                 provenance=config["provenance"],
@@ -288,7 +323,9 @@ class QualityModel:
             {
                 **{f"backbone.{k}": v for k, v in backbone.items()},
                 **{f"density.{k}": v for k, v in self.density.state_dict().items()},
-                "calibration": torch.from_numpy(self.calibration_),
+                **_tensors("detector.", self.scores_.detector.state()),
+                **_tensors("calibration.", self.calibration_),
+                "reference_features": torch.from_numpy(self.scores_.reference).half(),
                 "reference_latent_mean": torch.from_numpy(self.reference_latent_mean_),
             },
             {
@@ -299,6 +336,7 @@ class QualityModel:
                 "n_components": self.density.whitening.n_components,
                 "layers": self.density.layers,
                 "hidden": self.density.hidden,
+                "median_log_likelihood": self.scores_.median_log_likelihood,
                 "history": {"train": self.history_.train, "held_out": self.history_.held_out},
                 "provenance": self.provenance,
             },
@@ -312,62 +350,77 @@ class QualityModel:
 
         A :class:`PatchSource` is taken at its own size; anything else at ``patch_size``.
         """
+        return self.statistics(patches, progress=progress)[:, POOLED].copy()
+
+    def statistics(self, patches: Patches, *, progress: bool = False) -> NDArray[np.float32]:
+        """Stage statistics (n, 2048) float32; columns ``POOLED`` are the features."""
         source = (
             patches if isinstance(patches, PatchSource) else as_source(patches, self.patch_size)
         )
-        out = np.empty((len(source), FEATURE_DIM), np.float32)
+        out = np.empty((len(source), STATISTICS_DIM), np.float32)
         done = 0
-        with _bar(progress, "features", total=len(source), unit="img") as bar:
+        with (
+            torch.inference_mode(),
+            _bar(progress, "features", total=len(source), unit="img") as bar,
+        ):
             for images in batches(source, self.batch_size):
-                out[done : done + len(images)] = self._forward(images)
+                x = to_tensor(images).to(self.device)
+                out[done : done + len(images)] = self.backbone.statistics(x).cpu().numpy()
                 done += len(images)
                 bar.update(len(images))
         return out
 
     def latents(self, patches: Patches) -> NDArray[np.float32]:
         """Latents (n, 512) float32: the flow's noise, in which RL2 is measured."""
-        return self._latents(torch.from_numpy(self.features(patches)))
+        return self.latents_of_features(self.features(patches))
 
-    def score_samples(self, patches: Patches) -> NDArray[np.float64]:
-        """Log-likelihood (n,) float64 of each patch, in nats; higher is more normal."""
-        return self._log_prob(torch.from_numpy(self.features(patches)))
+    @property
+    def scores_(self) -> ScoreBook:
+        """The fitted scores."""
+        if self._scores is None:
+            raise RuntimeError("the model is not fitted")
+        return self._scores
 
-    def p_values(self, patches: Patches) -> NDArray[np.float64]:
+    def score_samples(
+        self, patches: Patches, score: Score = "log_likelihood"
+    ) -> NDArray[np.float64]:
+        """A score (n,) float64 of each patch; higher is more normal.
+
+        ``"log_likelihood"``, the default, is the flow's in nats; ``"stages"`` is the one that the
+        filter decides by. :class:`~rl2qc.model.scores.ScoreBook` lists all.
+        """
+        if score not in SCORES:
+            raise UsageError(f"unknown score {score!r}: choose from {', '.join(SCORES)}")
+        return self.scores_(self.statistics(patches), [score])[score]
+
+    def p_values(self, patches: Patches, score: Score = FILTER_SCORE) -> NDArray[np.float64]:
         """Conformal p-value (n,) of each patch against the held-out clean patches."""
-        return conformal_p_values(self.score_samples(patches), self.calibration_)
+        return conformal_p_values(self.score_samples(patches, score), self.calibration_[score])
 
-    def judge_features(self, features: ArrayLike) -> dict[str, NDArray[np.float64]]:
-        """``log_likelihood`` and ``p_value``, (n,) each, of features (n, 512)."""
-        scores = self._log_prob(torch.from_numpy(np.asarray(features, np.float32)))
+    def judge(self, statistics: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """What the filter records of statistics (n, 2048), (n,) each.
+
+        ``score`` is the filter's, ``log_likelihood`` the flow's in nats, and ``p_value`` the
+        score's.
+        """
+        found = self.scores_(np.asarray(statistics, np.float32), [FILTER_SCORE, "log_likelihood"])
         return {
-            "log_likelihood": scores,
-            "p_value": conformal_p_values(scores, self.calibration_),
+            "score": found[FILTER_SCORE],
+            "log_likelihood": found["log_likelihood"],
+            "p_value": conformal_p_values(found[FILTER_SCORE], self.calibration_[FILTER_SCORE]),
         }
 
-    def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
-        """Latents (n, 512) of features (n, 512)."""
-        return self._latents(torch.from_numpy(np.asarray(features, np.float32)))
-
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        """``log_likelihood`` and ``p_value`` of one batch (b, patch_size, patch_size, 3) uint8."""
-        return self.judge_features(self._forward(images))
-
-    def _forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """:meth:`judge` for one batch of images (b, patch_size, patch_size, 3) uint8."""
         with torch.inference_mode():
-            features: NDArray[np.float32] = (
-                self.backbone(to_tensor(images).to(self.device)).cpu().numpy()
-            )
-        return features
+            statistics = self.backbone.statistics(to_tensor(images).to(self.device))
+        return self.judge(statistics.cpu().numpy())
 
-    def _latents(self, features: Tensor) -> NDArray[np.float32]:
+    def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
+        """Latents (n, 512) float32 of features (n, 512)."""
         with torch.inference_mode():
-            latents: NDArray[np.float32] = self.density.latents(features).numpy()
-        return latents
-
-    def _log_prob(self, features: Tensor) -> NDArray[np.float64]:
-        with torch.inference_mode():
-            scores: NDArray[np.float64] = self.density.log_prob(features).double().numpy()
-        return scores
+            latents = self.density.latents(torch.from_numpy(np.array(features, np.float32)))
+        return np.asarray(latents.numpy())
 
 
 def _load_backbone(trunk: ResNet18Features, source: str | Path, seed: int) -> str:
@@ -385,6 +438,14 @@ def _load_backbone(trunk: ResNet18Features, source: str | Path, seed: int) -> st
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _tensors(prefix: str, arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _arrays(tensors: dict[str, Tensor], prefix: str) -> dict[str, NDArray[np.float64]]:
+    return {k: v.double().numpy() for k, v in _part(tensors, prefix).items()}
 
 
 def _bar(progress: bool, title: str, **options: Any) -> Any:
