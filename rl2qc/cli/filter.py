@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl2qc.errors import Rl2qcError, UsageError
+
 if TYPE_CHECKING:
-    from rl2qc.slides.cohort import Job, SummaryRow
+    from rl2qc.slides.cohort import Engine
+    from rl2qc.slides.jobs import Job
+    from rl2qc.slides.summary import SummaryRow
 
 __all__ = ["filter_command"]
 
@@ -22,7 +26,8 @@ def filter_command(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Slides, folders of slides or of patches, image files, globs.",
+            help="Slides, folders of slides or of patches, image files, globs, CSV files with a "
+            "column wsi, slide or path (and perhaps mpp).",
             show_default=False,
         ),
     ],
@@ -53,20 +58,78 @@ def filter_command(
             show_default="what the slide records",
         ),
     ] = None,
+    mpp_csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table wsi,mpp of microns per pixel at level 0, for single slides.",
+            show_default=False,
+        ),
+    ] = None,
+    any_mpp: Annotated[
+        bool, typer.Option("--any-mpp", help="Allow --mpp far from what the model was trained at.")
+    ] = False,
+    icc: Annotated[
+        bool,
+        typer.Option("--icc", help="Take colours through the slide's ICC profile (shifts scores)."),
+    ] = False,
     min_tissue: Annotated[
         float, typer.Option(help="Tiles with a smaller share of tissue are left out.")
     ] = 0.1,
+    max_rejected: Annotated[
+        float, typer.Option(help="Slides that lose a larger share of their tissue are flagged.")
+    ] = 0.5,
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME,...",
+            help="What to write of each slide: csv, parquet, geojson, overlay, trident, clam, "
+            "wsinfer, histoqc, tiles, tiles-jpeg.",
+        ),
+    ] = "csv,geojson,overlay",
+    coords: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Judge the tiles of this TRIDENT or CLAM file, or of each slide's in this folder.",
+            show_default="a grid",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Tiles a forward pass.")] = 32,
     workers: Annotated[int, typer.Option(help="Threads that read.")] = 2,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do the I-th of N parts of the inputs.",
+            show_default="the task of a SLURM array, or all",
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray",
+            help="Where slides are done: in this process, or as tasks of a Ray cluster, whose "
+            "machines share DIR.",
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Address of the Ray cluster.", show_default="RAY_ADDRESS, or a new one"),
+    ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results that DIR holds.")
+        bool, typer.Option("--overwrite", help="Judge again what DIR holds results of.")
     ] = False,
 ) -> None:
     """Keep the clean tiles of slides and patch folders.
 
     For each slide DIR holds tiles.csv, tiles.geojson (for QuPath) and overlay.png, for each patch
-    folder tiles.csv; and once, summary.csv and run.json. Every input is attempted; the exit code
-    is 1 if any failed.
+    folder tiles.csv; and once, summary.csv, run.json and report.html. Every input is attempted;
+    what failed has its traceback in DIR/failed, and the exit code is 1.
+
+    The same command again does what is left: a run that was killed goes on, and several processes
+    may share DIR.
 
     **Examples**
 
@@ -77,9 +140,16 @@ def filter_command(
     rl2qc filter patches/ -o results/ --overwrite
 
     rl2qc filter old_scan.tif -o results/ --mpp-override 0.25
+
+    rl2qc filter cohort.csv -o results/ --shard 2/8
+
+    rl2qc filter slides/ -o results/ --coords trident/20x_256px_0px_overlap/ --format trident
     """
-    from rl2qc.slides.cohort import find_jobs, prepare_output, run_cohort
+    from rl2qc.slides.cohort import prepare_output, run_cohort
+    from rl2qc.slides.coords import check_coords
+    from rl2qc.slides.exports import parse_formats
     from rl2qc.slides.filtering import FilterSettings
+    from rl2qc.slides.jobs import find_jobs, parse_shard, take_shard
 
     settings = FilterSettings(
         alpha=alpha,
@@ -88,8 +158,22 @@ def filter_command(
         min_tissue=min_tissue,
         batch_size=batch_size,
         num_workers=workers,
+        icc=icc,
+        any_mpp=any_mpp,
+        max_rejected=max_rejected,
+        coords=str(coords) if coords is not None else None,
     )
-    jobs, warnings = find_jobs(inputs)
+    if engine not in ("local", "ray"):
+        raise UsageError(f"--engine must be local or ray, got {engine!r}")
+    if address is not None and engine != "ray":
+        raise UsageError("--address is for --engine ray")
+    chosen = parse_formats(formats)
+    part, parts = parse_shard(shard)
+    jobs, warnings = find_jobs(inputs, mpp_csv=mpp_csv)
+    if coords is not None:
+        check_coords(coords, [job.path.stem for job in jobs if job.kind == "slide"])
+    # Names come before parts, so that all processes call a slide alike.
+    jobs = take_shard(jobs, part, parts)
     prepare_output(out, jobs, overwrite=overwrite)
     # Last, since it takes longest: everything that can be wrong with the call is known by now.
     from rl2qc.model.quality import QualityModel
@@ -101,15 +185,41 @@ def filter_command(
             loaded,
             out,
             settings,
-            record={"command": sys.argv},
+            formats=chosen,
+            record={"command": sys.argv, "shard": [part + 1, parts]},
             warnings=warnings,
+            overwrite=overwrite,
+            engine=_ray_engine(model, address) if engine == "ray" else None,
             progress=bar,
         )
     print(_table(rows))
     print(f"\nresults  {_printable(str(out))}")
+    warnings += _write_page(out)
     _complain(rows, warnings, out)
     if any(row.status != "done" for row in rows):
         raise typer.Exit(1)
+
+
+def _ray_engine(model: str, address: str | None) -> Engine:
+    from functools import partial
+
+    from rl2qc.model.quality import QualityModel
+    from rl2qc.slides.engine_ray import RayEngine
+
+    # Workers need not start where we are.
+    place = str(Path(model).absolute()) if Path(model).is_file() else model
+    return RayEngine(partial(QualityModel.load, place), address)
+
+
+def _write_page(out: Path) -> list[str]:
+    """Write the report; what went wrong with it, since the results do not depend on it."""
+    from rl2qc.reports.cohort_page import write_cohort_page
+
+    try:
+        print(f"report   {_printable(str(write_cohort_page(out)))}")
+    except (Rl2qcError, OSError) as error:
+        return [f"no report: {error}"]
+    return []
 
 
 class _Bar:
@@ -123,7 +233,7 @@ class _Bar:
         from tqdm import tqdm
 
         self._bar = tqdm(unit=" tiles", smoothing=0.1, dynamic_ncols=True)
-        self._jobs, self._number = jobs, -1
+        self._jobs, self._number, self._opened = jobs, -1, 0
         self._before, self._current = 0, 0
 
     def __enter__(self) -> _Bar:
@@ -135,10 +245,11 @@ class _Bar:
     def __call__(self, number: int, job: Job, done: int, total: int) -> None:
         if number != self._number:
             self._number, self._before = number, self._before + self._current
-            self._current = total
+            self._current, self._opened = total, self._opened + 1
             self._bar.set_description(f"{number + 1}/{self._jobs} {_printable(job.name)[:32]}")
         seen = self._before + self._current
-        self._bar.total = seen + round(seen / (number + 1) * (self._jobs - number - 1))
+        left = max(0, self._jobs - number - 1)
+        self._bar.total = seen + round(seen / self._opened * left)
         self._bar.update(self._before + done - self._bar.n)
 
 
@@ -177,6 +288,8 @@ def _complain(rows: Sequence[SummaryRow], warnings: Sequence[str], out: Path) ->
     for row in rows:
         for warning in row.warnings:
             shared.setdefault(warning, []).append(row.name)
+        for flag in row.flags:
+            shared.setdefault(f"flagged: {flag}", []).append(row.name)
     lines = [f"warning: {warning}" for warning in warnings]
     for warning, names in shared.items():
         where = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
@@ -188,7 +301,7 @@ def _complain(rows: Sequence[SummaryRow], warnings: Sequence[str], out: Path) ->
                 f"{out / row.name / 'failures.csv'}"
             )
         elif row.status == "failed":
-            lines.append(f"error: {row.error}")
+            lines.append(f"error: {row.name}: {row.error}")
     for line in lines:
         print(f"rl2qc: {_printable(line)}", file=sys.stderr)
 

@@ -21,8 +21,17 @@ from PIL import Image
 
 from rl2qc.errors import ImageError, SlideError, UsageError, WorkError
 from rl2qc.images.sources import center_crop, list_images, read_image
-from rl2qc.slides.reader import SlideReader
-from rl2qc.slides.tiling import TOLERANCE, plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.coords import Coords, find_coords, read_coords
+from rl2qc.slides.decision import keep_tiles, rejected_share, say_over_rejection
+from rl2qc.slides.drift import DRIFT_ALARM, MIN_TILES, score_drift
+from rl2qc.slides.reader import SlideInfo, SlideReader
+from rl2qc.slides.tiling import (
+    MAX_ENLARGEMENT,
+    TOLERANCE,
+    plan_reading,
+    tile_grid,
+    tissue_fractions,
+)
 from rl2qc.slides.tissue import tissue_mask
 
 __all__ = [
@@ -33,6 +42,7 @@ __all__ = [
     "filter_patches",
     "filter_slide",
     "read_ahead",
+    "target_mpp",
 ]
 
 DEFAULT_MPP = 0.5
@@ -92,12 +102,17 @@ class FilterSettings:
     stride: int | None = None
     batch_size: int = 32
     num_workers: int = 2
+    icc: bool = False
+    any_mpp: bool = False
+    max_rejected: float = 0.5
+    coords: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha < 1:
             raise UsageError(f"alpha must lie in [0, 1), got {self.alpha}")
-        if not 0 <= self.min_tissue <= 1:
-            raise UsageError(f"min_tissue must lie in [0, 1], got {self.min_tissue}")
+        for name in ("min_tissue", "max_rejected"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("mpp", "mpp_override"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -127,9 +142,9 @@ class TileTable:
     measurements
         (n,) float64 columns of the model: "log_likelihood" (nats), "p_value", ...
     keep
-        (n,) bool, p_value > alpha.
-    alpha
-        The level of that decision.
+        (n,) bool, the decision (:func:`rl2qc.slides.decision.keep_tiles`).
+    alpha, method
+        The level of that decision, and how it was made.
     image_paths
         The files of patches; empty for a slide.
     mpp, slide_mpp
@@ -147,6 +162,18 @@ class TileTable:
         What the reader of the table must know.
     thumbnail
         (h, w, 3) uint8 of the scanned part, for pictures; None for patches.
+    scanner
+        What the slide says about its scanner.
+    icc
+        Whether colours went through the slide's ICC profile.
+    max_rejected
+        A larger share of rejected tissue is flagged.
+    patch_size, overlap
+        Side of a tile and what neighbours share, in px at ``mpp``.
+    level_dimensions
+        Size of the level that was read; None for patches.
+    coords
+        "layout" and "attributes" of the file that the tiles were taken from; None for a grid.
     """
 
     name: str
@@ -173,6 +200,14 @@ class TileTable:
     failures: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     thumbnail: NDArray[np.uint8] | None = field(default=None, repr=False)
+    scanner: str = ""
+    icc: bool = False
+    max_rejected: float = 0.5
+    method: str = "threshold"
+    patch_size: int | None = None
+    overlap: int = 0
+    level_dimensions: tuple[int, int] | None = None
+    coords: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -186,6 +221,27 @@ class TileTable:
     def kept_share(self) -> float:
         """Share of the judged tiles that is kept; NaN where there is none."""
         return float(self.keep.mean()) if len(self) else math.nan
+
+    @property
+    def rejected_share(self) -> float:
+        """Share of the tissue in the judged tiles that is rejected; NaN where there is none."""
+        return rejected_share(self.keep, self.tissue_fraction * self.width * self.height)
+
+    @property
+    def drift(self) -> float:
+        """Distance of the scores to the reference (:func:`rl2qc.slides.drift.score_drift`)."""
+        return score_drift(self.measurements["p_value"])
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Why a person should look before the result is used; empty where nothing is odd."""
+        flags = {
+            "no tissue": self.kind == "slide" and not len(self) and not self.failures,
+            "unlike the reference": len(self) >= MIN_TILES and self.drift >= DRIFT_ALARM,
+            "over-rejected": self.rejected_share > self.max_rejected,
+            "unreadable tiles": self.unreadable > 0,
+        }
+        return tuple(name for name, raised in flags.items() if raised)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Every column by name, in the order of the exports."""
@@ -202,9 +258,19 @@ class TileTable:
             columns["path"] = np.array([str(path) for path in self.image_paths], dtype=object)
         return columns
 
-    def decide(self, alpha: float) -> TileTable:
-        """The same measurements with the decision made at another ``alpha``."""
-        return replace(self, keep=self.measurements["p_value"] > alpha, alpha=alpha)
+    def decide(
+        self, alpha: float, *, method: str = "threshold", max_rejected: float | None = None
+    ) -> TileTable:
+        """The same measurements, decided anew by :func:`rl2qc.slides.decision.keep_tiles`."""
+        decided = replace(
+            self,
+            keep=keep_tiles(self.measurements["p_value"], alpha, method),
+            alpha=alpha,
+            method=method,
+            max_rejected=self.max_rejected if max_rejected is None else max_rejected,
+        )
+        warnings = say_over_rejection(self.warnings, decided.rejected_share, decided.max_rejected)
+        return replace(decided, warnings=warnings)
 
 
 def filter_slide(
@@ -218,6 +284,10 @@ def filter_slide(
     stride: int | None = None,
     batch_size: int = 32,
     num_workers: int = 2,
+    icc: bool = False,
+    any_mpp: bool = False,
+    max_rejected: float = 0.5,
+    coords: str | Path | Coords | None = None,
     progress: Progress | None = None,
 ) -> TileTable:
     """Judge every tile of a slide that holds tissue.
@@ -243,6 +313,17 @@ def filter_slide(
         Tiles judged at a time.
     num_workers
         Threads that read.
+    icc
+        Take colours through the slide's ICC profile to sRGB. It shifts scores: only for a model
+        that was trained on patches treated alike.
+    any_mpp
+        Read at ``mpp`` even if it is far from the model's.
+    max_rejected
+        A larger share of rejected tissue is flagged.
+    coords
+        Tiles to judge in place of a grid: a TRIDENT or CLAM file, or a folder that holds the
+        slide's. All of them are judged in their order, whatever tissue they hold. Of tiles larger
+        than the model's the centre is judged.
     progress
         Called after every batch.
 
@@ -251,7 +332,7 @@ def filter_slide(
     SlideError
         The slide cannot be read, has no resolution, or is coarser than the model reads.
     UsageError
-        A setting that is out of range.
+        A setting that is out of range, or an ``mpp`` that is far from the model's.
 
     Example
     -------
@@ -270,9 +351,25 @@ def filter_slide(
     np.int64(6)
     """
     path = Path(path)
-    settings = FilterSettings(alpha, mpp, mpp_override, min_tissue, stride, batch_size, num_workers)
-    target, warnings = _target_mpp(model, mpp)
-    with SlideReader(path, mpp_override=mpp_override) as slide:
+    settings = FilterSettings(
+        alpha=alpha,
+        mpp=mpp,
+        mpp_override=mpp_override,
+        min_tissue=min_tissue,
+        stride=stride,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        icc=icc,
+        any_mpp=any_mpp,
+        max_rejected=max_rejected,
+    )
+    target, warnings = target_mpp(model, mpp, any_mpp=any_mpp)
+    name = path.stem if path.is_file() else path.name
+    if coords is None or isinstance(coords, Coords):
+        given = coords
+    else:
+        given = read_coords(find_coords(coords, name))
+    with SlideReader(path, mpp_override=mpp_override, icc=icc) as slide:
         info = slide.info
         warnings += info.warnings
         try:
@@ -286,6 +383,11 @@ def filter_slide(
         # Whole pixels, so that neighbouring tiles share their edges exactly.
         side = max(1, round(model.patch_size * plan.downsample))
         step = max(1, round((stride or model.patch_size) * plan.downsample))
+        seen, overlap = side, max(0, model.patch_size - (stride or model.patch_size))
+        if given is not None:
+            side = given.side(info.level_downsamples)
+            overlap = 0
+            warnings += _check_given(given, side, seen, info)
 
         overview = slide.read_overview(
             max(side / _MASK_PIXELS_PER_TILE, max(info.bounds[2:]) / _MASK_PIXELS)
@@ -293,12 +395,14 @@ def filter_slide(
         tissue = tissue_mask(overview.rgb, (overview.valid >= 0.5) & overview.readable)
         # What the overview could not show may be tissue: its tiles are tried one by one.
         mask = tissue.mask | ~overview.readable
-        corners = tile_grid(info.bounds, side, step)
+        corners = tile_grid(info.bounds, side, step) if given is None else given.xy
         fractions = tissue_fractions(
             mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
         )
-        chosen = fractions >= min_tissue
-        if not len(corners):
+        chosen = fractions >= (min_tissue if given is None else 0)
+        if given is not None and not len(corners):
+            warnings.append(f"{given.path} holds no coordinates")
+        elif not len(corners):
             warnings.append(f"the slide is smaller than one tile of {side} px")
         elif not chosen.any():
             warnings.append(f"no tile holds {min_tissue:.0%} tissue")
@@ -309,10 +413,13 @@ def filter_slide(
             with suppress(SlideError):
                 thumbnail = slide.read_overview(max(info.bounds[2:]) / _THUMBNAIL_PIXELS).rgb
 
+        # The centre of a tile whose side is not the model's.
+        inset = (side - seen) // 2
+
         def read(corner: NDArray[np.int64]) -> tuple[NDArray[np.uint8], None]:
             region = slide.read_region(
-                int(corner[0]),
-                int(corner[1]),
+                int(corner[0]) + inset,
+                int(corner[1]) + inset,
                 (model.patch_size, model.patch_size),
                 level=plan.level,
                 scale=plan.scale,
@@ -329,7 +436,7 @@ def filter_slide(
     corners, fractions = corners[judged.done], fractions[judged.done]
     sides = np.full(len(corners), side, np.int64)
     return TileTable(
-        name=path.stem if path.is_file() else path.name,
+        name=name,
         path=path,
         kind="slide",
         x=corners[:, 0],
@@ -338,7 +445,7 @@ def filter_slide(
         height=sides,
         tissue_fraction=fractions,
         measurements=judged.measurements,
-        keep=judged.measurements["p_value"] > alpha,
+        keep=np.ones(len(judged.done), np.bool_),
         alpha=alpha,
         mpp=plan.mpp,
         slide_mpp=info.mpp,
@@ -352,7 +459,37 @@ def filter_slide(
         failures=tuple((f"{corner[0]}, {corner[1]}", reason) for corner, reason in judged.failures),
         warnings=tuple(warnings),
         thumbnail=thumbnail,
-    )
+        scanner=info.scanner,
+        icc=icc,
+        max_rejected=max_rejected,
+        patch_size=model.patch_size if given is None else max(1, round(side / plan.downsample)),
+        overlap=overlap,
+        level_dimensions=info.level_dimensions[plan.level],
+        coords=None if given is None else {"layout": given.layout, "attributes": given.attributes},
+    ).decide(alpha)
+
+
+def _check_given(given: Coords, side: int, seen: int, info: SlideInfo) -> list[str]:
+    """Whether coordinates are the slide's, and what is to be said about their tiles.
+
+    Raises
+    ------
+    UsageError
+        They lie outside the slide.
+    """
+    if len(given.xy) and ((given.xy < 0) | (given.xy >= info.dimensions)).any():
+        width, height = info.dimensions
+        raise UsageError(
+            f"{given.path} holds coordinates outside the slide of {width} x {height} px: "
+            "is it another slide's file?"
+        )
+    if abs(side / seen - 1) <= TOLERANCE:
+        return []
+    how = "the centre of each is judged" if side > seen else "each is judged with what is around it"
+    return [
+        f"the coordinates are of tiles of {side * info.mpp:.0f} um and the model judges "
+        f"{seen * info.mpp:.0f} um: {how}"
+    ]
 
 
 def filter_patches(
@@ -363,6 +500,7 @@ def filter_patches(
     alpha: float = 0.05,
     batch_size: int = 32,
     num_workers: int = 2,
+    max_rejected: float = 0.5,
     progress: Progress | None = None,
 ) -> TileTable:
     """Judge image files, taken as they are: their resolution is trusted to be the model's.
@@ -376,7 +514,7 @@ def filter_patches(
         Files, folders or globs.
     name
         Name of the set; that of the first folder by default.
-    model, alpha, batch_size, num_workers, progress
+    model, alpha, batch_size, num_workers, max_rejected, progress
         As in :func:`filter_slide`.
 
     Raises
@@ -386,7 +524,9 @@ def filter_patches(
     UsageError
         No images there, or a setting that is out of range.
     """
-    settings = FilterSettings(alpha=alpha, batch_size=batch_size, num_workers=num_workers)
+    settings = FilterSettings(
+        alpha=alpha, batch_size=batch_size, num_workers=num_workers, max_rejected=max_rejected
+    )
     files = list_images(paths)
     first = Path(paths) if isinstance(paths, str | Path) else Path(paths[0])
     folder = first if first.is_dir() else files[0].parent
@@ -428,13 +568,15 @@ def filter_patches(
         height=heights.astype(np.int64),
         tissue_fraction=tissue.astype(np.float64),
         measurements=judged.measurements,
-        keep=judged.measurements["p_value"] > alpha,
+        keep=np.ones(len(judged.done), np.bool_),
         alpha=alpha,
         image_paths=tuple(files[i] for i in judged.done),
         tissue_coverage=float(tissue.mean()),
         failures=tuple((str(file), reason) for file, reason in judged.failures),
         warnings=tuple(warnings),
-    )
+        max_rejected=max_rejected,
+        patch_size=model.patch_size,
+    ).decide(alpha)
 
 
 def read_ahead(
@@ -534,17 +676,30 @@ def _measure(model: TileModel, images: NDArray[np.uint8]) -> dict[str, NDArray[n
     return measured
 
 
-def _target_mpp(model: TileModel, mpp: float | None) -> tuple[float, list[str]]:
-    """The resolution to read at, and what is to be said about it."""
-    if mpp is not None:
-        if model.mpp is not None and abs(mpp / model.mpp - 1) > TOLERANCE:
-            return mpp, [
-                f"tiles are read at {mpp:g} um/px, but the model was trained at {model.mpp:g}"
-            ]
-        return mpp, []
-    if model.mpp is not None:
-        return model.mpp, []
-    return DEFAULT_MPP, [
-        f"the model does not record its resolution: tiles are read at {DEFAULT_MPP} um/px (20x); "
-        "pass --mpp to choose"
-    ]
+def target_mpp(
+    model: TileModel, mpp: float | None, *, any_mpp: bool = False
+) -> tuple[float, list[str]]:
+    """The resolution to read at, and what is to be said about it.
+
+    Raises
+    ------
+    UsageError
+        ``mpp`` is far from what the model was trained at, and ``any_mpp`` is False.
+    """
+    if mpp is None and model.mpp is None:
+        return DEFAULT_MPP, [
+            f"the model does not record its resolution: tiles are read at {DEFAULT_MPP} um/px "
+            "(20x); pass --mpp to choose"
+        ]
+    if mpp is None or model.mpp is None:
+        return mpp or model.mpp or DEFAULT_MPP, []
+    ratio = max(mpp / model.mpp, model.mpp / mpp)
+    if ratio > MAX_ENLARGEMENT and not any_mpp:
+        raise UsageError(
+            f"tiles of {mpp:g} um/px are far from the {model.mpp:g} um/px that the model was "
+            f"trained at, and their scores would mean little: leave --mpp out, train at {mpp:g} "
+            f"(rl2qc train --mpp {mpp:g}), or pass --any-mpp to read them all the same"
+        )
+    if ratio > 1 + TOLERANCE:
+        return mpp, [f"tiles are read at {mpp:g} um/px, but the model was trained at {model.mpp:g}"]
+    return mpp, []

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import openslide
 from numpy.typing import NDArray
-from PIL import Image, ImageColor
+from PIL import Image, ImageCms, ImageColor
 
 from rl2qc.errors import SlideError
 
@@ -54,6 +54,9 @@ class SlideInfo:
         Colour shown where nothing was scanned.
     quickhash
         OpenSlide's identity of the slide, "" where it has none.
+    scanner
+        Maker, model and number of the scanner, as far as they are recorded; the format's name
+        where nothing is.
     warnings
         What is odd about the metadata.
     """
@@ -67,6 +70,7 @@ class SlideInfo:
     bounds: tuple[int, int, int, int]
     background: tuple[int, int, int]
     quickhash: str
+    scanner: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -113,6 +117,8 @@ class SlideReader:
         A slide file, or a folder of one DICOM slide.
     mpp_override
         Microns per pixel at level 0, in place of what the file records.
+    icc
+        Take colours through the slide's ICC profile to sRGB.
 
     Raises
     ------
@@ -120,16 +126,22 @@ class SlideReader:
         A file that OpenSlide cannot read, or a slide without a resolution.
     """
 
-    def __init__(self, path: str | Path, *, mpp_override: float | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, mpp_override: float | None = None, icc: bool = False
+    ) -> None:
         self.path = Path(path)
-        self._mpp_override = mpp_override
+        self._mpp_override, self._icc = mpp_override, icc
         self._file = _slide_file(self.path)
         handle = _open(self._file)
         try:
             self.info = _describe(handle, self._file, mpp_override)
+            self._to_srgb = _srgb_transform(handle, self._file) if icc else None
         except openslide.OpenSlideError as error:
             raise SlideError(f"{self._file} cannot be read: {_one_line(error)}") from error
         self._handle: openslide.OpenSlide | None = handle
+        if icc and self._to_srgb is None:
+            said = "the slide has no ICC profile: its colours are taken as they are"
+            self.info = replace(self.info, warnings=(*self.info.warnings, said))
         self._lock = threading.Lock()
 
     def __enter__(self) -> SlideReader:
@@ -139,7 +151,7 @@ class SlideReader:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (self.path, self._mpp_override)
+        return _reopen, (self.path, self._mpp_override, self._icc)
 
     def close(self) -> None:
         """Release the file; a later read opens it again."""
@@ -168,11 +180,11 @@ class SlideReader:
         """
         if scale == 1.0:
             layer = self._read(x, y, level, size)
-            rgb, alpha = _on_background(layer, self.info.background)
+            rgb, alpha = self._flatten(layer)
         else:
             extent = (size[0] * scale, size[1] * scale)
             layer = self._read(x, y, level, (math.ceil(extent[0]), math.ceil(extent[1])))
-            rgb, alpha = _on_background(layer, self.info.background)
+            rgb, alpha = self._flatten(layer)
             rgb = rgb.resize(size, Image.Resampling.BICUBIC, box=(0, 0, *extent))
         valid = 1.0 if alpha is None else float(np.asarray(alpha).mean() / 255)
         return Region(np.asarray(rgb), valid)
@@ -220,7 +232,7 @@ class SlideReader:
                     failure = error
                     readable[block] = False
                     continue
-                image, alpha = _on_background(layer, self.info.background)
+                image, alpha = self._flatten(layer)
                 rgb[block] = np.asarray(image.resize(size, Image.Resampling.BOX, box=box))
                 valid[block] = (
                     1.0
@@ -230,6 +242,16 @@ class SlideReader:
         if failure is not None and not readable.any():
             raise failure
         return Overview(rgb, valid, readable, (step_x, step_y))
+
+    def _flatten(self, layer: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+        """RGB on the background, in sRGB if that was asked for, and the alpha if there is any."""
+        rgb, alpha = _on_background(layer, self.info.background)
+        if self._to_srgb is not None:
+            ImageCms.applyTransform(rgb, self._to_srgb, inPlace=True)
+            if alpha is not None:
+                # The background is no colour of the scanner's.
+                rgb.paste(self.info.background, mask=alpha.point(lambda a: 255 - a))
+        return rgb, alpha
 
     def _read(self, x: int, y: int, level: int, size: tuple[int, int]) -> Image.Image:
         with self._lock:
@@ -257,8 +279,8 @@ class SlideReader:
         return layer
 
 
-def _reopen(path: Path, mpp_override: float | None) -> SlideReader:
-    return SlideReader(path, mpp_override=mpp_override)
+def _reopen(path: Path, mpp_override: float | None, icc: bool) -> SlideReader:
+    return SlideReader(path, mpp_override=mpp_override, icc=icc)
 
 
 def _slide_file(path: Path) -> Path:
@@ -305,6 +327,7 @@ def _describe(handle: openslide.OpenSlide, file: Path, mpp_override: float | Non
         bounds=_bounds(properties, width, height),
         background=_background(properties),
         quickhash=properties.get(openslide.PROPERTY_NAME_QUICKHASH1, ""),
+        scanner=_scanner(properties),
         warnings=tuple(warnings),
     )
 
@@ -332,6 +355,44 @@ def _resolution(
     if y is not None and abs(y / x - 1) > 0.02:
         warnings.append(f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used")
     return x, source
+
+
+_SCANNER_PROPERTIES = (
+    ("tiff.Make", "tiff.Model", "aperio.ScanScope ID"),
+    ("hamamatsu.Product", "hamamatsu.SerialNumber"),
+    ("leica.device-model", "leica.device-version"),
+    ("ventana.ScannerModel", "ventana.UnitNumber"),
+    ("dicom.Manufacturer", "dicom.ManufacturerModelName", "dicom.DeviceSerialNumber"),
+)
+
+
+def _scanner(properties: Mapping[str, str]) -> str:
+    for names in _SCANNER_PROPERTIES:
+        parts = [properties[name].strip() for name in names if properties.get(name, "").strip()]
+        if parts:
+            return " ".join(dict.fromkeys(" ".join(parts).split()))
+    return properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+
+
+def _srgb_transform(handle: openslide.OpenSlide, file: Path) -> ImageCms.ImageCmsTransform | None:
+    """From the slide's colours to sRGB: one transform for all of its regions."""
+    try:
+        profile = handle.color_profile
+        if profile is None:
+            return None
+        return ImageCms.buildTransform(
+            profile,
+            ImageCms.createProfile("sRGB"),
+            "RGB",
+            "RGB",
+            ImageCms.Intent.PERCEPTUAL,
+            # Without the cache of the last pixel, threads may share it.
+            ImageCms.Flags.NOCACHE,
+        )
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise SlideError(
+            f"{file} has an ICC profile that cannot be used ({_one_line(error)}): leave out --icc"
+        ) from error
 
 
 def _bounds(properties: Mapping[str, str], width: int, height: int) -> tuple[int, int, int, int]:

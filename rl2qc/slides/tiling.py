@@ -77,7 +77,8 @@ def plan_reading(
     if slide_mpp > mpp * MAX_ENLARGEMENT:
         raise ValueError(
             f"the slide has {slide_mpp:g} um/px and cannot give tiles of {mpp:g} um/px: "
-            f"take a model for {slide_mpp:g} um/px, or pass --mpp {slide_mpp:g} to read it as it is"
+            f"take a model for {slide_mpp:g} um/px, or pass --mpp {slide_mpp:g} to read it as it "
+            "is (and --any-mpp if that is far from what the model was trained at)"
         )
     level = max(
         (i for i, d in enumerate(level_downsamples) if slide_mpp * d <= mpp * (1 + tolerance)),

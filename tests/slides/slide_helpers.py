@@ -123,7 +123,7 @@ class FakeHandle:
 class BrightnessModel:
     """Log-likelihood is the mean of the red channel, p-value its share of 255."""
 
-    name = "brightness"
+    name, sha256 = "brightness", "b" * 64
 
     def __init__(self, patch_size: int = 64, mpp: float | None = 0.5) -> None:
         self.patch_size, self.mpp = patch_size, mpp

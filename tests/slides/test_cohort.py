@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.errors import UsageError
-from rl2qc.slides.cohort import Job, find_jobs, prepare_output, run_cohort
+from rl2qc.errors import UsageError, WorkError
+from rl2qc.slides.cohort import prepare_output, run_cohort
 from rl2qc.slides.exports import FORMATS
 from rl2qc.slides.filtering import FilterSettings, TileTable
+from rl2qc.slides.jobs import Job, find_jobs
 
 
 @pytest.fixture
@@ -186,12 +187,19 @@ def test_every_input_is_attempted(tmp_path: Path, tissue: np.ndarray) -> None:
     }
     assert {p.name for p in out.iterdir()} == {"good", "set", "failed", "summary.csv", "run.json"}
     assert {p.name for p in (out / "good").iterdir()} == {
+        "record.json",
+        "thumbnail.png",
         "tiles.csv",
         "tiles.geojson",
         "overlay.png",
     }
-    assert {p.name for p in (out / "set").iterdir()} == {"tiles.csv", "failures.csv"}
-    assert {p.name for p in (out / "failed").iterdir()} == {"broken.txt", "blind.txt"}
+    assert {p.name for p in (out / "set").iterdir()} == {
+        "record.json",
+        "tiles.csv",
+        "failures.csv",
+    }
+    names = {f"{name}.{kind}" for name in ("broken", "blind") for kind in ("txt", "json")}
+    assert {p.name for p in (out / "failed").iterdir()} == names
     assert "SlideError" in (out / "failed" / "blind.txt").read_text()
 
     table = {row["name"]: row for row in summary(out)}
@@ -209,7 +217,12 @@ def test_every_input_is_attempted(tmp_path: Path, tissue: np.ndarray) -> None:
 
     run = json.loads((out / "run.json").read_text())
     assert run["command"] == ["rl2qc", "filter"]
-    assert run["model"] == {"name": "brightness", "sha256": "", "patch_size": 64, "mpp": 0.5}
+    assert run["model"] == {
+        "name": "brightness",
+        "sha256": BrightnessModel.sha256,
+        "patch_size": 64,
+        "mpp": 0.5,
+    }
     assert run["settings"]["alpha"] == 0.05
     assert run["inputs"] == {"all": 4, "failed": 2, "done": 1, "partial": 1}
     assert run["warnings"] == ["set: 1 of 3 images cannot be judged"]
@@ -217,7 +230,7 @@ def test_every_input_is_attempted(tmp_path: Path, tissue: np.ndarray) -> None:
 
 def test_settings_reach_the_tiles(tmp_path: Path, tissue: np.ndarray) -> None:
     jobs, _ = find_jobs([write_slide(tmp_path / "a.tif", tissue, mpp=None)])
-    settings = FilterSettings(alpha=0.99, mpp=1.0, mpp_override=0.5)
+    settings = FilterSettings(alpha=0.99, mpp=1.0, mpp_override=0.5, any_mpp=True)
     (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out", settings)
     assert (row.status, row.tiles, row.kept, row.mpp) == ("done", 1, 0, 1.0)
 
@@ -232,21 +245,21 @@ def test_slides_of_one_name_do_not_overwrite_each_other(tmp_path: Path, tissue: 
     assert lines == [7, 4]
 
 
-def test_an_output_folder_with_results_is_refused(tmp_path: Path, tissue: np.ndarray) -> None:
+def test_a_folder_of_others_is_refused(tmp_path: Path, tissue: np.ndarray) -> None:
     jobs, _ = find_jobs([write_slide(tmp_path / "a.tif", tissue)])
     out = tmp_path / "out"
     prepare_output(out, jobs)
     prepare_output(out, jobs)  # empty: nothing to lose
-    run_cohort(jobs, BrightnessModel(), out)
-    with pytest.raises(UsageError, match="pass --overwrite"):
-        prepare_output(out, jobs)
-    (out / "run.json").unlink()
-    (out / "summary.csv").unlink()  # killed before its end
-    with pytest.raises(UsageError, match=r"\(a\)"):
+    assert not list(out.iterdir())
+    (out / "a").mkdir()
+    with pytest.raises(UsageError, match="holds a, which is of no run"):
         prepare_output(out, jobs)
     prepare_output(out, jobs, overwrite=True)
     with pytest.raises(UsageError, match="is a file"):
         prepare_output(tmp_path / "a.tif", jobs)
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(WorkError, match="cannot write to --out"):
+        prepare_output(tmp_path / "taken" / "out", jobs)
 
 
 def test_old_results_do_not_pass_for_new_ones(tmp_path: Path, tissue: np.ndarray) -> None:
@@ -261,7 +274,7 @@ def test_old_results_do_not_pass_for_new_ones(tmp_path: Path, tissue: np.ndarray
     assert [p.name for p in (out / "a").iterdir()] == ["notes.txt"]
     write_slide(path, tissue)
     run_cohort(jobs, BrightnessModel(), out)
-    assert not list((out / "failed").iterdir())
+    assert not (out / "failed").exists()
 
 
 def test_an_unforeseen_error_costs_one_input(tmp_path: Path, tissue: np.ndarray) -> None:

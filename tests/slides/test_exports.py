@@ -4,11 +4,13 @@ import csv
 import json
 import math
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,32 +18,130 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from rl2qc.slides.exports import FORMATS, dissolve, export, geojson_features, overlay
+from rl2qc.errors import UsageError
+from rl2qc.slides.exports import (
+    FORMATS,
+    check_formats,
+    dissolve,
+    export,
+    geojson_features,
+    overlay,
+    parse_formats,
+    remove_exports,
+)
 from rl2qc.slides.filtering import TileTable
 
+POINT = {
+    "type": "array",
+    "prefixItems": [{"type": "integer"}, {"type": "integer"}],
+    "items": False,
+    "minItems": 2,
+}
+POLYGON = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "array", "minItems": 5, "items": POINT},
+}
+QUPATH = {
+    "type": "object",
+    "required": ["type", "features"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"const": "FeatureCollection"},
+        "features": {"type": "array", "items": {"$ref": "#/$defs/feature"}},
+    },
+    "$defs": {
+        "feature": {
+            "type": "object",
+            "required": ["type", "id", "geometry", "properties"],
+            "additionalProperties": False,
+            "properties": {
+                "type": {"const": "Feature"},
+                "id": {"type": "string", "format": "uuid"},
+                "geometry": {
+                    "oneOf": [
+                        {
+                            "properties": {"type": {"const": "Polygon"}, "coordinates": POLYGON},
+                            "required": ["type", "coordinates"],
+                            "additionalProperties": False,
+                        },
+                        {
+                            "properties": {
+                                "type": {"const": "MultiPolygon"},
+                                "coordinates": {"type": "array", "minItems": 2, "items": POLYGON},
+                            },
+                            "required": ["type", "coordinates"],
+                            "additionalProperties": False,
+                        },
+                    ]
+                },
+                "properties": {
+                    "type": "object",
+                    "required": ["objectType", "classification"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "objectType": {"enum": ["tile", "annotation"]},
+                        "name": {"type": "string"},
+                        "classification": {
+                            "type": "object",
+                            "required": ["name", "color"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "name": {"type": "string"},
+                                "color": {
+                                    "type": "array",
+                                    "minItems": 3,
+                                    "maxItems": 3,
+                                    "items": {"type": "integer", "minimum": 0, "maximum": 255},
+                                },
+                            },
+                        },
+                        "isLocked": {"type": "boolean"},
+                        # Numbers only: JSON Schema, unlike Python, takes no boolean for one.
+                        "measurements": {
+                            "type": "object",
+                            "additionalProperties": {"type": "number"},
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+"""What QuPath asks of a file of objects that it imports."""
+QUPATH_RULES = jsonschema.Draft202012Validator(
+    QUPATH, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+)
 
-def assert_qupath_takes(feature: dict[str, Any]) -> None:
-    """What QuPath asks of an object that it imports."""
-    assert set(feature) == {"type", "id", "geometry", "properties"}
-    assert feature["type"] == "Feature"
-    assert str(uuid.UUID(feature["id"])) == feature["id"]
-    geometry, properties = feature["geometry"], feature["properties"]
-    assert geometry["type"] in {"Polygon", "MultiPolygon"}
-    polygons = geometry["coordinates"]
-    for polygon in [polygons] if geometry["type"] == "Polygon" else polygons:
-        for ring in polygon:
-            assert ring[0] == ring[-1]
-            assert all(len(point) == 2 and all(type(c) is int for c in point) for point in ring)
-    assert set(properties) == {"objectType", "name", "classification", "isLocked", "measurements"}
-    assert properties["objectType"] in {"tile", "annotation"}
-    assert properties["isLocked"] is True
-    assert set(properties["classification"]) == {"name", "color"}
-    assert isinstance(properties["classification"]["name"], str)
-    color = properties["classification"]["color"]
-    assert len(color) == 3
-    assert all(type(c) is int and 0 <= c <= 255 for c in color)
-    # Numbers only, and a bool is an int to Python.
-    assert all(type(v) in (int, float) for v in properties["measurements"].values())
+
+def assert_qupath_takes(content: dict[str, Any]) -> None:
+    QUPATH_RULES.validate(content)
+    for feature in content["features"]:
+        geometry = feature["geometry"]
+        polygons = geometry["coordinates"]
+        for polygon in [polygons] if geometry["type"] == "Polygon" else polygons:
+            assert all(ring[0] == ring[-1] for ring in polygon)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda f: f.update(id="1"),
+        lambda f: f.update(objectType=f["properties"].pop("objectType")),
+        lambda f: f["properties"]["measurements"].update(keep=True),
+        lambda f: f["properties"]["measurements"].update(score=None),
+        lambda f: f["properties"]["classification"].pop("color"),
+        lambda f: f["geometry"]["coordinates"][0][0].append(0),
+    ],
+)
+def test_the_schema_refuses_what_qupath_refuses(
+    table: TileTable, spoil: Callable[[dict[str, Any]], Any]
+) -> None:
+    feature = next(geojson_features(table))
+    QUPATH_RULES.validate({"type": "FeatureCollection", "features": [feature]})
+    spoil(feature)
+    with pytest.raises(jsonschema.ValidationError):
+        QUPATH_RULES.validate({"type": "FeatureCollection", "features": [feature]})
 
 
 @pytest.fixture
@@ -69,6 +169,10 @@ def table() -> TileTable:
         slide_mpp=0.5,
         dimensions=(400, 300),
         bounds=(100, 50, 256, 192),
+        level=0,
+        scale=1.0,
+        patch_size=64,
+        level_dimensions=(400, 300),
         thumbnail=np.full((96, 128, 3), 200, np.uint8),
     )
 
@@ -135,8 +239,8 @@ def test_geojson_is_what_qupath_takes(table: TileTable, tmp_path: Path) -> None:
     assert content["type"] == "FeatureCollection"
     features = content["features"]
     assert len({f["id"] for f in features}) == len(features)
-    for feature in features:
-        assert_qupath_takes(feature)
+    assert all(str(uuid.UUID(f["id"])) == f["id"] for f in features)
+    assert_qupath_takes(content)
     kinds = [f["properties"]["objectType"] for f in features]
     assert kinds == ["tile"] * 6 + ["annotation"] * 2
 
@@ -174,13 +278,7 @@ def test_one_part_is_a_polygon_and_no_tile_is_nothing(table: TileTable) -> None:
     keep[5] = False
     features = list(geojson_features(replace(table, keep=keep)))
     assert [f["geometry"]["type"] for f in features[6:]] == ["Polygon", "Polygon"]
-    empty = replace(
-        table,
-        **{name: getattr(table, name)[:0] for name in ("x", "y", "width", "height", "keep")},
-        tissue_fraction=np.empty(0),
-        measurements={"log_likelihood": np.empty(0), "p_value": np.empty(0)},
-    )
-    assert list(geojson_features(empty)) == []
+    assert list(geojson_features(emptied(table))) == []
 
 
 def test_geojson_ids_are_stable_and_differ_between_slides(table: TileTable) -> None:
@@ -316,7 +414,11 @@ def test_overlay_needs_a_thumbnail(patches: TileTable) -> None:
 # ---------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize("name", FORMATS)
+# Those that write one file; tiles are written one by one.
+SINGLE = [name for name, kind in FORMATS.items() if kind.sort is None]
+
+
+@pytest.mark.parametrize("name", SINGLE)
 def test_nothing_half_written(
     table: TileTable, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,9 +426,67 @@ def test_nothing_half_written(
         path.write_text("half")
         raise OSError("disk full")
 
-    export(table, tmp_path, [name])
-    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    (path,) = export(table, tmp_path / table.name, [name])
+    assert path.is_file()
+    before = files(tmp_path)
     monkeypatch.setitem(FORMATS, name, replace(FORMATS[name], write=fail))
     with pytest.raises(OSError, match="disk full"):
-        export(table, tmp_path, [name])
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+        export(table, tmp_path / table.name, [name])
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_the_same_table_is_the_same_file(table: TileTable, tmp_path: Path, name: str) -> None:
+    for run in ("a", "b"):
+        export(table, tmp_path / run / table.name, [name])
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_slide_without_tiles_can_be_written(table: TileTable, tmp_path: Path, name: str) -> None:
+    (path,) = export(emptied(table), tmp_path / table.name, [name])
+    assert path.stat().st_size
+
+
+def test_removing_leaves_other_slides_and_foreign_files(table: TileTable, tmp_path: Path) -> None:
+    other = replace(table, name="case [1]")
+    for slide in (other, table):
+        export(slide, tmp_path / slide.name, SINGLE)
+    (tmp_path / "case 1" / "notes.txt").write_text("mine")
+    before = files(tmp_path)
+    remove_exports(tmp_path / "case 1")
+    left = files(tmp_path)
+    assert left["case 1/notes.txt"] == b"mine"
+    assert {name for name in before if "[1]" in name} == set(left) - {"case 1/notes.txt"}
+    remove_exports(tmp_path / "case [1]")
+    assert set(files(tmp_path)) == {"case 1/notes.txt"}
+
+
+def test_formats_are_checked_before_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_formats(" trident,csv ,,csv") == ("trident", "csv")
+    with pytest.raises(UsageError, match=r"no format 'xml': choose from csv, .*histoqc"):
+        parse_formats("csv,xml")
+    with pytest.raises(UsageError, match="at least one of csv"):
+        parse_formats(" , ")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"needs pyarrow: pip install 'rl2qc\[parquet\]'"):
+        check_formats(["csv", "parquet"])
+    for name in ("trident", "clam"):
+        with pytest.raises(UsageError, match=r"needs h5py: pip install 'rl2qc\[h5\]'"):
+            check_formats([name])
+    check_formats(["csv", "wsinfer", "histoqc", "tiles"])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def emptied(table: TileTable) -> TileTable:
+    return replace(
+        table,
+        **{name: getattr(table, name)[:0] for name in ("x", "y", "width", "height", "keep")},
+        tissue_fraction=np.empty(0),
+        measurements={name: values[:0] for name, values in table.measurements.items()},
+    )

@@ -117,7 +117,11 @@ def test_resolution_warnings(path: Path) -> None:
         "pass --mpp to choose",
     )
     assert filter_slide(path, BrightnessModel(mpp=None), mpp=0.5).warnings == ()
-    (warning,) = filter_slide(path, BrightnessModel(mpp=1.0), mpp=0.5).warnings
+    (warning,) = filter_slide(path, BrightnessModel(mpp=0.55), mpp=0.5).warnings
+    assert "trained at 0.55" in warning
+    with pytest.raises(UsageError, match=r"far from the 1 um/px .* --any-mpp"):
+        filter_slide(path, BrightnessModel(mpp=1.0), mpp=0.5)
+    (warning,) = filter_slide(path, BrightnessModel(mpp=1.0), mpp=0.5, any_mpp=True).warnings
     assert "trained at 1" in warning
     (warning,) = filter_slide(path, BrightnessModel(mpp=0.42)).warnings
     assert "enlarged" in warning
@@ -345,3 +349,25 @@ def test_bad_patches_are_listed_and_the_others_done(
     (folder / "good.png").unlink()
     with pytest.raises(WorkError, match="none of the 2 images"):
         filter_patches(folder, BrightnessModel())
+
+
+def test_a_slide_that_is_nearly_emptied_is_flagged(tmp_path):
+    """A stain that the model does not know must not empty a slide unnoticed."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+
+    class Rejects:
+        patch_size, mpp, name = 64, 0.5, "rejects"
+
+        def __init__(self, kept):
+            self.kept = kept
+
+        def measure(self, images):
+            return {"p_value": np.where(images[:, 0, 0, 0] < self.kept, 1.0, 0.001)}
+
+    order = np.sort(images[:, 0, 0, 0])
+    for kept, flagged in ((order[2], True), (order[3], False)):
+        table = filter_patches(tmp_path, Rejects(kept))
+        said = any("train on clean tiles of your own" in w for w in table.warnings)
+        assert said is flagged, table.warnings

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from slide_helpers import damage, shrink, write_slide
+from PIL import Image, ImageCms
+from slide_helpers import FakeHandle, damage, shrink, write_slide
 
 from rl2qc.errors import SlideError
 from rl2qc.slides import reader
@@ -268,3 +269,73 @@ def test_broken_slides_are_refused(shared_data: Path, name: str) -> None:
         SlideReader(shared_data / "slides" / "broken" / name).read_overview(1)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
+
+
+# ---------------------------------------------------------------- colour profiles
+
+
+def swapped_profile() -> ImageCms.ImageCmsProfile:
+    """sRGB whose red and blue primaries changed places."""
+    content = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swap = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
+    table = bytearray(content)
+    for i in range(int.from_bytes(content[128:132], "big")):
+        at = 132 + 12 * i
+        table[at : at + 4] = swap.get(content[at : at + 4], content[at : at + 4])
+    return ImageCms.ImageCmsProfile(io.BytesIO(bytes(table)))
+
+
+def test_colours_go_through_the_profile_if_asked(
+    fake_slide: Callable[..., Path], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = rng.integers(0, 256, (64, 64, 4), dtype=np.uint8)
+    pixels[..., 3] = 255
+    pixels[:8, :, 3] = 0
+    path = fake_slide(pixels)
+    monkeypatch.setattr(FakeHandle, "color_profile", swapped_profile(), raising=False)
+    plain = SlideReader(path).read_region(0, 0, (64, 64)).rgb
+    opened = SlideReader(path, icc=True)
+    for same in (opened, pickle.loads(pickle.dumps(opened))):
+        turned = same.read_region(0, 0, (64, 64)).rgb
+        assert np.abs(turned[8:].astype(int) - plain[8:, :, ::-1]).max() <= 2
+        # The background is not the scanner's.
+        assert (turned[:8] == 255).all()
+    assert opened.info.warnings == ()
+
+
+def test_a_slide_without_a_profile_says_so(
+    fake_slide: Callable[..., Path], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = fake_slide(pixels)
+    monkeypatch.setattr(FakeHandle, "color_profile", None, raising=False)
+    opened = SlideReader(path, icc=True)
+    np.testing.assert_array_equal(opened.read_region(0, 0, (64, 64)).rgb, pixels)
+    assert "no ICC profile" in opened.info.warnings[0]
+
+
+def test_a_profile_that_cannot_be_used(
+    fake_slide: Callable[..., Path], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fake_slide(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    grey = ImageCms.createProfile("LAB")
+    monkeypatch.setattr(FakeHandle, "color_profile", grey, raising=False)
+    with pytest.raises(SlideError, match="leave out --icc"):
+        SlideReader(path, icc=True)
+    SlideReader(path)
+
+
+@pytest.mark.parametrize(
+    ("properties", "scanner"),
+    [
+        ({"tiff.Make": "Leica", "tiff.Model": "Leica GT450"}, "Leica GT450"),
+        ({"aperio.ScanScope ID": "SS1234"}, "SS1234"),
+        ({"openslide.vendor": "mirax"}, "mirax"),
+        ({}, ""),
+    ],
+)
+def test_the_scanner(
+    fake_slide: Callable[..., Path], properties: dict[str, str], scanner: str
+) -> None:
+    path = fake_slide(np.zeros((8, 8, 3), np.uint8), properties)
+    assert SlideReader(path).info.scanner == scanner

@@ -1,0 +1,83 @@
+"""rl2qc decide: keep and reject again, from recorded scores."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["decide_command"]
+
+
+def decide_command(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="A folder that rl2qc filter wrote.", show_default=False),
+    ],
+    alpha: Annotated[
+        float,
+        typer.Option(
+            help="Tiles with a p-value above are kept; of clean tiles, this share is rejected.",
+            show_default=False,
+        ),
+    ],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="threshold: each tile by itself; bh: Benjamini-Hochberg over each slide, ALPHA "
+            "being the share of clean tiles among the rejected."
+        ),
+    ] = "threshold",
+    max_rejected: Annotated[
+        float | None,
+        typer.Option(
+            help="Slides that lose a larger share of their tissue are flagged.",
+            show_default="what the run had",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes at work.", min=1)] = 1,
+) -> None:
+    """Decide again which tiles are kept, without a look at the slides.
+
+    Rewrites summary.csv, run.json and every export in DIR from the scores that rl2qc filter
+    recorded, as if it had been run with this ALPHA. Where there is a report.html, it is written
+    again, too; only the tiles that it shows are read from the slides.
+
+    **Examples**
+
+    rl2qc decide results/ --alpha 0.01
+
+    rl2qc decide results/ --alpha 0.1 --method bh --max-rejected 0.3
+    """
+    from rl2qc.reports.cohort_page import PAGE, write_cohort_page
+    from rl2qc.slides.decide import decide_run
+
+    decided = decide_run(folder, alpha, method=method, max_rejected=max_rejected, workers=workers)
+    if (folder / PAGE).exists():
+        write_cohort_page(folder)
+    done = [row for row in decided.rows if row.status != "failed"]
+    tiles, kept = sum(row.tiles for row in done), sum(row.kept for row in done)
+    share = f" ({kept / tiles:.1%})" if tiles else ""
+    print(f"kept {kept} of {tiles} tiles{share} of {len(done)} inputs at alpha {alpha:g}")
+    print(f"results  {_printable(str(folder))}")
+    for row in done:
+        if "over-rejected" in row.flags:
+            _say(f"warning: {row.name}: over-rejected, {row.kept} of {row.tiles} tiles are left")
+    for warning in decided.warnings:
+        _say(f"warning: {warning}")
+    for name, reason in decided.failures:
+        _say(f"error: {name}: {reason}")
+    if decided.failures:
+        raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    print(f"rl2qc: {_printable(line)}", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """File names need not be valid text; terminals insist on it."""
+    return os.fsencode(text).decode("utf-8", "replace")

@@ -1,0 +1,255 @@
+"""A cohort on one self-contained page: what was kept, what is odd, and tiles to look at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from rl2qc.atomic import atomic_path
+from rl2qc.errors import UsageError, WorkError
+from rl2qc.reports.contact_sheet import SHEETS, ContactSheets
+from rl2qc.slides.cohort import folder_lock
+from rl2qc.slides.drift import DRIFT_ALARM, MIN_TILES, score_drift
+from rl2qc.slides.exports import overlay
+from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.stored import read_table
+from rl2qc.slides.summary import SummaryRow, read_rows
+
+__all__ = ["PAGE", "Bar", "rank_histogram", "write_cohort_page"]
+
+PAGE = "report.html"
+_BINS = 20
+# Longer sides of the pictures in px: a thousand slides must fit on a page that a browser opens.
+_THUMBNAIL, _OVERLAY = 200, 460
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a histogram: its ``share`` of the tiles, and whether its tiles are rejected."""
+
+    share: float
+    rejected: bool
+
+
+@dataclass(frozen=True)
+class _Slide:
+    """What the page shows of one input."""
+
+    row: SummaryRow
+    thumbnail: str
+    overlay: str
+    bars: tuple[Bar, ...]
+    alarm: bool
+
+
+@dataclass(frozen=True)
+class _Scanner:
+    """What the page shows of all slides of one scanner."""
+
+    name: str
+    slides: int
+    tiles: int
+    kept_share: float
+    drift: float
+    bars: tuple[Bar, ...]
+    alarm: bool
+
+
+def write_cohort_page(out: str | Path) -> Path:
+    """Write ``report.html`` into a folder of results, from what is there.
+
+    Scores are shown as their ranks among the reference's held-out clean scores, that is as
+    p-values: the reference itself is flat. Tiles are read from the slides again; where a slide is
+    gone, its tiles are left out.
+
+    Parameters
+    ----------
+    out
+        The output folder of ``rl2qc filter``.
+
+    Raises
+    ------
+    UsageError
+        No results there.
+    """
+    out = Path(out)
+    rows = read_rows(out)
+    if not rows:
+        raise UsageError(f"{out} holds no results of rl2qc filter")
+    sheets = ContactSheets(np.random.default_rng(0))
+    ranks: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    tallies: defaultdict[str, list[SummaryRow]] = defaultdict(list)
+    slides = []
+    for row in rows:
+        table = _table(out, row)
+        if table is None:
+            slides.append(_Slide(row, "", "", (), False))
+            continue
+        sheets.add(table)
+        scanner = row.scanner or ("images" if row.kind == "patches" else "not recorded")
+        ranks[scanner].append(table.measurements["p_value"])
+        tallies[scanner].append(row)
+        slides.append(_slide(row, table))
+    scanners = [
+        _scanner(name, tallies[name], np.concatenate(ranks[name]), _alpha(out))
+        for name in sorted(ranks)
+    ]
+    html = _render(out, rows, slides, scanners, sheets)
+    with folder_lock(out), atomic_path(out / PAGE) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return out / PAGE
+
+
+def rank_histogram(p_values: ArrayLike, alpha: float, bins: int = _BINS) -> tuple[Bar, ...]:
+    """Shares of p-values in ``bins`` equal steps of (0, 1]; () for none.
+
+    Example
+    -------
+    >>> [bar.share for bar in rank_histogram([0.1, 0.5, 0.9, 1.0], 0.5, bins=2)]
+    [0.5, 0.5]
+    """
+    p = np.asarray(p_values, np.float64)
+    if not len(p):
+        return ()
+    # Steps are closed above, as the decision is: p = alpha is rejected.
+    steps = np.clip(np.ceil(p * bins - 1e-9).astype(np.int64) - 1, 0, bins - 1)
+    shares = np.bincount(steps, minlength=bins) / len(p)
+    return tuple(
+        Bar(float(share), (i + 1) / bins <= alpha + 1e-9) for i, share in enumerate(shares)
+    )
+
+
+def _table(out: Path, row: SummaryRow) -> TileTable | None:
+    if row.status == "failed":
+        return None
+    try:
+        return read_table(out / row.name)
+    # Another process may be replacing it just now.
+    except WorkError:
+        return None
+
+
+def _slide(row: SummaryRow, table: TileTable) -> _Slide:
+    thumbnail = picture = ""
+    if table.thumbnail is not None:
+        thumbnail = _data_uri(Image.fromarray(table.thumbnail), _THUMBNAIL)
+        drawn = overlay(table)
+        # Without the legend below it, which the page gives once.
+        height = round(drawn.width * table.thumbnail.shape[0] / table.thumbnail.shape[1])
+        picture = _data_uri(drawn.crop((0, 0, drawn.width, min(height, drawn.height))), _OVERLAY)
+    bars = rank_histogram(table.measurements["p_value"], table.alpha)
+    return _Slide(row, thumbnail, picture, bars, _alarm(row.drift, row.tiles))
+
+
+def _scanner(
+    name: str, rows: Sequence[SummaryRow], ranks: NDArray[np.float64], alpha: float
+) -> _Scanner:
+    drift, tiles = score_drift(ranks), sum(row.tiles for row in rows)
+    return _Scanner(
+        name,
+        len(rows),
+        tiles,
+        sum(row.kept for row in rows) / tiles if tiles else math.nan,
+        drift,
+        rank_histogram(ranks, alpha),
+        _alarm(drift, tiles),
+    )
+
+
+def _alarm(drift: float, tiles: int) -> bool:
+    return tiles >= MIN_TILES and drift >= DRIFT_ALARM
+
+
+def _run(out: Path) -> dict[str, Any]:
+    try:
+        run: dict[str, Any] = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return run
+
+
+def _alpha(out: Path) -> float:
+    return float(_run(out).get("settings", {}).get("alpha", 0.05))
+
+
+def _render(
+    out: Path,
+    rows: Sequence[SummaryRow],
+    slides: Sequence[_Slide],
+    scanners: Sequence[_Scanner],
+    sheets: ContactSheets,
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rl2qc.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    environment.filters["text"] = _text
+    run = _run(out)
+    tiles = sum(row.tiles for row in rows)
+    read = sheets.read()
+    return environment.get_template("cohort.html.j2").render(
+        model=run.get("model", {}),
+        settings=run.get("settings", {}),
+        versions=run.get("versions", {}),
+        finished=run.get("finished", False),
+        alpha=_alpha(out),
+        alarm=DRIFT_ALARM,
+        bins=_BINS,
+        # What needs a person's eye comes first.
+        slides=sorted(slides, key=lambda slide: not slide.row.flags),
+        scanners=scanners,
+        failed=[row for row in rows if row.status == "failed"],
+        flagged=[row for row in rows if row.flags],
+        done=sum(row.status != "failed" for row in rows),
+        tiles=tiles,
+        kept=sum(row.kept for row in rows),
+        sheets={name: list(_sheet(read[name])) for name in SHEETS},
+        unread=sum(tile.image is None for name in SHEETS for tile in read[name]),
+    )
+
+
+def _sheet(tiles: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for tile in tiles:
+        if tile.image is not None:
+            about = {k: getattr(tile, k) for k in ("slide", "place", "p_value", "keep")}
+            yield {**about, "image": _data_uri(tile.image, max(tile.image.size))}
+
+
+def _data_uri(picture: Image.Image, side: int) -> str:
+    small = picture.convert("RGB")
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=78)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _percent(share: float) -> str:
+    """A share in percent; small ones keep a digit, and 0 and 100 % mean none and all."""
+    if math.isnan(share):
+        return "-"
+    shown = f"{share:.0%}" if 0.1 <= share <= 0.9 else f"{share:.1%}"
+    if shown in ("0.0%", "100.0%") and share not in (0.0, 1.0):
+        return "< 0.1%" if share < 0.5 else "> 99.9%"
+    return shown.replace(".0%", "%") if share in (0.0, 1.0) else shown
+
+
+def _text(name: object) -> str:
+    """File names need not be valid text, and pages must be."""
+    return os.fsencode(str(name)).decode("utf-8", "replace")

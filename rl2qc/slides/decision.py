@@ -1,0 +1,107 @@
+"""From p-values to kept and rejected tiles: arithmetic without a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["METHODS", "keep_tiles", "rejected_share", "say_over_rejection"]
+
+METHODS = ("threshold", "bh")
+"""Ways to decide: each tile by itself, or Benjamini-Hochberg over all tiles of a slide."""
+
+_ADVICE = (
+    "stain, scanner or resolution may be unlike the model's reference, so look at them, and train "
+    "on clean tiles of your own (rl2qc train)"
+)
+
+
+def keep_tiles(p_values: ArrayLike, alpha: float, method: str = "threshold") -> NDArray[np.bool_]:
+    """Which tiles are kept.
+
+    "threshold" rejects p <= alpha: of clean tiles, the share alpha is rejected on every slide.
+    "bh" (Benjamini-Hochberg) rejects the k smallest, k the largest number with
+    p_(k) <= alpha k / n: of the *rejected* tiles of a slide, at most the share alpha is clean on
+    average. It rejects fewer than "threshold", and none at all where alpha k / n stays below the
+    smallest p-value that the calibration set can give.
+
+    Parameters
+    ----------
+    p_values : (n,)
+        In [0, 1].
+    alpha
+        In [0, 1).
+    method
+        One of :data:`METHODS`.
+
+    Returns
+    -------
+    (n,) bool.
+
+    Raises
+    ------
+    ValueError
+        An ``alpha`` or ``method`` that does not exist.
+
+    References
+    ----------
+    Benjamini and Hochberg, "Controlling the false discovery rate", JRSS B 1995; for conformal
+    p-values Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics
+    2023.
+
+    Example
+    -------
+    >>> keep_tiles([0.01, 0.04, 0.9], 0.05), keep_tiles([0.01, 0.04, 0.9], 0.05, "bh")
+    (array([False, False,  True]), array([False,  True,  True]))
+    """
+    p = np.asarray(p_values, np.float64)
+    if not 0 <= alpha < 1:
+        raise ValueError(f"alpha must lie in [0, 1), got {alpha}")
+    if method == "threshold":
+        keep: NDArray[np.bool_] = p > alpha
+        return keep
+    if method != "bh":
+        raise ValueError(f"no method {method!r}: choose from {', '.join(METHODS)}")
+    ordered = np.sort(p)
+    below = np.flatnonzero(ordered <= alpha * np.arange(1, len(p) + 1) / max(1, len(p)))
+    if not len(below):
+        return np.ones(len(p), np.bool_)
+    keep = p > ordered[below[-1]]
+    return keep
+
+
+def rejected_share(keep: NDArray[np.bool_], tissue: ArrayLike) -> float:
+    """Share of the tissue that is rejected; of the tiles, if none holds tissue; NaN for no tile.
+
+    Parameters
+    ----------
+    keep : (n,) bool
+    tissue : (n,)
+        Area of tissue in each tile, in any unit.
+
+    Example
+    -------
+    >>> rejected_share(np.array([True, False]), [3.0, 1.0])
+    0.25
+    """
+    area = np.asarray(tissue, np.float64)
+    if not len(keep):
+        return float("nan")
+    if not area.sum() > 0:
+        return float(1 - keep.mean())
+    return float(area[~keep].sum() / area.sum())
+
+
+def say_over_rejection(
+    warnings: Iterable[str], rejected: float, max_rejected: float
+) -> tuple[str, ...]:
+    """``warnings`` with the one about a slide that loses too much tissue brought up to date.
+
+    A stain or scanner that the model does not know must not empty a slide unnoticed.
+    """
+    others = tuple(warning for warning in warnings if not warning.endswith(_ADVICE))
+    if not rejected > max_rejected:
+        return others
+    return (*others, f"{rejected:.0%} of the tissue is rejected: {_ADVICE}")

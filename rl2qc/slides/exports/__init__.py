@@ -1,0 +1,33 @@
+"""Write a table of tiles in the formats that other tools read."""
+
+from __future__ import annotations
+
+from rl2qc.slides.exports.dissolve import dissolve
+from rl2qc.slides.exports.pictures import overlay
+from rl2qc.slides.exports.qupath import geojson_features
+from rl2qc.slides.exports.registry import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    RECORD_FORMATS,
+    ExportFormat,
+    check_formats,
+    export,
+    finish_exports,
+    parse_formats,
+    remove_exports,
+)
+
+__all__ = [
+    "DEFAULT_FORMATS",
+    "FORMATS",
+    "RECORD_FORMATS",
+    "ExportFormat",
+    "check_formats",
+    "dissolve",
+    "export",
+    "finish_exports",
+    "geojson_features",
+    "overlay",
+    "parse_formats",
+    "remove_exports",
+]

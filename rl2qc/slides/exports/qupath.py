@@ -1,0 +1,97 @@
+"""QuPath GeoJSON: an object a tile, and one dissolved annotation a class."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl2qc.slides.exports.dissolve import dissolve
+from rl2qc.slides.filtering import TileTable
+
+__all__ = ["geojson_features", "write_geojson"]
+
+_CLASSES = {True: ("QC: kept", (0, 150, 60)), False: ("QC: rejected", (200, 0, 0))}
+
+
+def write_geojson(table: TileTable, path: Path) -> None:
+    """A FeatureCollection for QuPath, one feature a line."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type":"FeatureCollection","features":[')
+        for i, feature in enumerate(geojson_features(table)):
+            file.write(",\n" if i else "\n")
+            file.write(json.dumps(feature, separators=(",", ":"), allow_nan=False))
+        file.write("\n]}\n")
+
+
+def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
+    """A tile object for each tile, and one annotation for each class, in QuPath's terms.
+
+    Coordinates are level-0 px relative to the scanned bounds, since QuPath crops slides to them.
+    Ids depend on the slide's name and the tile alone: writing again replaces, not duplicates.
+    """
+    left, top = table.bounds[:2] if table.bounds else (0, 0)
+    xs, ys = table.x - left, table.y - top
+    columns = {
+        **{name: values.tolist() for name, values in table.measurements.items()},
+        "tissue_fraction": table.tissue_fraction.tolist(),
+    }
+    for i, (x, y, width, height, keep) in enumerate(
+        zip(
+            xs.tolist(),
+            ys.tolist(),
+            table.width.tolist(),
+            table.height.tolist(),
+            table.keep.tolist(),
+            strict=True,
+        )
+    ):
+        # QuPath takes numbers only: what is not finite is left out.
+        measurements = {n: v[i] for n, v in columns.items() if np.isfinite(v[i])}
+        ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
+        yield _feature(
+            table,
+            "tile",
+            f"x{x}_y{y}",
+            {"type": "Polygon", "coordinates": [ring]},
+            keep,
+            measurements,
+        )
+    for keep in (True, False):
+        chosen = table.keep == keep
+        if chosen.any():
+            polygons = dissolve(xs[chosen], ys[chosen], table.width[chosen], table.height[chosen])
+            geometry = (
+                {"type": "Polygon", "coordinates": polygons[0]}
+                if len(polygons) == 1
+                else {"type": "MultiPolygon", "coordinates": polygons}
+            )
+            count = {"tiles": int(chosen.sum())}
+            yield _feature(table, "annotation", _CLASSES[keep][0], geometry, keep, count)
+
+
+def _feature(
+    table: TileTable,
+    kind: str,
+    name: str,
+    geometry: dict[str, Any],
+    keep: bool,
+    measurements: dict[str, Any],
+) -> dict[str, Any]:
+    label, color = _CLASSES[keep]
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"rl2qc:{table.name!a}:{kind}:{name}")),
+        "geometry": geometry,
+        "properties": {
+            "objectType": kind,
+            "name": name,
+            "classification": {"name": label, "color": list(color)},
+            "isLocked": True,
+            "measurements": measurements,
+        },
+    }

@@ -1,0 +1,177 @@
+"""Locks between processes that share an output folder, on one machine or on several.
+
+A lock is a file whose content names its owner and whose age tells that the owner lives. Losing the
+race of two processes that break one stale lock at the same moment would cost double work and
+nothing else: every result appears whole, and is the same whoever makes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rl2qc.errors import WorkError
+
+__all__ = ["HEARTBEAT", "STALE_AFTER", "try_lock", "wait_for_lock"]
+
+HEARTBEAT = 15.0
+"""Seconds between two signs of life of an owner."""
+STALE_AFTER = 120.0
+"""Seconds without one after which an owner on another machine is taken for dead."""
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Take the lock ``path``, if it is free or its owner is dead; whether it was taken.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.lock"
+    >>> with try_lock(path) as mine, try_lock(path) as again:
+    ...     mine, again
+    (True, False)
+    >>> path.exists()
+    False
+    """
+    token = _take(path)
+    if token is None:
+        yield False
+        return
+    done = threading.Event()
+    beat = threading.Thread(target=_beat, args=(path, done), daemon=True, name="rl2qc-heartbeat")
+    beat.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        beat.join()
+        # Only our own: after a long standstill another process may have taken over.
+        if _owner(path).get("token") == token:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def wait_for_lock(path: Path, seconds: float = 2 * STALE_AFTER) -> Iterator[None]:
+    """Take the lock ``path`` as soon as it is free.
+
+    Raises
+    ------
+    WorkError
+        It is not free after ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        with try_lock(path) as mine:
+            if mine:
+                yield
+                return
+        if time.monotonic() > deadline:
+            raise WorkError(f"{path} stays locked: delete it if no other rl2qc is running")
+        time.sleep(0.05)
+
+
+def _take(path: Path) -> str | None:
+    """Create the lock file, complete with its content; our token, or None."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        token = secrets.token_hex(8)
+        draft = path.parent / f".draft-{token}"
+        draft.write_text(json.dumps({**_self(), "token": token}), encoding="utf-8")
+        try:
+            # Unlike renaming, linking fails where the name is taken.
+            os.link(draft, path)
+            return token
+        except FileExistsError:
+            if not _break_if_stale(path, draft):
+                return None
+        except OSError:
+            # A file system without links: here a lock may be seen before its content is there,
+            # and counts as alive until it is old.
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(draft.read_text(encoding="utf-8"))
+                return token
+            except FileExistsError:
+                if not _break_if_stale(path, draft):
+                    return None
+        finally:
+            draft.unlink(missing_ok=True)
+    return None
+
+
+def _break_if_stale(path: Path, probe: Path) -> bool:
+    """Remove the lock of a dead owner; ``probe`` is a file that was written just now."""
+    owner = _owner(path)
+    try:
+        # Two times of one file system: the clocks of machines differ.
+        age = probe.stat().st_mtime - path.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    if age < STALE_AFTER and not _is_dead(owner):
+        return False
+    aside = path.parent / f".stale-{secrets.token_hex(8)}"
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return True
+    if _owner(aside) != owner:
+        # Another process was faster, and this is its new lock: it goes back.
+        with suppress(OSError):
+            os.link(aside, path)
+    aside.unlink(missing_ok=True)
+    return True
+
+
+def _beat(path: Path, done: threading.Event) -> None:
+    while not done.wait(HEARTBEAT):
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _self() -> dict[str, object]:
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, "born": _born(pid)}
+
+
+def _owner(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_dead(owner: dict[str, object]) -> bool:
+    """Whether the owner is a process of this machine that is no more."""
+    pid = owner.get("pid")
+    if owner.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    if os.name == "posix":
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+    # The number may belong to another process by now.
+    born = _born(pid)
+    return bool(born and owner.get("born") and born != owner["born"])
+
+
+def _born(pid: int) -> str:
+    """When a process began, as the kernel counts; "" where it does not say."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The name of the program, in parentheses, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return f"{boot}:{fields[19]}"
+    except (OSError, IndexError):
+        return ""

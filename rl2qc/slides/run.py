@@ -1,0 +1,362 @@
+"""One process at work on a folder of results: what is finished, what is to do, how it is done."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import os
+import platform
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import openslide
+
+from rl2qc.atomic import atomic_path
+from rl2qc.errors import Rl2qcError, UsageError, WorkError
+from rl2qc.slides.exports import (
+    RECORD_FORMATS,
+    check_formats,
+    export,
+    finish_exports,
+    remove_exports,
+)
+from rl2qc.slides.filtering import (
+    FilterSettings,
+    TileModel,
+    TileTable,
+    filter_patches,
+    filter_slide,
+)
+from rl2qc.slides.jobs import Job
+from rl2qc.slides.locks import try_lock, wait_for_lock
+from rl2qc.slides.records import (
+    RECORD,
+    Record,
+    changes,
+    identify,
+    read_record,
+    write_json,
+    write_record,
+)
+from rl2qc.slides.summary import (
+    FAILED,
+    SummaryRow,
+    read_rows,
+    row_from,
+    row_of,
+    write_csv,
+    write_summary,
+)
+
+__all__ = ["CohortProgress", "Run", "folder_lock"]
+
+_RUN, _LOCKS, _FAILURES = "run.json", ".locks", "failures.csv"
+# Settings that do not change results.
+_INDIFFERENT = ("batch_size", "num_workers")
+# Errors of the output's disk, which the next input would meet again.
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+# Seconds between two looks at a lock.
+_LOOK_EVERY = 0.2
+
+CohortProgress = Callable[[int, Job, int, int], None]
+"""Called with the number of the job (from 0), the job, and its tiles done and in all."""
+
+
+def folder_lock(out: Path) -> AbstractContextManager[None]:
+    """What must be held to write into ``out`` itself, whose processes share a few files."""
+    return wait_for_lock(out / _LOCKS / "..lock")
+
+
+class Run:
+    """One process at work on an output folder.
+
+    Parameters
+    ----------
+    model, out, settings, formats, progress
+        As for :func:`rl2qc.slides.cohort.run_cohort`.
+    """
+
+    def __init__(
+        self,
+        model: TileModel,
+        out: Path,
+        settings: FilterSettings,
+        formats: Sequence[str],
+        progress: CohortProgress | None,
+    ) -> None:
+        self.model, self.out, self.settings, self.progress = model, out, settings, progress
+        check_formats(formats)
+        self.formats = tuple(dict.fromkeys((*RECORD_FORMATS, *formats)))
+        self.sha256: str = getattr(model, "sha256", "")
+
+    # ------------------------------------------------------------ what is finished
+
+    def check(self, jobs: Iterable[Job], *, overwrite: bool) -> list[str]:
+        """Compare what the folder holds with what is asked for; warnings about it."""
+        warnings = []
+        for job in jobs:
+            record = read_record(self.out / job.name)
+            if record is None or not self.sha256:
+                continue
+            if overwrite:
+                # What another process is working on is its own affair.
+                with try_lock(self._lock(job)) as mine:
+                    if mine:
+                        (self.out / job.name / RECORD).unlink(missing_ok=True)
+                continue
+            self._refuse_changes(job, record)
+            with suppress(OSError):
+                if record.key["input"] == identify(job):
+                    continue
+                if not _same_place(record.row.get("path"), job):
+                    raise UsageError(
+                        f"{self.out / job.name} holds the results of another slide "
+                        f"({record.row.get('path')}): choose another --out or pass --overwrite"
+                    )
+                warnings.append(f"{job.name} has changed since it was judged: judged again")
+        return warnings
+
+    def _refuse_changes(self, job: Job, record: Record) -> None:
+        old, new = record.key, self._key(job)
+        changed = changes(old["settings"], new["settings"])
+        # Formats that are there and no longer asked for do no harm.
+        if set(new["settings"]["formats"]) <= set(old["settings"].get("formats", ())):
+            changed = [change for change in changed if not change.startswith("formats ")]
+        if old["model"] != new["model"]:
+            changed.insert(
+                0,
+                f"model {_model_name(old['model'])} -> {_model_name(new['model'])}",
+            )
+        if not changed:
+            return
+        advice = "choose another --out, or pass --overwrite to judge again"
+        if all(change.startswith(("alpha ", "max_rejected ")) for change in changed):
+            advice = f"rl2qc decide {self.out} decides again from the recorded scores; or {advice}"
+        raise UsageError(
+            f"{self.out} holds results of other settings ({', '.join(changed)}): {advice}"
+        )
+
+    def _key(self, job: Job) -> dict[str, Any]:
+        settings = {
+            name: value
+            for name, value in asdict(self._settings(job)).items()
+            if name not in _INDIFFERENT
+        }
+        return {
+            "model": {"name": self.model.name, "sha256": self.sha256},
+            "settings": {**settings, "formats": sorted(self.formats)},
+        }
+
+    def _settings(self, job: Job) -> FilterSettings:
+        if job.kind == "slide":
+            return replace(self.settings, mpp_override=job.mpp or self.settings.mpp_override)
+        return self.settings
+
+    def _finished(self, job: Job) -> SummaryRow | None:
+        record = read_record(self.out / job.name)
+        if record is None or not self.sha256:
+            return None
+        with suppress(OSError):
+            if record.key["input"] == identify(job):
+                return row_from(record.row)
+        return None
+
+    # ------------------------------------------------------------ work
+
+    def attempt(self, number: int, job: Job) -> SummaryRow | None:
+        """Do a job, or find it done; None while another process has it."""
+        row = self._finished(job)
+        if row is not None:
+            return row
+        try:
+            with try_lock(self._lock(job)) as mine:
+                # It may have been finished between the look and the lock.
+                return (self._finished(job) or self._do(number, job)) if mine else None
+        except OSError as error:
+            raise self._disk_error(error) from error
+
+    def do(self, number: int, job: Job) -> SummaryRow:
+        """Do a job, or wait until another process has done it."""
+        while True:
+            row = self.attempt(number, job)
+            if row is not None:
+                return row
+            time.sleep(_LOOK_EVERY)
+
+    def _do(self, number: int, job: Job) -> SummaryRow:
+        clock = time.monotonic()
+        folder = self.out / job.name
+
+        def report(done: int, total: int) -> None:
+            if self.progress is not None:
+                self.progress(number, job, done, total)
+
+        try:
+            # What an earlier run left must not pass for the result of this one.
+            self._clear(job)
+            key = {"input": _identity(job), **self._key(job)}
+            table = replace(_filter(job, self.model, self._settings(job), report), name=job.name)
+            files = [os.path.relpath(path, folder) for path in export(table, folder, self.formats)]
+            if table.failures:
+                write_csv(folder / _FAILURES, ["what", "reason"], table.failures)
+                files.append(_FAILURES)
+            row = row_of(table, seconds=time.monotonic() - clock, path=job.path)
+            write_record(folder, Record(key, asdict(row), _describe(table), tuple(files)))
+        # Whatever goes wrong with one input must not cost the others their turn.
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise
+            row = self.failed(job, error, time.monotonic() - clock)
+        else:
+            self._clear_failure(job)
+        return row
+
+    def failed(self, job: Job, error: Exception, seconds: float) -> SummaryRow:
+        """Record what went wrong with a job."""
+        text = str(error) if isinstance(error, Rl2qcError) else f"{type(error).__name__}: {error}"
+        with suppress(OSError):
+            self._clear(job)
+        row = SummaryRow(
+            job.name,
+            job.kind,
+            "failed",
+            seconds=seconds,
+            error=" ".join(text.split()),
+            path=str(job.path),
+        )
+        with atomic_path(self.out / FAILED / f"{job.name}.txt") as temporary:
+            trace = "".join(traceback.format_exception(error))
+            temporary.write_text(trace, encoding="utf-8", errors="backslashreplace")
+        write_json(self.out / FAILED / f"{job.name}.json", asdict(row))
+        return row
+
+    def _clear(self, job: Job) -> None:
+        """Remove the files that this package writes, and no others."""
+        folder = self.out / job.name
+        # The record goes first: without it, nothing here counts as finished.
+        for name in (RECORD, _FAILURES):
+            (folder / name).unlink(missing_ok=True)
+        remove_exports(folder)
+        # What a process that was killed had under way; the lock says that it is dead.
+        for path in folder.glob(".tmp-*"):
+            path.unlink(missing_ok=True)
+        self._clear_failure(job)
+
+    def _clear_failure(self, job: Job) -> None:
+        for suffix in (".txt", ".json"):
+            (self.out / FAILED / f"{job.name}{suffix}").unlink(missing_ok=True)
+
+    def _lock(self, job: Job) -> Path:
+        return self.out / _LOCKS / f"{job.name}.lock"
+
+    # ------------------------------------------------------------ the account
+
+    def account(self, about: Mapping[str, Any]) -> None:
+        """Write ``summary.csv`` and ``run.json``, of everything in the folder."""
+        try:
+            with folder_lock(self.out):
+                for path in self.out.glob(".tmp-*"):
+                    path.unlink(missing_ok=True)
+                rows = read_rows(self.out)
+                # Before all other files: it says that the folder may be resumed.
+                write_json(self.out / _RUN, self._account(rows, about))
+                write_summary(self.out, rows)
+                if about["finished"]:
+                    finish_exports(self.out, self.formats)
+            if about["finished"]:
+                self._sweep()
+        except OSError as error:
+            raise self._disk_error(error) from error
+
+    def _account(self, rows: Sequence[SummaryRow], about: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **about,
+            "model": {
+                "name": self.model.name,
+                "sha256": self.sha256,
+                "patch_size": self.model.patch_size,
+                "mpp": self.model.mpp,
+            },
+            "settings": {**asdict(self.settings), "formats": list(self.formats)},
+            "inputs": {"all": len(rows), **Counter(row.status for row in rows)},
+            "versions": _versions(),
+            "warnings": [
+                *about["warnings"],
+                *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
+            ],
+        }
+
+    def _sweep(self) -> None:
+        """Remove what locks leave behind, once nobody is at work any more."""
+        locks = self.out / _LOCKS
+        if any(locks.glob("*.lock")):
+            return
+        debris = (".locks/.draft-*", ".locks/.stale-*", "*/.tmp-*", "*/*/.tmp-*")
+        for path in (path for pattern in debris for path in self.out.glob(pattern)):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+        for folder in (locks, self.out / FAILED):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def _disk_error(self, error: OSError) -> WorkError:
+        return WorkError(
+            f"cannot write to {self.out}: {error.strerror or error}; what is finished is kept: "
+            "run the same command again when that is settled"
+        )
+
+
+def _filter(
+    job: Job, model: TileModel, settings: FilterSettings, report: Callable[[int, int], None]
+) -> TileTable:
+    if job.kind == "slide":
+        return filter_slide(job.path, model, **asdict(settings), progress=report)
+    return filter_patches(
+        job.images or job.path,
+        model,
+        alpha=settings.alpha,
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        max_rejected=settings.max_rejected,
+        progress=report,
+    )
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    # Why an input cannot be read is for its reader to say.
+    with suppress(OSError):
+        return identify(job)
+    return {}
+
+
+def _describe(table: TileTable) -> dict[str, Any]:
+    """What a table holds beside its columns and its picture."""
+    columns = {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep"}
+    others = {"image_paths", "thumbnail", "failures"}
+    return {f.name: getattr(table, f.name) for f in fields(table) if f.name not in columns | others}
+
+
+def _same_place(path: object, job: Job) -> bool:
+    return path == str(job.path) or (
+        isinstance(path, str) and Path(path).absolute() == job.path.absolute()
+    )
+
+
+def _model_name(model: Mapping[str, Any]) -> str:
+    return f"{model.get('name')} ({str(model.get('sha256'))[:12]})"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "openslide": openslide.__library_version__}
+    for package in ("rl2qc", "torch", "torchvision", "nflows", "numpy", "openslide-python"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

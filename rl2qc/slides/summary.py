@@ -1,0 +1,140 @@
+"""The account of a cohort: a row for each input, from the records that are on disk."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl2qc.atomic import atomic_path
+from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.records import RECORD, read_record
+
+__all__ = [
+    "FAILED",
+    "SUMMARY",
+    "SummaryRow",
+    "read_rows",
+    "row_from",
+    "row_of",
+    "write_csv",
+    "write_summary",
+]
+
+SUMMARY, FAILED = "summary.csv", "failed"
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """What became of a job; ``status`` is "done", "partial" (images that cannot be used were
+    left out) or "failed"."""
+
+    name: str
+    kind: str
+    status: str
+    tiles: int = 0
+    kept: int = 0
+    kept_share: float = math.nan
+    median_log_likelihood: float = math.nan
+    drift: float = math.nan
+    flags: tuple[str, ...] = ()
+    mpp: float | None = None
+    level: int | None = None
+    scale: float | None = None
+    tissue_share: float | None = None
+    tissue_threshold: float | None = None
+    scanner: str = ""
+    unreadable: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    path: str = ""
+
+
+def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> SummaryRow:
+    """The row of a table of tiles."""
+    likelihoods = table.measurements.get("log_likelihood", np.empty(0))
+    return SummaryRow(
+        name=table.name,
+        kind=table.kind,
+        status="partial" if table.failures and table.kind == "patches" else "done",
+        tiles=len(table),
+        kept=int(table.keep.sum()),
+        kept_share=table.kept_share,
+        median_log_likelihood=float(np.median(likelihoods)) if len(likelihoods) else math.nan,
+        drift=table.drift,
+        flags=table.flags,
+        mpp=table.mpp,
+        level=table.level,
+        scale=table.scale,
+        tissue_share=table.tissue_coverage,
+        tissue_threshold=table.tissue_threshold,
+        scanner=table.scanner,
+        unreadable=table.unreadable,
+        seconds=seconds,
+        warnings=table.warnings,
+        path=str(path or table.path),
+    )
+
+
+def row_from(values: Mapping[str, Any]) -> SummaryRow:
+    """The row that a record holds; null stands for NaN where a number is meant."""
+    known = {f.name: f for f in fields(SummaryRow)}
+    row = {name: value for name, value in values.items() if name in known}
+    for name, value in row.items():
+        if value is None and known[name].type == "float":
+            row[name] = math.nan
+        elif isinstance(value, list):
+            row[name] = tuple(value)
+    return SummaryRow(**row)
+
+
+def read_rows(out: Path) -> list[SummaryRow]:
+    """The rows of everything that is finished or failed in a folder of results, by name."""
+    rows = []
+    for path in out.glob(f"*/{RECORD}"):
+        record = read_record(path.parent)
+        if record is not None:
+            rows.append(row_from(record.row))
+    done = {row.name for row in rows}
+    for path in (out / FAILED).glob("*.json"):
+        try:
+            row = row_from(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        if row.name not in done:
+            rows.append(row)
+    return sorted(rows, key=lambda row: (row.name.casefold(), row.name))
+
+
+def write_summary(out: Path, rows: Iterable[SummaryRow]) -> None:
+    """Write ``summary.csv``."""
+    write_csv(out / SUMMARY, [f.name for f in fields(SummaryRow)], map(_cells, rows))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file; file names that are no text keep their bytes."""
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _cells(row: SummaryRow) -> list[Any]:
+    """The row for a spreadsheet: what is unknown is empty."""
+    values = {f.name: getattr(row, f.name) for f in fields(row)}
+    values["warnings"], values["flags"] = "; ".join(row.warnings), "; ".join(row.flags)
+    values["seconds"] = round(row.seconds, 2)
+    return [
+        "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+        for value in values.values()
+    ]

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from rl2qc.errors import CheckpointError
+from rl2qc.model.quality import QualityModel
+
+
+class RedModel:
+    patch_size, mpp, name, sha256 = 64, 0.5, "red", "cd" * 32
+
+    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        red = images[..., 0].mean(axis=(1, 2)) / 255
+        return {"log_likelihood": red, "p_value": red}
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """Six tiles of tissue, their p-values 0.2, 0.3, ... 0.7."""
+    pixels = np.full((128, 192, 3), 120, np.uint8)
+    for i in range(6):
+        y, x = 64 * (i // 3), 64 * (i % 3)
+        pixels[y : y + 64, x : x + 64, 0] = round(25.5 * (i + 2))
+    path = tmp_path / "case.tif"
+    tifffile.imwrite(
+        path,
+        pixels,
+        tile=(64, 64),
+        compression="deflate",
+        photometric="rgb",
+        resolution=(20000, 20000),
+        resolutionunit="CENTIMETER",
+    )
+    return path
+
+
+@pytest.fixture
+def out(rl2qc: Callable, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What rl2qc filter made of the slide at 5 %."""
+    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
+    folder = tmp_path / "out"
+    assert rl2qc("filter", slide, "-o", folder, "--format", "csv,wsinfer,histoqc").code == 0
+
+    def fail(name: str) -> None:
+        raise CheckpointError("a model was loaded")
+
+    monkeypatch.setattr(QualityModel, "load", fail)
+    return folder
+
+
+def kept(out: Path) -> list[bool]:
+    with (out / "case" / "tiles.csv").open(newline="") as file:
+        return [row["keep"] == "true" for row in csv.DictReader(file)]
+
+
+def test_decide(rl2qc: Callable, out: Path) -> None:
+    assert kept(out) == [True] * 6
+    done = rl2qc("decide", out, "--alpha", 0.35)
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "kept 4 of 6 tiles (66.7%) of 1 inputs at alpha 0.35"
+    assert done.err == ""
+    assert kept(out) == [False, False, True, True, True, True]
+    with (out / "model-outputs-csv" / "case.csv").open(newline="") as file:
+        assert [row["prob_rejected"] for row in csv.DictReader(file)] == list("110000")
+    assert (out / "results.tsv").is_file()
+
+
+def test_benjamini_hochberg_and_the_flag(rl2qc: Callable, out: Path) -> None:
+    # Six p-values k/10 + 0.1: 0.7 <= 0.71 x 6/6 rejects all of them.
+    done = rl2qc("decide", out, "--alpha", 0.71, "--method", "bh")
+    assert (done.code, kept(out)) == (0, [False] * 6)
+    assert "rl2qc: warning: case: over-rejected, 0 of 6 tiles are left" in done.err
+    # And at half of that, none.
+    done = rl2qc("decide", out, "--alpha", 0.35, "--method", "bh")
+    assert (done.code, done.err, kept(out)) == (0, "", [True] * 6)
+    done = rl2qc("decide", out, "--alpha", 0.35, "--max-rejected", 0.3)
+    assert "over-rejected, 4 of 6" in done.err
+
+
+def test_wrong_use(rl2qc: Callable, out: Path, tmp_path: Path) -> None:
+    for arguments, said in (
+        ((out, "--alpha", 2), "alpha must lie in [0, 1), got 2.0"),
+        ((out, "--alpha", 0.1, "--method", "holm"), "no method 'holm': choose from threshold, bh"),
+        ((tmp_path / "nothing", "--alpha", 0.1), "holds no results of rl2qc filter"),
+    ):
+        done = rl2qc("decide", *arguments)
+        assert done.code == 2
+        assert said in done.error
+    assert rl2qc("decide", out).code == 2  # without an alpha
+    assert kept(out) == [True] * 6
+
+
+def test_damaged_results_are_listed(rl2qc: Callable, out: Path) -> None:
+    (out / "case" / "tiles.csv").write_text("nothing")
+    done = rl2qc("decide", out, "--alpha", 0.1)
+    assert done.code == 1
+    assert "rl2qc: error: case: " in done.error
+    assert "rl2qc filter --overwrite" in done.error
+
+
+def test_coordinates_and_formats_of_filter(
+    rl2qc: Callable, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
+    given = tmp_path / "case_patches.h5"
+    with h5py.File(given, "w") as file:
+        coords = file.create_dataset("coords", data=[[128, 64], [0, 0], [64, 0]])
+        coords.attrs.update(patch_size=64, patch_size_level0=64, target_magnification=20)
+    arguments = ("filter", slide, "--alpha", 0.25, "--format", "trident")
+    for place in (given, tmp_path):
+        out = tmp_path / f"out {place.name}"
+        done = rl2qc(*arguments, "--coords", place, "-o", out)
+        assert done.code == 0, done.err
+        with h5py.File(out / "20x_64px_0px_overlap" / "patches" / "case_patches.h5") as file:
+            assert file["coords"][:].tolist() == [[128, 64], [64, 0]]
+        assert not (out / "case" / "overlay.png").exists()
+
+
+def test_what_filter_cannot_do_is_said_first(
+    rl2qc: Callable, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
+    out = tmp_path / "out"
+    done = rl2qc("filter", slide, "-o", out, "--format", "csv,xml")
+    assert (done.code, "no format 'xml'" in done.error) == (2, True)
+    done = rl2qc("filter", slide, "-o", out, "--coords", tmp_path / "none.h5")
+    assert (done.code, "no such file of coordinates" in done.error) == (2, True)
+    (tmp_path / "second.tif").write_bytes(slide.read_bytes())
+    given = tmp_path / "one.h5"
+    with h5py.File(given, "w") as file:
+        coords = file.create_dataset("coords", data=[[0, 0]])
+        coords.attrs.update(patch_size=64, patch_level=0)
+    done = rl2qc("filter", tmp_path, "-o", out, "--coords", given)
+    assert (done.code, "holds the tiles of one slide and there are 2" in done.error) == (2, True)
+    assert not out.exists()
+
+
+def test_a_report_is_brought_up_to_date(rl2qc: Callable, out: Path) -> None:
+    assert rl2qc("decide", out, "--alpha", 0.35).code == 0
+    report = out / "report.html"
+    report.write_text("of the first decision")
+    assert rl2qc("decide", out, "--alpha", 0.45).code == 0
+    assert "<html" in report.read_text()
+    report.unlink()
+    assert rl2qc("decide", out, "--alpha", 0.35).code == 0
+    assert not report.exists()

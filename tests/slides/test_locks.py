@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rl2qc.errors import WorkError
+from rl2qc.slides import locks
+from rl2qc.slides.locks import STALE_AFTER, try_lock, wait_for_lock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "a.lock"
+
+
+def foreign(path: Path, *, age: float = 0.0, **owner: object) -> Path:
+    """A lock that another process left, seen ``age`` seconds ago."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(owner) if owner else "")
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def taken(path: Path) -> bool:
+    with try_lock(path) as mine:
+        return mine
+
+
+def test_one_owner_at_a_time(path: Path) -> None:
+    inside, most = 0, 0
+    guard = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with wait_for_lock(path):
+                with guard:
+                    inside += 1
+                    most = max(most, inside)
+                time.sleep(0.0005)
+                with guard:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert not list(path.parent.iterdir())
+
+
+def test_a_lock_is_released_by_an_error(path: Path) -> None:
+    with pytest.raises(RuntimeError), try_lock(path) as mine:
+        assert mine
+        raise RuntimeError
+    assert taken(path)
+
+
+def test_a_dead_process_of_this_machine_holds_nothing(path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    assert taken(foreign(path, host=socket.gethostname(), pid=dead.pid, token="t"))
+
+
+def test_a_living_process_of_this_machine_keeps_its_lock(path: Path) -> None:
+    assert not taken(foreign(path, host=socket.gethostname(), pid=os.getppid(), token="t"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
+def test_a_number_that_was_given_again_is_another_process(path: Path) -> None:
+    owner = {"host": socket.gethostname(), "pid": os.getppid(), "token": "t"}
+    assert taken(foreign(path, **owner, born="an earlier boot:1"))
+    assert not taken(foreign(path, **owner, born=locks._born(os.getppid())))
+
+
+@pytest.mark.parametrize("owner", [{"host": "elsewhere", "pid": 1, "token": "t"}, {}])
+def test_signs_of_life_of_other_machines(path: Path, owner: dict[str, object]) -> None:
+    assert not taken(foreign(path, **owner))
+    assert taken(foreign(path, age=STALE_AFTER + 1, **owner))
+
+
+def test_an_owner_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "HEARTBEAT", 0.01)
+    with try_lock(path):
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert path.stat().st_mtime > 0
+
+
+def test_a_lock_that_was_taken_over_is_left_alone(path: Path) -> None:
+    with try_lock(path):
+        foreign(path, host="elsewhere", pid=1, token="other")
+    assert path.exists()
+
+
+def test_a_new_lock_is_not_broken_for_an_old_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes find the same stale lock; the slower one must not break the faster's new."""
+    foreign(path, age=STALE_AFTER + 1, host="elsewhere", pid=1, token="old")
+    rename = Path.rename
+
+    def slow(self: Path, target: Path) -> Path:
+        foreign(path, host="elsewhere", pid=2, token="new")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", slow)
+    assert not taken(path)
+    assert json.loads(path.read_text())["token"] == "new"
+
+
+def test_without_hard_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", no)
+    with try_lock(path) as mine, try_lock(path) as again:
+        assert mine
+        assert not again
+    assert taken(path)
+
+
+def test_waiting_ends(path: Path) -> None:
+    foreign(path, host="elsewhere", pid=1, token="t")
+    with pytest.raises(WorkError, match="stays locked"), wait_for_lock(path, seconds=0.1):
+        pass

@@ -1,0 +1,298 @@
+"""What a run finds in its folder: finished work, changed settings, other processes, wreckage."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from slide_helpers import BrightnessModel, tissue_like, write_slide
+
+from rl2qc.errors import UsageError, WorkError
+from rl2qc.slides.cohort import prepare_output, run_cohort
+from rl2qc.slides.exports import FORMATS
+from rl2qc.slides.filtering import FilterSettings
+from rl2qc.slides.jobs import Job, find_jobs
+
+
+class CountingModel(BrightnessModel):
+    """Writes a line for each batch; slow enough to be killed."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        super().__init__()
+        self._pause = pause
+
+    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        time.sleep(self._pause)
+        return super().measure(images)
+
+
+def make_cohort(folder: Path, count: int) -> Path:
+    rng = np.random.default_rng(3)
+    folder.mkdir()
+    for i in range(count):
+        write_slide(folder / f"s{i}.tif", tissue_like(rng, 64, 128 + 64 * (i % 2)))
+    (folder / "broken.svs").write_bytes(b"no slide")
+    return folder
+
+
+def run(folder: Path, out: Path, pause: float = 0.0, log: Path | None = None) -> list[str]:
+    """Filter a folder as the command does; the statuses of its inputs."""
+    jobs, _ = find_jobs([folder])
+    prepare_output(out, jobs)
+
+    def note(number: int, job: Job, done: int, total: int) -> None:
+        if log is not None and done == 0:
+            with log.open("a") as file:
+                file.write(job.name + "\n")
+
+    rows = run_cohort(jobs, CountingModel(pause), out, progress=note)
+    return [row.status for row in rows]
+
+
+def contents(out: Path) -> dict[str, Any]:
+    """Every final file, without what says when it was made."""
+    found: dict[str, Any] = {}
+    for path in sorted(out.rglob("*")):
+        name = str(path.relative_to(out))
+        if path.is_dir() or path.name.startswith(".tmp-") or name.startswith(".locks"):
+            continue
+        raw = path.read_bytes()
+        if path.name in ("record.json", "run.json") or name.startswith("failed"):
+            found[name] = raw
+            if path.suffix == ".json":
+                found[name] = timeless(json.loads(raw))
+        elif path.name == "summary.csv":
+            rows = list(csv.DictReader(io.StringIO(raw.decode())))
+            found[name] = [{**row, "seconds": ""} for row in rows]
+        else:
+            found[name] = raw
+    return found
+
+
+def timeless(content: dict[str, Any]) -> dict[str, Any]:
+    content = {k: v for k, v in content.items() if k not in ("seconds", "started")}
+    if "row" in content:
+        content["row"] = timeless(content["row"])
+    return content
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cohort(tmp_path_factory.mktemp("cohort") / "slides", 4)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    run(cohort, out)
+    return contents(out)
+
+
+@pytest.fixture(scope="module")
+def server() -> multiprocessing.context.ForkServerContext:
+    """Starts processes quickly, from one that has no threads and has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rl2qc.slides.cohort", "test_resume"])
+    return context
+
+
+# ---------------------------------------------------------------- finished work
+
+
+def test_finished_slides_are_not_judged_again(cohort: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    first = run(cohort, out)
+    before = contents(out)
+    assert run(cohort, out, log=log) == first
+    assert contents(out) == before
+    # Slides that failed are tried again, and fail before they have tiles.
+    assert not log.exists()
+
+
+def test_what_is_missing_or_new_is_judged(cohort: Path, tmp_path: Path, rng: Any) -> None:
+    slides, out, log = tmp_path / "slides", tmp_path / "out", tmp_path / "log"
+    make_cohort(slides, 3)
+    run(slides, out)
+    (out / "s0" / "overlay.png").unlink()
+    (out / "s1" / "record.json").unlink()
+    write_slide(slides / "s9.tif", tissue_like(rng, 64, 64))
+    run(slides, out, log=log)
+    assert log.read_text().split() == ["s0", "s1", "s9"]
+
+
+def test_a_slide_that_changed_is_judged_again(cohort: Path, tmp_path: Path, rng: Any) -> None:
+    slides, out, log = make_cohort(tmp_path / "slides", 2), tmp_path / "out", tmp_path / "log"
+    run(slides, out)
+    write_slide(slides / "s1.tif", tissue_like(rng, 64, 64))
+    run(slides, out, log=log)
+    assert log.read_text().split() == ["s1"]
+    said = json.loads((out / "run.json").read_text())["warnings"]
+    assert "s1 has changed since it was judged: judged again" in said
+    assert (out / "s1" / "tiles.csv").read_text().count("\n") == 2
+
+
+def test_a_cohort_may_move(cohort: Path, tmp_path: Path) -> None:
+    slides, out, log = make_cohort(tmp_path / "slides", 2), tmp_path / "out", tmp_path / "log"
+    run(slides, out)
+    run(slides.rename(tmp_path / "elsewhere"), out, log=log)
+    assert not log.exists()
+
+
+def test_another_slide_of_the_same_name_is_refused(tmp_path: Path, rng: Any) -> None:
+    for name in "xy":
+        (tmp_path / name).mkdir()
+        write_slide(tmp_path / name / "a.tif", tissue_like(rng, 64, 64))
+    run(tmp_path / "x", tmp_path / "out")
+    with pytest.raises(UsageError, match="results of another slide"):
+        run(tmp_path / "y", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"min_tissue": 0.2}, r"min_tissue 0\.1 -> 0\.2.*--overwrite"),
+        ({"mpp_override": 0.5}, r"mpp_override default -> 0\.5"),
+        ({"icc": True}, "icc False -> True"),
+        ({"alpha": 0.01}, r"alpha 0\.05 -> 0\.01.*rl2qc decide"),
+    ],
+)
+def test_changed_settings_are_noticed(
+    cohort: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    out = tmp_path / "out"
+    run(cohort, out)
+    before = contents(out)
+    jobs, _ = find_jobs([cohort])
+    with pytest.raises(UsageError, match=said):
+        run_cohort(jobs, BrightnessModel(), out, FilterSettings(**change))
+    assert contents(out) == before
+    rows = run_cohort(jobs, BrightnessModel(), out, FilterSettings(**change), overwrite=True)
+    assert [row.status for row in rows] == ["failed", *["done"] * 4]
+    # From here on, these are the settings of the folder.
+    run_cohort(jobs, BrightnessModel(), out, FilterSettings(**change))
+
+
+def test_settings_that_change_nothing_do_not_matter(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(cohort, out)
+    jobs, _ = find_jobs([cohort])
+    model = BrightnessModel()
+    run_cohort(jobs, model, out, FilterSettings(batch_size=3, num_workers=1), formats=["csv"])
+    assert model.batches == []
+
+
+def test_another_model_is_noticed(cohort: Path, tmp_path: Path) -> None:
+    class Other(BrightnessModel):
+        sha256 = "c" * 64
+
+    run(cohort, tmp_path / "out")
+    jobs, _ = find_jobs([cohort])
+    with pytest.raises(UsageError, match=r"model brightness \(b{12}\) -> brightness \(c{12}\)"):
+        run_cohort(jobs, Other(), tmp_path / "out")
+
+
+def test_a_model_without_a_hash_vouches_for_nothing(cohort: Path, tmp_path: Path) -> None:
+    class Unsaved(BrightnessModel):
+        sha256 = ""
+
+    jobs, _ = find_jobs([cohort])
+    for _ in range(2):
+        model = Unsaved()
+        run_cohort(jobs, model, tmp_path / "out")
+        assert sum(model.batches) == 10
+
+
+# ---------------------------------------------------------------- disks
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_ends_the_run_and_loses_nothing(
+    cohort: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: dict[str, Any],
+    code: int,
+) -> None:
+    written = 0
+
+    def fail(table: Any, path: Path) -> None:
+        nonlocal written
+        written += 1
+        if written > 2:
+            raise OSError(code, os.strerror(code))
+        kind.write(table, path)
+
+    kind = FORMATS["overlay"]
+    with monkeypatch.context() as patch:
+        patch.setitem(FORMATS, "overlay", replace(kind, write=fail))
+        with pytest.raises(WorkError, match=f"{os.strerror(code)}; what is finished is kept"):
+            run(cohort, tmp_path / "out")
+    assert written == 3  # the slides to come were not tried
+    log = tmp_path / "log"
+    run(cohort, tmp_path / "out", log=log)
+    assert log.read_text().split() == ["s2", "s3"]
+    assert contents(tmp_path / "out") == undisturbed
+
+
+# ---------------------------------------------------------------- processes
+
+
+def test_killed_at_any_moment_it_goes_on(
+    cohort: Path,
+    tmp_path: Path,
+    undisturbed: dict[str, Any],
+    server: multiprocessing.context.ForkServerContext,
+) -> None:
+    rng, killed = np.random.default_rng(11), 0
+    for series in range(5):
+        out = tmp_path / str(series)
+        for _ in range(4):
+            process = server.Process(target=run, args=(cohort, out, 0.02))
+            process.start()
+            # From the first file on, somewhere within a run.
+            deadline = time.monotonic() + 60
+            while not out.exists() and time.monotonic() < deadline:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.25))
+            process.kill()
+            process.join()
+            killed += process.exitcode == -signal.SIGKILL
+            # Whatever stands there under its final name is whole.
+            for name, content in contents(out).items():
+                if name not in ("run.json", "summary.csv"):
+                    assert content == undisturbed[name], name
+        assert run(cohort, out) == ["failed", *["done"] * 4]
+        assert contents(out) == undisturbed
+        assert not [path for path in out.rglob(".*") if path.name.startswith((".tmp", ".lock"))]
+    assert killed >= 10, "runs end before they are killed: the test shows nothing"
+
+
+def test_processes_share_a_folder(
+    tmp_path: Path, server: multiprocessing.context.ForkServerContext
+) -> None:
+    slides = make_cohort(tmp_path / "slides", 12)
+    (slides / "broken.svs").unlink()
+    run(slides, tmp_path / "alone")
+    logs = [tmp_path / f"log{i}" for i in range(3)]
+    both = [server.Process(target=run, args=(slides, tmp_path / "out", 0.05, log)) for log in logs]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+        assert process.exitcode == 0
+    judged = [log.read_text().split() if log.exists() else [] for log in logs]
+    assert sorted(name for names in judged for name in names) == sorted(f"s{i}" for i in range(12))
+    assert sum(bool(names) for names in judged) >= 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    assert not (tmp_path / "out" / ".locks").exists()
