@@ -9,21 +9,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rl2qc.metrics.frechet import fid
+    from rl2qc.metrics.inception import inception_score
+    from rl2qc.metrics.irs import irs
+    from rl2qc.metrics.kernel import kid
+    from rl2qc.metrics.prdc import prdc
     from rl2qc.metrics.rl2 import rl2
+    from rl2qc.metrics.sliced import swd
     from rl2qc.metrics.wad_div import wad_div
     from rl2qc.model.quality import QualityModel
-    from rl2qc.reports.scorecard import Scorecard, score
+    from rl2qc.reports.comparison import compare
+    from rl2qc.reports.image_sets import ScoreSettings
+    from rl2qc.reports.scorecard import Scorecard
+    from rl2qc.reports.scoring import score
     from rl2qc.slides.filtering import TileTable, filter_slide
 
-__all__ = ["QualityModel", "Scorecard", "TileTable", "filter_slide", "rl2", "score", "wad_div"]
+__all__ = [
+    "QualityModel",
+    "ScoreSettings",
+    "Scorecard",
+    "TileTable",
+    "compare",
+    "fid",
+    "filter_slide",
+    "inception_score",
+    "irs",
+    "kid",
+    "prdc",
+    "rl2",
+    "score",
+    "swd",
+    "wad_div",
+]
 
 _HOMES = {
     "QualityModel": "rl2qc.model.quality",
+    "ScoreSettings": "rl2qc.reports.image_sets",
     "Scorecard": "rl2qc.reports.scorecard",
     "TileTable": "rl2qc.slides.filtering",
+    "compare": "rl2qc.reports.comparison",
+    "fid": "rl2qc.metrics.frechet",
     "filter_slide": "rl2qc.slides.filtering",
+    "inception_score": "rl2qc.metrics.inception",
+    "irs": "rl2qc.metrics.irs",
+    "kid": "rl2qc.metrics.kernel",
+    "prdc": "rl2qc.metrics.prdc",
     "rl2": "rl2qc.metrics.rl2",
-    "score": "rl2qc.reports.scorecard",
+    "score": "rl2qc.reports.scoring",
+    "swd": "rl2qc.metrics.sliced",
     "wad_div": "rl2qc.metrics.wad_div",
 }
 

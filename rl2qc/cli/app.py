@@ -9,7 +9,11 @@ from typing import Annotated
 
 import typer
 
+from rl2qc.cli.cache import cache_app
+from rl2qc.cli.compare import compare_command
+from rl2qc.cli.decide import decide_command
 from rl2qc.cli.demo import demo_command
+from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
 from rl2qc.cli.score import score_command
 from rl2qc.cli.train import train_command
@@ -28,8 +32,12 @@ app = typer.Typer(
 )
 app.command("train")(train_command)
 app.command("filter")(filter_command)
+app.command("decide")(decide_command)
 app.command("score")(score_command)
+app.command("compare")(compare_command)
+app.command("dice")(dice_command)
 app.command("demo")(demo_command)
+app.add_typer(cache_app, name="cache")
 
 
 def _version(wanted: bool) -> None:

@@ -15,6 +15,13 @@ def demo_command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the page and its files.")
     ] = Path("rl2qc-demo"),
+    own_reference: Annotated[
+        bool,
+        typer.Option(
+            "--own-reference",
+            help="First fit a model to clean procedural tiles, as for a stain of your own.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a demo that DIR holds.")
     ] = False,
@@ -24,14 +31,17 @@ def demo_command(
     Draws a slide with a fold, ink, an air bubble and a field out of focus, filters it, scores
     blurred patches against clean ones, and writes a page that shows it all.
 
-    **Example**
+    **Examples**
 
-    rl2qc demo --out demo/
+    rl2qc demo
+
+    rl2qc demo --out demo/ --overwrite
     """
     from rl2qc.reports.demo import run_demo
 
     demo = run_demo(
         out,
+        own_reference=own_reference,
         overwrite=overwrite,
         report=lambda line: print(f"{line} ...", file=sys.stderr, flush=True),
     )

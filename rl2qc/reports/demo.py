@@ -28,6 +28,7 @@ from rl2qc.images.degrade import degrade
 from rl2qc.images.synthetic_slide import SyntheticSlide, synthetic_slide, write_pyramid
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.wad_div import wad_div
+from rl2qc.model.backbone import POOLED
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.slides.exports import export, overlay
 from rl2qc.slides.filtering import TileTable, filter_slide
@@ -114,7 +115,7 @@ def run_demo(
     out: str | Path,
     *,
     backbone: str | Path = DEFAULT_MODEL,
-    own_reference: bool = True,
+    own_reference: bool = False,
     overwrite: bool = False,
     report: Report = lambda line: None,
 ) -> Demo:
@@ -127,8 +128,8 @@ def run_demo(
     backbone
         The shipped model by name, or a model file in its place.
     own_reference
-        Fit a model to clean tiles of the same procedural laboratory on the backbone of the
-        shipped one, as a user does for their own stain; otherwise use the shipped model itself.
+        Instead of using the shipped model itself, fit one to clean tiles of the same procedural
+        laboratory on its backbone, as a user does for their own stain.
     overwrite
         Replace a demo that ``out`` holds.
     report
@@ -169,7 +170,7 @@ def run_demo(
             bar.total = total
             bar.update(done - bar.n)
 
-        table = filter_slide(slide_path, model, alpha=ALPHA, progress=advance)
+        table = filter_slide(slide_path, model, alpha=ALPHA, mpp=MPP, progress=advance)
     export(table, out, ["csv", "geojson", "overlay"])
     shares = slide.shares(table.x, table.y, int(table.width[0]))
     _write_truth(out / "truth.csv", table, shares)
@@ -259,9 +260,10 @@ def _ladder(model: QualityModel, patches: NDArray[np.uint8]) -> tuple[LadderRow,
     latents = model.latents_of_features(features)
     rows = []
     for title, images in tqdm(sets.items(), desc="scoring", unit="set", leave=False):
-        found = model.features(images)
+        statistics = model.statistics(images)
+        found = statistics[:, POOLED]
         distance = rl2(model.latents_of_features(found), latents).value
-        kept = float((model.judge_features(found)["p_value"] > ALPHA).mean())
+        kept = float((model.judge(statistics)["p_value"] > ALPHA).mean())
         rows.append(LadderRow(title, distance, wad_div(found, features).value, kept))
     return tuple(rows)
 
@@ -295,7 +297,7 @@ def _render(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["percent"] = lambda share: f"{share:.0%}"
-    order = np.argsort(table.measurements["log_likelihood"])
+    order = np.argsort(table.measurements["score"])
     return environment.get_template("demo.html.j2").render(
         demo=demo,
         alpha=ALPHA,

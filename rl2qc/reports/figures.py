@@ -42,7 +42,7 @@ def training_curve(
     )
     axes.set(xlabel="epoch", ylabel="negative log-likelihood, nats per dimension")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

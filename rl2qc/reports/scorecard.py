@@ -1,44 +1,112 @@
-"""Every score of a generated set against a real one, from one feature pass."""
+"""What a scoring found: the table, the JSON, the CSV."""
 
 from __future__ import annotations
 
-import importlib.metadata
+import csv
 import json
 import math
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rl2qc.atomic import atomic_path
-from rl2qc.errors import UsageError
-from rl2qc.images.sources import Patches, PatchSource, as_source
-from rl2qc.metrics.rl2 import rl2
-from rl2qc.metrics.wad_div import wad_div
-from rl2qc.model.quality import QualityModel
+from rl2qc.reports.catalogue import CATALOGUE
+from rl2qc.reports.evidence import Evidence
 
-__all__ = ["Metric", "Scorecard", "score"]
+__all__ = ["SCHEMA_VERSION", "Curve", "Metric", "Scorecard", "schema"]
+
+SCHEMA_VERSION = 1
+_NAN = math.nan
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a scorecard.
+    """One row of a scorecard; NaN (null in JSON) stands for what is not defined.
 
     Attributes
     ----------
     value
+    low, high
+        Confidence interval.
+    floor, floor_low, floor_high
+        Median and central range of the metric of real against real images.
+    observed
+        The metric of generated images at the numbers of images that the floor has: the value to
+        set against the floor, since most metrics depend on those numbers.
+    null_percentile
+        Share of real-against-real values, in percent, below ``observed``.
+    n_real, n_generated
+        Images that the value was computed on; 0 for a side that it does not look at.
+    null_n_real, null_n_generated
+        Images on the two sides of a real-against-real split.
     higher_is_better
         None where neither direction is good in itself.
     meaning
         What it says, in a few plain words.
+    verdict
+        What the value says about this generated set.
+    note
+        Why something is not defined, or how it was made.
+    method
+        How the interval was made; empty without one.
+    n_resamples
     """
 
     value: float
     higher_is_better: bool | None
     meaning: str
+    low: float = _NAN
+    high: float = _NAN
+    floor: float = _NAN
+    floor_low: float = _NAN
+    floor_high: float = _NAN
+    observed: float = _NAN
+    null_percentile: float = _NAN
+    n_real: int = 0
+    n_generated: int = 0
+    null_n_real: int = 0
+    null_n_generated: int = 0
+    verdict: str = ""
+    note: str = ""
+    method: str = ""
+    n_resamples: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; a number that is not finite becomes None."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric against the number of images.
+
+    Attributes
+    ----------
+    n
+        Images in the generated set, rising; the real set shrinks in proportion.
+    values
+        Means over random subsets.
+    limit
+        The value at infinitely many images, where a law is known (FID in 1/N); NaN otherwise.
+    note
+        Whether the limit is an estimate.
+    """
+
+    n: tuple[int, ...]
+    values: tuple[float, ...]
+    limit: float = _NAN
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "n": list(self.n),
+            "values": [_plain(v) for v in self.values],
+            "limit": _plain(self.limit),
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True)
@@ -51,27 +119,29 @@ class Scorecard:
         By name, in the order of the table.
     run
         Inputs, counts, settings, checkpoint hash and versions.
+    against_n
+        Metrics against the number of images.
     warnings
         Plain sentences.
+    evidence
+        The arrays behind the numbers, for the page.
     """
 
     metrics: Mapping[str, Metric]
     run: Mapping[str, Any]
     warnings: tuple[str, ...]
+    against_n: Mapping[str, Curve] = field(default_factory=dict)
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name].value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a value that is not finite becomes None."""
+        """Plain data for JSON, as the schema in the package describes it (`schema`)."""
         return {
-            "metrics": {
-                name: {
-                    **asdict(metric),
-                    "value": metric.value if math.isfinite(metric.value) else None,
-                }
-                for name, metric in self.metrics.items()
-            },
+            "schema_version": SCHEMA_VERSION,
+            "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
+            "against_n": {name: curve.to_dict() for name, curve in self.against_n.items()},
             "run": dict(self.run),
             "warnings": list(self.warnings),
         }
@@ -79,158 +149,93 @@ class Scorecard:
     def to_json(self, path: str | Path) -> None:
         """Write :meth:`to_dict` to ``path``, whole or not at all."""
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
+            text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write one line a metric to ``path``, whole or not at all."""
+        rows = [{"metric": n, **m.to_dict()} for n, m in self.metrics.items()]
+        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+            writer = csv.DictWriter(f, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
 
     def table(self) -> str:
-        """A table for the terminal: name, value, which way is better, meaning."""
-        arrow = {True: "higher is better", False: "lower is better", None: ""}
-        rows = [
-            (name, f"{m.value:.6g}", arrow[m.higher_is_better], m.meaning)
-            for name, m in self.metrics.items()
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        return "\n".join(
-            f"{name:<{widths[0]}}  {value:>{widths[1]}}  {better:<{widths[2]}}  {meaning}".rstrip()
-            for name, value, better, meaning in rows
+        """A table for the terminal, its notes below it."""
+        header = ("metric", "", "value", "interval", "floor", "null %", "verdict")
+        rows = [header]
+        for name, m in self.metrics.items():
+            verdict = m.verdict or m.meaning
+            rows.append(
+                (
+                    name,
+                    {True: "↑", False: "↓", None: ""}[m.higher_is_better],
+                    number(m.value),
+                    interval(m.low, m.high),
+                    number(m.floor),
+                    "-" if math.isnan(m.null_percentile) else f"{m.null_percentile:.0f}",
+                    verdict,
+                )
+            )
+        lines = layout(rows, right=(2, 3, 4, 5))
+        level = self.run.get("level", 0.95)
+        lines.append(
+            f"\n↑ higher, ↓ lower is better. interval: {level:.0%}. floor: real against real.\n"
+            "null %: share of real-against-real values below that of the generated set at the\n"
+            "same numbers of images (about 50: like real)."
         )
+        lines += [f"{name}: {m.note}" for name, m in self.metrics.items() if m.note]
+        return "\n".join(lines)
 
 
-def score(
-    generated: Patches,
-    real: Patches,
-    model: QualityModel,
-    *,
-    k: int = 3,
-    alpha: float = 0.05,
-    seed: int = 0,
-    progress: bool = False,
-) -> Scorecard:
-    """Score generated images against real ones on a model's features.
+def schema() -> dict[str, Any]:
+    """The JSON Schema of :meth:`Scorecard.to_dict`."""
+    file = resources.files("rl2qc.reports") / "schemas" / "scorecard.schema.json"
+    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return loaded
 
-    Both sets are taken at one size: the model's, or the smaller one's where a set is smaller
-    (with a warning: likelihoods are calibrated for the model's size only).
 
-    Parameters
-    ----------
-    generated, real
-        Anything that :func:`~rl2qc.images.sources.as_source` reads.
-    k
-        Neighbours of WAD-Div.
-    alpha
-        False-positive rate at which the filter keeps an image: p-value above alpha.
-    seed
-        Of the draws that give both sets one size.
+def number(value: float) -> str:
+    """Four digits, or a dash for what is not defined.
 
-    Raises
-    ------
-    UsageError
-        Fewer than two images, or k not below the size of a set.
-    ImageError
-        Files that are no images or too small.
+    >>> number(1234.5), number(0.012345), number(math.nan)
+    ('1234', '0.01235', '-')
     """
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha must lie between 0 and 1, got {alpha}")
-    if k < 1:
-        raise UsageError(f"k must be at least 1, got {k}")
-    sources, warnings = _one_size(generated, real, model)
-    for title, source in sources.items():
-        if len(source) < 2:
-            raise UsageError(f"the {title} set holds one image: at least two are needed")
-        if k >= len(source):
-            raise UsageError(
-                f"k = {k} needs more than {k} images, the {title} set holds {len(source)}: "
-                "give more images or a smaller k"
-            )
-    features = {t: model.features(s, progress=progress) for t, s in sources.items()}
-    latents = {t: model.latents_of_features(f) for t, f in features.items()}
-    judged = {t: model.judge_features(f) for t, f in features.items()}
-
-    distance = rl2(latents["real"], latents["generated"]).value
-    zero = wad_div(features["generated"], "zero", k)
-    exponential = wad_div(features["generated"], "exponential", k)
-    empirical = wad_div(features["generated"], features["real"], k, seed=seed)
-    metrics = {
-        "rl2": Metric(distance, False, "distance of the mean latents"),
-        "wad_div_zero": Metric(zero.value, True, f"mean distance to the {k} nearest neighbours"),
-        "wad_div_exponential": Metric(
-            exponential.value, None, "neighbour distances against an exponential law"
-        ),
-        "wad_div_empirical": Metric(
-            empirical.value, False, "neighbour distances against those of the real set"
-        ),
-        "wad_div_normalized": Metric(
-            _number(empirical.normalized), True, "0: all alike, 1: as dispersed as the real set"
-        ),
-        "wad_div_ratio": Metric(
-            _number(empirical.ratio), None, "the same unclipped: above 1, more dispersed than real"
-        ),
-    }
-    for name, reduce in (("mean", np.mean), ("median", np.median)):
-        for title, better in (("real", None), ("generated", True)):
-            metrics[f"{name}_log_likelihood_{title}"] = Metric(
-                float(reduce(judged[title]["log_likelihood"])), better, f"{name} log p, nats"
-            )
-    for title, better in (("real", None), ("generated", True)):
-        metrics[f"kept_fraction_{title}"] = Metric(
-            float((judged[title]["p_value"] > alpha).mean()),
-            better,
-            f"share that the filter keeps at alpha {alpha:g}",
-        )
-    if metrics["kept_fraction_real"].value < 0.5:
-        warnings.append(
-            f"the filter keeps {metrics['kept_fraction_real'].value:.0%} of the real images: they "
-            "are unlike this model's reference, so train a model on your own clean patches "
-            "(rl2qc train) before trusting likelihoods"
-        )
-    warnings += _small_samples({t: len(s) for t, s in sources.items()})
-    run = {
-        "n_generated": len(sources["generated"]),
-        "n_real": len(sources["real"]),
-        "k": k,
-        "alpha": alpha,
-        "seed": seed,
-        "patch_size": sources["real"].size,
-        "features": "rl2qc pooled ResNet-18, 512-d, float32",
-        "checkpoint": model.name,
-        "checkpoint_sha256": model.sha256,
-        "device": str(model.device),
-        "versions": _versions(),
-    }
-    return Scorecard(metrics, run, tuple(warnings))
+    return "-" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
 
 
-def _number(value: float | None) -> float:
-    """NaN, null in JSON, for what is not defined (a real set of one repeated image)."""
-    return math.nan if value is None else value
+def interval(low: float, high: float) -> str:
+    """Two numbers with the word between them, or a dash."""
+    return "-" if math.isnan(low) else f"{number(low)} to {number(high)}"
 
 
-def _one_size(
-    generated: Patches, real: Patches, model: QualityModel
-) -> tuple[dict[str, PatchSource], list[str]]:
-    sources = {"generated": as_source(generated), "real": as_source(real)}
-    size = min(model.patch_size, *(s.size for s in sources.values()))
-    warnings = []
-    if size < model.patch_size:
-        warnings.append(
-            f"images are {size} px, the model's patches {model.patch_size} px: distances hold, "
-            f"likelihoods and kept shares are not calibrated at {size} px (rl2qc train on real "
-            "images of this size calibrates them)"
-        )
-    return {t: as_source(s, size) for t, s in sources.items()}, warnings
-
-
-def _small_samples(counts: Mapping[str, int]) -> list[str]:
+def layout(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Lines of aligned columns; those in ``right`` are aligned to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
-        f"{n} {title} images are few: RL2 is stable from about 300, neighbour distances of "
-        "fewer are larger"
-        for title, n in counts.items()
-        if n < 300
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
     ]
 
 
-def _versions() -> dict[str, str]:
-    packages = ("rl2qc", "torch", "torchvision", "numpy", "scipy")
-    return {
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
-    }
+def verdict(name: str, metric: Metric) -> str:
+    """What a value means, in plain words, from its place among real-against-real values."""
+    spec = CATALOGUE[name]
+    percentile = metric.null_percentile
+    if math.isnan(metric.value):
+        return "not computed"
+    if math.isnan(percentile) or not spec.above:
+        return ""
+    if 2.5 <= percentile <= 97.5:
+        return "like real"
+    words = spec.below if percentile < 50 else spec.above
+    if spec.higher_is_better is False and percentile > 50 and metric.floor > 0:
+        words += f" ({metric.observed / metric.floor:.1f} x the floor)"
+    return words
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

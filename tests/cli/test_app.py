@@ -8,7 +8,7 @@ import rl2qc as package
 from rl2qc.cli import app as module
 from rl2qc.errors import UsageError, WorkError
 
-COMMANDS = ("train", "filter", "score", "demo")
+COMMANDS = ("train", "filter", "score", "compare", "decide", "dice", "demo")
 
 
 def test_help_names_every_command(rl2qc):

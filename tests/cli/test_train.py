@@ -61,7 +61,7 @@ def test_the_backbone_of_another_model(rl2qc, patch_folder, tiny_model_file, tmp
         (["SMALL"], 1, "small.png is smaller (40 px) than the patch (64 px)"),
         (["FOLDER", "--patch-size", "80"], 1, "smaller (64 px) than the patch (80 px) and"),
         (["FOLDER", "--backbone", "nowhere.pth"], 2, "no model 'nowhere.pth'"),
-        (["FOLDER", "--backbone", "FOLDER/s0_0.png"], 1, "no readable weights file"),
+        (["FOLDER", "--backbone", "FOLDER/s0_0.png"], 1, "holds no plain weights"),
         (["FOLDER", "--max-patches", "50"], 2, "50 reference patches are too few"),
         (["FOLDER", "--slide-pattern", "("], 2, "is no regular expression"),
         (["FOLDER", "--holdout", "2"], 2, "holdout must lie between 0 and 1"),
@@ -74,7 +74,10 @@ def test_bad_input(rl2qc, patch_folder, tmp_path, arguments, code, message):
         shutil.copytree(patch_folder, tmp_path / name, dirs_exist_ok=True)
     (tmp_path / "BAD" / "broken.png").write_bytes(b"no image")
     Image.new("RGB", (40, 40)).save(tmp_path / "SMALL" / "small.png")
-    places = {"FOLDER": str(patch_folder), **{n: str(tmp_path / n) for n in ("EMPTY", "BAD", "SMALL")}}
+    places = {
+        "FOLDER": str(patch_folder),
+        **{n: str(tmp_path / n) for n in ("EMPTY", "BAD", "SMALL")},
+    }
     for name, place in places.items():
         arguments = [a.replace(name, place) for a in arguments]
     out = tmp_path / "out" / "mine.safetensors"

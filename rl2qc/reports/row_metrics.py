@@ -1,0 +1,230 @@
+"""Every feature metric as a function of row numbers, fast enough to be resampled.
+
+One distance matrix and one kernel matrix are made of all images at once; a resample picks rows of
+them. At all rows the values are those of the pure functions in `rl2qc.metrics`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rl2qc.metrics._checks import FloatArray, as_features
+
+# The steps behind the public functions, which take features and so could not share distances.
+from rl2qc.metrics.frechet import fid
+from rl2qc.metrics.irs import _first_occurrences, _most_likely, _rarefied
+from rl2qc.metrics.wad_div import _to_exponential, _wasserstein
+
+__all__ = ["RowMetrics", "distance_matrix", "halves"]
+
+_Rows: TypeAlias = NDArray[np.intp]
+_Floats: TypeAlias = NDArray[np.float64]
+
+# Squared distances below this share of the squared norms lose digits in their expansion.
+_CANCELLING = 1e-6
+_CHUNK = 1 << 20
+
+
+class RowMetrics:
+    """Metrics of two sets of rows (real, generated) of one stack of features.
+
+    Parameters
+    ----------
+    features : array_like, shape (n, d)
+        All images; memory grows with n^2.
+    k : int
+        Neighbours of WAD-Div.
+    prdc_k : int
+        Neighbours of precision, recall, density and coverage.
+    groups : array_like, shape (n,), optional
+        Slide of each image, for metrics that halve the real set.
+    seed : int
+        Of the halves, and of the subset that gives WAD-Div sets of one size.
+
+    Examples
+    --------
+    >>> rows = RowMetrics([[0.0], [1.0], [2.0], [3.0], [0.5], [0.6], [9.0], [9.5]], k=1, prdc_k=1)
+    >>> values = rows.neighbours(np.arange(4), np.arange(4, 8))
+    >>> values["precision"], values["density"]
+    (0.5, 1.0)
+    """
+
+    def __init__(
+        self,
+        features: ArrayLike,
+        *,
+        k: int = 3,
+        prdc_k: int = 5,
+        groups: ArrayLike | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.features = as_features(features)
+        self.k, self.prdc_k, self.seed = k, prdc_k, seed
+        self._groups = None if groups is None else np.asarray(groups)
+        self._distances = distance_matrix(self.features)
+        x = self.features.astype(np.float64)
+        self._kernel = (x @ x.T / x.shape[1] + 1) ** 3
+        self._image = _first_occurrences(self.features)
+        self._known: dict[bytes, dict[str, float]] = {}
+
+    def fid(self, real: _Rows, generated: _Rows) -> float:
+        """Frechet distance."""
+        return fid(self.features[real], self.features[generated]).value
+
+    def r_fid(self, real: _Rows, generated: _Rows) -> float:
+        """Real-against-real over real-against-generated FID for one halving of the real rows."""
+        rest, aside = halves(real, self._groups, self.seed)
+        size = min(len(aside), len(generated))
+        observed = self.fid(rest, generated[:size])
+        if observed == 0:
+            raise ValueError("undefined: the generated images equal the real ones")
+        return self.fid(rest, aside[:size]) / observed
+
+    def kid(self, real: _Rows, generated: _Rows) -> float:
+        """Unbiased kernel distance from all pairs."""
+        m, n = len(real), len(generated)
+        if min(m, n) < 2:
+            raise ValueError(f"KID needs at least 2 images a set, got {min(m, n)}")
+        own = np.diag(self._kernel)
+        within_real = self._kernel[np.ix_(real, real)].sum() - own[real].sum()
+        within = self._kernel[np.ix_(generated, generated)].sum() - own[generated].sum()
+        across = self._kernel[np.ix_(real, generated)].mean()
+        return float(within_real / (m * (m - 1)) + within / (n * (n - 1)) - 2 * across)
+
+    def irs_adjusted(self, real: _Rows, generated: _Rows) -> float:
+        """IRS_inf over that of held-out real images, one half of the real rows being training."""
+        train, held_out = halves(real, self._groups, self.seed)
+        n_train = len(np.unique(self._image[train]))
+        ours, theirs = self._retrieved(train, generated), self._retrieved(train, held_out)
+        size = min(int(ours.sum()), int(theirs.sum()))
+        s_ours, _ = _most_likely(_rarefied(ours, size), size, n_train)
+        s_theirs, _ = _most_likely(_rarefied(theirs, size), size, n_train)
+        return s_ours / s_theirs
+
+    def neighbours(self, real: _Rows, generated: _Rows) -> dict[str, float]:
+        """All metrics of nearest neighbours, by name; the same rows are only looked at once.
+
+        A metric that the rows are too few for, or that is not defined, is left out.
+        """
+        key = real.tobytes() + b"|" + generated.tobytes()
+        if key not in self._known:
+            self._known[key] = self._neighbours(real, generated)
+        return self._known[key]
+
+    def _neighbours(self, real: _Rows, generated: _Rows) -> dict[str, float]:
+        m = self.prdc_k
+        of_real, of_generated = self._spacing(real), self._spacing(generated)
+        values = self._wad_div(real, generated, of_real, of_generated)
+        across = self._distances[np.ix_(generated, real)]
+        nearest, at = across.min(axis=1), across.argmin(axis=1)
+        if len(real) > 1:
+            values["authenticity"] = float(np.mean(nearest > of_real[at, 0]))
+        n_train = len(np.unique(self._image[real]))
+        retrieved = len(np.unique(self._image[real[at]]))
+        values["irs_alpha"] = retrieved / n_train
+        values["irs_inf"] = _most_likely(retrieved, len(generated), n_train)[0] / n_train
+        if min(len(real), len(generated)) > m:
+            radii = of_real[:, m - 1]
+            inside = across < radii
+            reached = (across < of_generated[:, m - 1, None]).any(axis=0)
+            values["precision"] = float(inside.any(axis=1).mean())
+            values["recall"] = float(reached.mean())
+            values["density"] = float(inside.sum(axis=1).mean() / m)
+            values["coverage"] = float((across.min(axis=0) < radii).mean())
+        return values
+
+    def _wad_div(
+        self, real: _Rows, generated: _Rows, of_real: _Floats, of_generated: _Floats
+    ) -> dict[str, float]:
+        values: dict[str, float] = {}
+        if len(generated) <= self.k:
+            return values
+        own = of_generated[:, : self.k].ravel()
+        values["wad_div_zero"] = float(own.mean())
+        values["wad_div_exponential"] = _to_exponential(own, 0.95, 95.0, "closed", 0)
+        if len(real) <= self.k:
+            return values
+        # The same draw as in wad_div.
+        rng, size = np.random.default_rng(self.seed), min(len(real), len(generated))
+        drawn = []
+        for rows, known in ((generated, of_generated), (real, of_real)):
+            if len(rows) > size:
+                known = self._spacing(rows[np.sort(rng.choice(len(rows), size, replace=False))])
+            drawn.append(known[:, : self.k].ravel())
+        values["wad_div_empirical"] = _wasserstein(*drawn)
+        if scale := float(drawn[1].mean()):
+            values["wad_div_ratio"] = float(drawn[0].mean()) / scale
+            values["wad_div_normalized"] = min(values["wad_div_ratio"], 1.0)
+        return values
+
+    def spacing(self, rows: _Rows) -> _Floats:
+        """Distances of each row to its `k` nearest others, (n, k), nearest first."""
+        return self._spacing(rows)[:, : self.k]
+
+    def nearest(self, rows: _Rows, reference: _Rows, m: int) -> tuple[_Rows, _Floats]:
+        """Positions in ``reference`` of the ``m`` nearest, and their distances."""
+        across = self._distances[np.ix_(rows, reference)]
+        at = np.argsort(across, axis=1, kind="stable")[:, :m]
+        return at, np.take_along_axis(across, at, axis=1)
+
+    def _spacing(self, rows: _Rows) -> _Floats:
+        """Distances to as many nearest others as any metric needs, or as there are."""
+        k = min(max(self.k, self.prdc_k), len(rows) - 1)
+        within = self._distances[np.ix_(rows, rows)]
+        np.fill_diagonal(within, np.inf)
+        return np.sort(np.partition(within, max(k - 1, 0), axis=1)[:, :k], axis=1)
+
+    def _retrieved(self, train: _Rows, queries: _Rows) -> _Rows:
+        """How often each retrieved training image was retrieved."""
+        at = self._distances[np.ix_(queries, train)].argmin(axis=1)
+        return np.unique(self._image[train[at]], return_counts=True)[1]
+
+
+def halves(rows: _Rows, groups: NDArray[np.generic] | None, seed: int) -> tuple[_Rows, _Rows]:
+    """Two random halves, sorted; whole groups where they are known.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two rows or groups.
+
+    Examples
+    --------
+    >>> a, b = halves(np.arange(6), None, 0)
+    >>> len(a), len(b), sorted({*a, *b}) == list(range(6))
+    (3, 3, True)
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(len(rows)) if groups is None else groups[rows]
+    _, member, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(counts) < 2:
+        raise ValueError("the real set cannot be halved: it needs at least 2 images, or slides")
+    order = rng.permutation(len(counts))
+    reach = np.cumsum(counts[order])
+    # The boundary nearest to the middle, with a group on either side.
+    cut = int(np.clip(np.argmin(np.abs(reach - len(rows) / 2)), 0, len(counts) - 2)) + 1
+    first = np.isin(member, order[:cut])
+    return rows[first], rows[~first]
+
+
+def distance_matrix(features: FloatArray) -> _Floats:
+    """Euclidean distances of all pairs, (n, n), exactly 0 for equal rows."""
+    x = features.astype(np.float64)
+    x -= x.mean(axis=0)
+    norms = np.einsum("ij,ij->i", x, x)
+    squared = x @ x.T
+    squared *= -2
+    squared += norms
+    squared += norms[:, None]
+    near = squared <= _CANCELLING * (norms + norms[:, None])
+    i, j = np.nonzero(np.triu(near, 1))
+    step = max(1, _CHUNK // x.shape[1])
+    for start in range(0, len(i), step):
+        a, b = i[start : start + step], j[start : start + step]
+        difference = x[a] - x[b]
+        squared[a, b] = squared[b, a] = np.einsum("ij,ij->i", difference, difference)
+    np.fill_diagonal(squared, 0)
+    return np.asarray(np.sqrt(squared, out=squared))

@@ -1,0 +1,392 @@
+"""Score a generated set against a real one: every metric, its interval, its floor, its verdict."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from rl2qc.images.sources import Patches
+from rl2qc.metrics.frechet import fid_infinity
+from rl2qc.metrics.resampling import Interval, Null, bootstrap, null_distribution, subsample
+from rl2qc.model.quality import QualityModel
+from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
+from rl2qc.reports.evidence import Evidence
+from rl2qc.reports.image_sets import (
+    RESAMPLED_AT_MOST,
+    ImageSet,
+    ScoreSettings,
+    Stack,
+    at_one_size,
+    check_size,
+    feature_stack,
+    kinds,
+    measure_sets,
+    pixel_stack,
+)
+from rl2qc.reports.scorecard import Curve, Metric, Scorecard, verdict
+from rl2qc.reports.values import Value, full_values
+
+__all__ = ["resamples_of", "score", "versions"]
+
+# Most resamples of the metrics that cost most: enough to fix the ends of an interval roughly.
+_PIXEL_RESAMPLES, _FID_RESAMPLES = 60, 100
+# Sizes of the curves as shares of a set, and how often each is drawn.
+_SHARES, _REPEATS = (0.125, 0.25, 0.5, 1.0), 3
+_NEAREST = 4
+# Below so many slides an interval over slides is rough.
+_FEW_GROUPS = 10
+
+
+def score(
+    generated: Patches,
+    real: Patches,
+    model: QualityModel,
+    settings: ScoreSettings | None = None,
+    *,
+    probabilities: ArrayLike | None = None,
+    real_probabilities: ArrayLike | None = None,
+    progress: bool = False,
+) -> Scorecard:
+    """Score generated images against real ones on a model's features.
+
+    Both sets are taken at one size: the model's, or the smaller one's where a set is smaller
+    (with a warning: likelihoods are calibrated for the model's size only). Values are those of
+    the pure functions in `rl2qc.metrics`; intervals and floors come from resampling at most 1,000
+    images of each set.
+
+    Parameters
+    ----------
+    generated, real
+        Anything that :func:`~rl2qc.images.sources.as_source` reads.
+    model
+    settings
+        Which metrics, and how; `ScoreSettings()` where left out.
+    probabilities, real_probabilities : array_like, shape (n, classes), optional
+        A classifier's posteriors, for the Inception score.
+    progress
+        Show bars on stderr.
+
+    Raises
+    ------
+    UsageError
+        Fewer than two images, k not below the size of a set, or options that do not fit.
+    ImageError
+        Files that are no images or too small.
+    """
+    started = time.monotonic()
+    settings = ScoreSettings() if settings is None else settings
+    sources, warnings = at_one_size({"generated": generated, "real": real}, model)
+    for title, source in sources.items():
+        check_size(title, source, settings)
+    given = {"generated": probabilities, "real": real_probabilities}
+    sets, extractor = measure_sets(
+        sources,
+        model,
+        settings,
+        probabilities={t: p for t, p in given.items() if p is not None},
+        progress=progress,
+    )
+    pair = (sets["real"], sets["generated"])
+    names = chosen_metrics(settings.metrics)
+    stack = feature_stack(pair, settings)
+    stacks = dict.fromkeys(names, stack)
+    pixels = None
+    if "pixels" in kinds(settings):
+        of_pixels, samples = pixel_stack(pair, settings)
+        stacks |= {name: of_pixels for name in names if CATALOGUE[name].kind == "pixels"}
+        pixels = (samples[0], samples[1])
+    values = full_values(names, *pair, settings, pixels)
+
+    metrics, nulls = {}, {}
+    floors = _Floors(settings)
+    # Thousands of small products: threads would wait for each other longer than they work.
+    with threadpool_limits(1):
+        for name in tqdm(names, desc="resampling", disable=not progress, leave=False):
+            row, null_values = _row(name, values[name], stacks[name], floors, settings)
+            metrics[name] = replace(row, verdict=verdict(name, row))
+            if len(null_values):
+                nulls[name] = null_values
+        against_n = _curves(names, stack, settings)
+    run = {
+        "n_generated": len(sets["generated"]),
+        "n_real": len(sets["real"]),
+        "k": settings.k,
+        "prdc_k": settings.prdc_k,
+        "alpha": settings.alpha,
+        "seed": settings.seed,
+        "level": settings.level,
+        "n_resamples": settings.n_resamples,
+        "resampled_images_at_most": RESAMPLED_AT_MOST,
+        "groups": {
+            title: None if s.groups is None else len(set(s.groups.tolist()))
+            for title, s in sets.items()
+        },
+        "patch_size": sources["real"].size,
+        "features": extractor.name,
+        "features_identity": extractor.identity,
+        "dtype": "float32 features, float64 metrics",
+        "checkpoint": model.name,
+        "checkpoint_sha256": model.sha256,
+        "device": str(model.device),
+        "versions": versions(),
+    }
+    warnings += _about_likelihoods(metrics) + _about_sizes(metrics, *pair)
+    return Scorecard(
+        metrics,
+        {**run, "seconds": round(time.monotonic() - started, 1)},
+        tuple(warnings),
+        against_n,
+        _evidence(pair, stack, nulls, settings),
+    )
+
+
+def resamples_of(name: str, settings: ScoreSettings) -> int:
+    """How many resamples a metric gets."""
+    if CATALOGUE[name].kind == "pixels":
+        return min(settings.n_resamples, _PIXEL_RESAMPLES)
+    if name in ("fid", "r_fid"):
+        return min(settings.n_resamples, _FID_RESAMPLES)
+    return settings.n_resamples
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that numbers depend on."""
+    packages = ("rl2qc", "torch", "torchvision", "numpy", "scipy")
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _row(
+    name: str, value: Value, stack: Stack, floors: _Floors, settings: ScoreSettings
+) -> tuple[Metric, NDArray[np.float64]]:
+    """One metric with its interval and its floor, and the values behind the floor."""
+    spec = CATALOGUE[name]
+    row = Metric(
+        value.value,
+        spec.higher_is_better,
+        spec.meaning,
+        low=value.low,
+        high=value.high,
+        n_real=value.n_real,
+        n_generated=value.n_generated,
+        note=value.note,
+        method=value.method,
+    )
+    nulls = np.empty(0)
+    if math.isnan(value.value) or not settings.n_resamples or name not in stack.metrics:
+        return row, nulls
+    problems = []
+    if not value.method:
+        try:
+            found = _interval(name, value.value, stack, settings)
+            row = replace(
+                row,
+                low=found.low,
+                high=found.high,
+                method=found.method + " by slide" * found.by_group,
+                n_resamples=found.n_resamples,
+            )
+        except ValueError as error:
+            problems.append(f"no interval: {error}")
+    if spec.above:  # rows of the real set alone have nothing to be compared with
+        try:
+            row, nulls = _against_null(name, row, stack, floors, settings)
+        except ValueError as error:
+            problems.append(f"no floor: {error}")
+    return replace(row, note="; ".join(filter(None, (row.note, *problems)))), nulls
+
+
+def _interval(name: str, value: float, stack: Stack, settings: ScoreSettings) -> Interval:
+    spec = CATALOGUE[name]
+    resample = bootstrap if spec.method == "bootstrap" else subsample
+    return resample(
+        stack.metrics[name],
+        *stack.rows,
+        groups=stack.groups,
+        n_resamples=resamples_of(name, settings),
+        level=settings.level,
+        bounds=spec.bounds,
+        value=value,
+        seed=settings.seed,
+    )
+
+
+def _against_null(
+    name: str, row: Metric, stack: Stack, floors: _Floors, settings: ScoreSettings
+) -> tuple[Metric, NDArray[np.float64]]:
+    """A row with its floor and its place among real-against-real values, and those values."""
+    null, values = floors("fid" if name == "r_fid" else name, stack)
+    if name == "r_fid":
+        # The floor of FID over each of its real-against-real values: 1 by definition.
+        values = null.floor / np.maximum(values, np.finfo(float).tiny)
+        low, high = np.quantile(values, [(1 - settings.level) / 2, (1 + settings.level) / 2])
+        null = replace(
+            null,
+            floor=1.0,
+            low=float(low),
+            high=float(high),
+            observed=row.value,
+            percentile=100 - null.percentile,
+        )
+    row = replace(
+        row,
+        floor=null.floor,
+        floor_low=null.low,
+        floor_high=null.high,
+        observed=null.observed,
+        null_percentile=null.percentile,
+        null_n_real=null.n_real,
+        null_n_generated=null.n_generated,
+    )
+    return row, values
+
+
+class _Floors:
+    """Real-against-real nulls and the values behind them; FID's serves its ratio as well."""
+
+    def __init__(self, settings: ScoreSettings) -> None:
+        self._settings = settings
+        self._known: dict[str, tuple[Null, NDArray[np.float64]]] = {}
+
+    def __call__(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
+        if name not in self._known:
+            self._known[name] = self._make(name, stack)
+        return self._known[name]
+
+    def _make(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
+        seen: list[float] = []
+
+        def metric(real: NDArray[np.intp], candidates: NDArray[np.intp]) -> float:
+            seen.append(stack.metrics[name](real, candidates))
+            return seen[-1]
+
+        null = null_distribution(
+            metric,
+            *stack.rows,
+            real_groups=stack.groups[0],
+            generated_groups=stack.groups[1],
+            n_resamples=resamples_of(name, self._settings),
+            level=self._settings.level,
+            seed=self._settings.seed,
+        )
+        # Real-against-real and real-against-generated values take turns.
+        return null, np.array(seen[::2])
+
+
+def _curves(names: Sequence[str], stack: Stack, settings: ScoreSettings) -> dict[str, Curve]:
+    """Metrics against the number of images, and where FID goes along its 1/N law."""
+    if not settings.n_resamples:
+        return {}
+    real, generated = stack.rows
+    shares = [s for s in _SHARES if s * min(len(real), len(generated)) >= 10]
+    if len(shares) < 2:
+        return {}
+    rng = np.random.default_rng(settings.seed)
+    draws = [
+        [
+            (
+                np.sort(rng.permutation(real)[: round(share * len(real))]),
+                np.sort(rng.permutation(generated)[: round(share * len(generated))]),
+            )
+            for _ in range(_REPEATS if share < 1 else 1)
+        ]
+        for share in shares
+    ]
+    curves = {}
+    for name in names:
+        if CATALOGUE[name].kind not in ("features", "latents") or name not in stack.metrics:
+            continue
+        try:
+            metric = stack.metrics[name]
+            means = [float(np.mean([metric(*rows) for rows in draw])) for draw in draws]
+        except ValueError:  # too few images for this metric at the smallest size
+            continue
+        curves[name] = Curve(tuple(len(draw[0][1]) for draw in draws), tuple(means))
+    if "fid" in curves and stack.features is not None:
+        features = stack.features.features
+        limit = fid_infinity(features[real], features[generated], n_points=6, seed=settings.seed)
+        note = "; ".join(limit.warnings) or f"linear in 1/N: R squared {limit.r_squared:.3f}"
+        curves["fid"] = replace(curves["fid"], limit=limit.value, note=note)
+    return curves
+
+
+def _evidence(
+    pair: tuple[ImageSet, ImageSet],
+    stack: Stack,
+    nulls: dict[str, NDArray[np.float64]],
+    settings: ScoreSettings,
+) -> Evidence:
+    titles = ("real", "generated")
+    spacing, nearest, distances = {}, np.empty((0, 0), dtype=np.intp), np.empty((0, 0))
+    if stack.features is not None:
+        size = min(len(rows) for rows in stack.rows)
+        rng = np.random.default_rng(settings.seed)
+        for title, rows in zip(titles, stack.rows, strict=True):
+            if size > settings.k:
+                drawn = rng.permutation(rows)[:size]
+                spacing[title] = stack.features.spacing(drawn).ravel()
+        real, generated = stack.rows
+        at, distances = stack.features.nearest(generated, real, min(_NEAREST, len(real)))
+        nearest = stack.images[0][at]
+    return Evidence(
+        sources={t: s.source for t, s in zip(titles, pair, strict=True)},
+        log_likelihood={
+            t: s.log_likelihood
+            for t, s in zip(titles, pair, strict=True)
+            if s.log_likelihood is not None
+        },
+        keep={t: s.keep for t, s in zip(titles, pair, strict=True) if s.keep is not None},
+        nulls=nulls,
+        spacing=spacing,
+        generated=stack.images[1],
+        nearest=nearest,
+        nearest_distance=distances,
+    )
+
+
+def _about_likelihoods(metrics: Mapping[str, Metric]) -> list[str]:
+    kept = metrics.get("kept_fraction_real")
+    if kept is None or kept.value >= 0.5:
+        return []
+    return [
+        f"the filter keeps {kept.value:.0%} of the real images: they are unlike this model's "
+        "reference, so train a model on your own clean patches (rl2qc train) before trusting "
+        "likelihoods"
+    ]
+
+
+def _about_sizes(metrics: Mapping[str, Metric], real: ImageSet, generated: ImageSet) -> list[str]:
+    warnings = [
+        f"{len(s)} {title} images are few: RL2 is stable from about 300, neighbour distances of "
+        "fewer are larger"
+        for title, s in (("generated", generated), ("real", real))
+        if len(s) < 300
+    ]
+    smaller = min(len(real), len(generated))
+    names = [name for name, metric in metrics.items() if not math.isnan(metric.value)]
+    if wanting := [n for n in names if CATALOGUE[n].enough > smaller]:
+        listed = ", ".join(f"{n} ({CATALOGUE[n].enough})" for n in wanting)
+        warnings.append(
+            f"{smaller} images are fewer than these metrics need to settle: {listed}: compare "
+            "them with their floor and with sets of the same size only"
+        )
+    if real.features is not None and "fid" in names and smaller <= real.features.shape[1]:
+        warnings.append(
+            f"FID of {smaller} images in {real.features.shape[1]} dimensions is biased upwards: "
+            "compare it with its floor, not with published values"
+        )
+    for title, s in (("generated", generated), ("real", real)):
+        if s.groups is not None and (n := len(set(s.groups.tolist()))) < _FEW_GROUPS:
+            warnings.append(f"{n} slides in the {title} set are few: intervals over them are rough")
+    return warnings

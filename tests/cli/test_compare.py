@@ -1,0 +1,141 @@
+"""rl2qc compare: values, differences, and whether metrics agree."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rl2qc.images.degrade import degrade
+
+FEW = ["--n-resamples", "40"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RL2QC_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, stained):
+    """Real images, and other ones with ever more noise; a smaller set."""
+    root, rng = tmp_path_factory.mktemp("sets"), np.random.default_rng(0)
+    images = stained(80, seed=8)
+    sets = {"real": images[:40], "clean": images[40:], "few": images[40:60]}
+    for level in (0.1, 0.3):
+        sets[f"noise{level}"] = np.stack([degrade(p, "noise", level, rng) for p in images[40:]])
+    for name, patches in sets.items():
+        (root / name).mkdir()
+        for i, image in enumerate(patches):
+            Image.fromarray(image).save(root / name / f"{i:02d}.png")
+    return root
+
+
+def run(rl2qc, folders, model, names, *options):
+    return rl2qc("compare", *(folders / n for n in names), "-r", folders / "real", "-m", model,
+                 *options)  # fmt: skip
+
+
+def test_differences_with_intervals(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
+    import rl2qc as package
+
+    file = tmp_path / "c.json"
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], *FEW, "--json", file)
+    assert done.code == 0, done.err
+    found = json.loads(file.read_text())
+    assert found["generators"] == ["clean", "noise0.3"]
+    assert found["agreement"] is None
+    for name in ("rl2", "fid", "kid", "swd", "coverage"):
+        metric = found["metrics"][name]
+        a, b = metric["values"]
+        difference = metric["differences"]["noise0.3"]
+        assert difference["value"] == pytest.approx(a - b)
+        assert difference["low"] <= a - b <= difference["high"]
+        assert difference["significant"], name
+        assert (a > b) == metric["higher_is_better"], name
+    latents = {n: tiny_model.latents(str(folders / n)) for n in ("real", "clean", "noise0.3")}
+    expected = [package.rl2(latents["real"], latents[n]).value for n in ("clean", "noise0.3")]
+    assert found["metrics"]["rl2"]["values"] == pytest.approx(expected, rel=1e-5)
+    assert "clean better" in done.out
+    assert "inception_score" not in found["metrics"]
+    assert "inception_score: needs" in done.err
+
+
+def test_a_set_and_itself_do_not_differ(rl2qc, folders, tiny_model_file, tmp_path):
+    import shutil
+
+    shutil.copytree(folders / "clean", tmp_path / "copy")
+    file = tmp_path / "c.json"
+    done = rl2qc("compare", folders / "clean", tmp_path / "copy", "-r", folders / "real",
+                 "-m", tiny_model_file, *FEW, "--paired", "--json", file,
+                 "--metrics", "rl2,fid,precision,swd")  # fmt: skip
+    assert done.code == 0, done.err
+    for metric in json.loads(file.read_text())["metrics"].values():
+        difference = metric["differences"]["copy"]
+        ends = [difference[key] for key in ("low", "value", "high")]
+        assert ends == pytest.approx([0, 0, 0], abs=1e-6)
+    assert "no clear difference" in done.out
+
+
+def test_three_sets_are_ranked(rl2qc, folders, tiny_model_file, tmp_path):
+    """A score from elsewhere that ranks the sets backwards disagrees with every metric."""
+    (tmp_path / "dice.csv").write_text(
+        "generator,dice,error:lower\nclean,0.1,1\nnoise0.1,0.2,2\nnoise0.3,0.3,3\n"
+    )
+    file = tmp_path / "c.json"
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.1", "noise0.3"],
+               "--n-resamples", "0", "--json", file, "--metrics", "rl2,kid",
+               "--also", tmp_path / "dice.csv")  # fmt: skip
+    assert done.code == 0, done.err
+    agreement = json.loads(file.read_text())["agreement"]
+    assert agreement["metrics"] == ["rl2", "kid", "dice", "error"]
+    assert agreement["ranks"] == [[1, 2, 3], [1, 2, 3], [3, 2, 1], [1, 2, 3]]
+    np.testing.assert_allclose(agreement["kendall"][0], [1, 1, -1, 1])
+    np.testing.assert_allclose(agreement["spearman"][2], [-1, -1, 1, -1])
+    assert "Kendall" in done.out
+    assert "rank (1 is best)" in done.out
+
+
+def test_agreement_of_two_when_asked_for(rl2qc, folders, tiny_model_file):
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], "--agreement",
+               "--n-resamples", "0", "--metrics", "rl2,fid")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "+1.00" in done.out
+
+
+def test_sets_of_different_size_are_warned_about(rl2qc, folders, tiny_model_file):
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "few"], *FEW, "--metrics", "rl2,fid")
+    assert done.code == 0, done.err
+    assert "the sets differ in size (clean 40, few 20)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["clean"], "at least two generated sets"),
+        (["clean", "clean"], "named twice"),
+        (["clean", "nowhere"], "no such file or folder"),
+        (["clean", "few", "--paired"], "paired sets must hold as many images"),
+        (["clean", "few", "--also", "none.csv"], "no such file: --also none.csv"),
+        (["clean", "few", "--also", "empty.csv"], "needs a column generator"),
+        (["clean", "few", "--also", "short.csv"], "dice has no value for few"),
+        (["clean", "few", "--also", "words.csv"], "not every dice is a number"),
+        (["clean", "few", "--also", "sideways.csv"], "must end in :higher or :lower"),
+        (["clean", "few", "--json", "clean"], "is a folder"),
+    ],
+)  # fmt: skip
+def test_bad_input(rl2qc, folders, tiny_model_file, monkeypatch, arguments, message):
+    monkeypatch.chdir(folders)
+    tables = {
+        "empty": "",
+        "short": "generator,dice\nclean,0.5\n",
+        "words": "generator,dice\nclean,good\nfew,bad\n",
+        "sideways": "generator,dice:up\nclean,1\nfew,1\n",
+    }
+    for name, text in tables.items():
+        (folders / f"{name}.csv").write_text(text)
+    done = rl2qc("compare", *arguments, "-r", "real", "-m", tiny_model_file)
+    assert done.code == 2
+    assert message in done.error

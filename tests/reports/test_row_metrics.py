@@ -1,0 +1,134 @@
+"""Metrics of row numbers against the pure functions and against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from rl2qc.metrics.authenticity import authenticity
+from rl2qc.metrics.frechet import fid
+from rl2qc.metrics.irs import irs
+from rl2qc.metrics.kernel import kid
+from rl2qc.metrics.prdc import prdc
+from rl2qc.metrics.sliced import swd
+from rl2qc.metrics.wad_div import wad_div
+from rl2qc.reports.pixels import (
+    RESAMPLE_PATCHES,
+    RESAMPLE_PROJECTIONS,
+    SwdRows,
+    read_sample,
+)
+from rl2qc.reports.row_metrics import RowMetrics, distance_matrix, halves
+
+
+def _sets(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    real, generated = rng.normal(size=(60, 8)), rng.normal(0.3, 1.2, size=(37, 8))
+    if kind == "offset":
+        real, generated = real + 1e4, generated + 1e4
+    elif kind == "duplicates":
+        real[10:20], generated[5:9] = real[0], real[0]
+    elif kind == "collapsed":
+        generated[:] = generated[0]
+    elif kind == "more generated":
+        real, generated = generated, real
+    return real.astype(np.float32), generated.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["plain", "offset", "duplicates", "collapsed", "more generated"])
+def test_all_rows_give_the_pure_functions(kind):
+    real, generated = _sets(kind)
+    rows = RowMetrics(np.concatenate([real, generated]), k=3, prdc_k=4, seed=7)
+    a, b = np.arange(len(real)), len(real) + np.arange(len(generated))
+    got = rows.neighbours(a, b)
+    empirical = wad_div(generated, real, 3, seed=7)
+    four = prdc(real, generated, 4)
+    retrieval = irs(real, generated)
+    expected = {
+        "wad_div_zero": wad_div(generated, "zero", 3).value,
+        "wad_div_exponential": wad_div(generated, "exponential", 3).value,
+        "wad_div_empirical": empirical.value,
+        "wad_div_ratio": empirical.ratio,
+        "wad_div_normalized": empirical.normalized,
+        "irs_alpha": retrieval.irs_alpha,
+        "irs_inf": retrieval.value,
+        "precision": four.precision,
+        "recall": four.recall,
+        "density": four.density,
+        "coverage": four.coverage,
+        "authenticity": authenticity(real, generated).value,
+    }
+    assert got == pytest.approx(expected, rel=1e-5, abs=1e-9)
+    assert rows.fid(a, b) == pytest.approx(fid(real, generated).value, rel=1e-9, abs=1e-9)
+    unbiased = kid(real, generated, n_subsets=1).unbiased
+    assert rows.kid(a, b) == pytest.approx(unbiased, rel=1e-6, abs=1e-9)
+    train, held_out = halves(a, None, 7)
+    adjusted = irs(real[train], generated, real[held_out]).adjusted
+    assert rows.irs_adjusted(a, b) == pytest.approx(adjusted)
+
+
+def test_some_rows_are_those_rows_alone():
+    real, generated = _sets("plain")
+    rows = RowMetrics(np.concatenate([real, generated]), k=2, prdc_k=2)
+    a, b = np.array([5, 40, 3, 22, 17, 8, 31]), np.array([61, 90, 70, 75, 88])
+    got = rows.neighbours(a, b)
+    four = prdc(real[a], generated[b - 60], 2)
+    assert (got["precision"], got["recall"]) == (four.precision, four.recall)
+    assert got["wad_div_zero"] == pytest.approx(wad_div(generated[b - 60], "zero", 2).value)
+
+
+def test_too_few_rows_leave_metrics_out():
+    rows = RowMetrics(np.random.default_rng(0).normal(size=(20, 4)), k=3, prdc_k=5)
+    got = rows.neighbours(np.arange(10), np.arange(10, 14))
+    assert "precision" not in got
+    assert "wad_div_zero" in got
+    assert "wad_div_zero" not in rows.neighbours(np.arange(10), np.arange(10, 13))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_distances_are_those_of_differences(offset):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 16)) + offset
+    x[10:20] = x[0]
+    x[20:30] = x[1] + 1e-6 * rng.normal(size=(10, 16))
+    got, expected = distance_matrix(x), cdist(x, x)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-11 * max(offset, 1))
+    assert (got[10:20, 0] == 0).all()
+
+
+def test_halves_keep_groups_together():
+    groups = np.repeat(["a", "b", "c", "d"], [10, 10, 10, 10])
+    first, second = halves(np.arange(40), groups, 0)
+    assert len(first) == len(second) == 20
+    assert not set(groups[first]) & set(groups[second])
+    with pytest.raises(ValueError, match="halved"):
+        halves(np.arange(3), np.array(["a", "a", "a"]), 0)
+
+
+def test_swd_of_stored_projections_is_swd(stained):
+    a, b = stained(12, seed=1), stained(9, seed=2)[:, ::-1] // 2
+    rows = SwdRows(a, b, seed=5)
+    options = {
+        "n_projections": RESAMPLE_PROJECTIONS,
+        "patches_per_image": RESAMPLE_PATCHES,
+        "seed": 5,
+    }
+    got = rows(np.arange(12), 12 + np.arange(9))
+    assert got == pytest.approx(swd(a, b, **options).value, rel=1e-3)
+    assert rows(np.arange(12), np.arange(12)) == 0
+    # Of the first images of both sets the patches lie where `swd` puts them.
+    got = rows(np.arange(6), 12 + np.arange(4))
+    assert got == pytest.approx(swd(a[:6], b[:4], **options).value, rel=1e-3)
+
+
+def test_a_sample_of_images_is_bounded(stained, monkeypatch):
+    from rl2qc.images.sources import as_source
+    from rl2qc.reports import pixels
+
+    monkeypatch.setattr(pixels, "_MOST_IMAGES", 5)
+    images = stained(12)
+    got, rows = read_sample(as_source(images), seed=0)
+    assert len(got) == 5
+    np.testing.assert_array_equal(got, images[rows])
+    assert len(set(rows.tolist())) == 5
