@@ -1,0 +1,361 @@
+"""Time and memory of the metrics against the usual way to compute them, side by side in one run.
+
+    python scripts/benchmark_metrics.py
+    python scripts/benchmark_metrics.py --quick
+    python scripts/benchmark_metrics.py --only fid wad --repeats 5
+
+Every measurement is a process of its own; the two of a row take turns, and medians are printed.
+Memory is what the work adds to the peak of its process, its input not counted. CPU seconds, of
+all threads, hold on a busy machine as well. OMP_NUM_THREADS sets the threads. Images are
+procedural tissue; the Inception-v3 of the RL2 row has random weights, which cost what the trained
+ones do: its FID means nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+# What is measured: everything before it (imports, input) is made by the function that returns it.
+Work = Callable[[], float]
+
+
+def features(n: int, dim: int, seed: int = 0) -> np.ndarray:
+    # float32 from the start: a float64 temporary would raise the peak that memory is counted from.
+    return np.random.default_rng(seed).standard_normal((n, dim), np.float32)
+
+
+def wad_div_ours(n: int, _: Path) -> Work:
+    from rl2qc.metrics.wad_div import wad_div
+
+    x = features(n, 512)
+    float(wad_div(x[:10]))  # imports faiss, where it is installed
+    return lambda: wad_div(x).value
+
+
+def wad_div_scipy(n: int, _: Path) -> Work:
+    from scipy.spatial.distance import cdist
+
+    x = features(n, 512)
+
+    def work() -> float:
+        distances = cdist(x, x)
+        np.fill_diagonal(distances, np.inf)
+        return float(np.sort(distances, axis=1)[:, :3].mean())
+
+    return work
+
+
+def irs_ours(n: int, _: Path) -> Work:
+    from rl2qc.metrics.irs import irs_from_counts
+
+    retrieved = round(0.97 * n)
+    return lambda: irs_from_counts(retrieved, n, 1_281_166).value
+
+
+def _shifted(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets with unequal means and, in both, deviations that fall from 1 to 0.1."""
+    spread = np.linspace(1, 0.1, dim)
+    return features(n, dim) * spread, features(n, dim, 1) * spread[::-1] + 0.1
+
+
+def fid_ours(n: int, _: Path) -> Work:
+    from rl2qc.metrics.frechet import fid
+
+    a, b = _shifted(n, 2048)
+    return lambda: fid(a, b).value
+
+
+def fid_sqrtm(n: int, _: Path) -> Work:
+    import scipy.linalg
+
+    a, b = _shifted(n, 2048)
+
+    def work() -> float:
+        s, t = np.cov(a.T), np.cov(b.T)
+        root = scipy.linalg.sqrtm(s @ t)
+        shift = a.mean(axis=0) - b.mean(axis=0)
+        return float(shift @ shift + np.trace(s + t) - 2 * np.trace(root.real))
+
+    return work
+
+
+def rl2_of_images(n: int, folder: Path) -> Work:
+    from rl2qc.metrics.rl2 import rl2
+    from rl2qc.model.quality import QualityModel
+
+    model = QualityModel.load("histology")
+
+    def work() -> float:
+        real, generated = (model.latents(f) for f in image_folders(folder, n))
+        return rl2(real, generated).value
+
+    return work
+
+
+def fid_of_images(n: int, folder: Path) -> Work:
+    import torch
+    import torchvision
+
+    from rl2qc.images.sources import as_source
+    from rl2qc.metrics.frechet import fid
+    from rl2qc.model.extractors import InceptionFeatures
+
+    torch.manual_seed(0)
+    trunk = torchvision.models.inception_v3(weights=None, init_weights=False)
+    extractor = InceptionFeatures(trunk)
+
+    def work() -> float:
+        real, generated = (extractor.extract(as_source(str(f))) for f in image_folders(folder, n))
+        return fid(real, generated).value
+
+    return work
+
+
+def score_command(n: int, folder: Path) -> Work:
+    """The command with every default, on ``n`` generated and 12 / 7 as many real images."""
+    real, generated = image_folders(folder, n)
+    command = [sys.executable, "-m", "rl2qc", "score", str(generated), "--real", str(real)]
+    environment = {**os.environ, "RL2QC_CACHE": str(folder / "cache")}
+
+    def work() -> float:
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        return 0.0
+
+    work()  # fills the cache
+    return work
+
+
+def image_folders(folder: Path, n: int) -> tuple[Path, Path]:
+    return folder / f"real_{n}", folder / f"generated_{n}"
+
+
+def write_images(folder: Path, n_real: int, n_generated: int, side: int) -> None:
+    """PNG files cut from procedural tissue, no two alike."""
+    from PIL import Image
+
+    from rl2qc.images.synthetic import synthetic_tissue
+
+    rng = np.random.default_rng(0)
+    fields = [synthetic_tissue(512, 512, rng) for _ in range(16)]
+    counts = (n_real, n_generated)
+    for target, count in zip(image_folders(folder, n_generated), counts, strict=True):
+        target.mkdir()
+        for i in range(count):
+            top, left = rng.integers(0, 512 - side, 2)
+            image = fields[i % 16][top : top + side, left : left + side]
+            Image.fromarray(image).save(target / f"{i}.png")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes
+    ----------
+    title
+        With the size in braces.
+    size, quick
+        Size, and that of ``--quick``.
+    ours, theirs
+        Names of the functions that prepare the work.
+    target
+        In words.
+    met
+        Whether a measurement meets it.
+    images
+        Given the size, how many real and generated images of how many px the work reads.
+    one_value
+        Both compute the same quantity.
+    """
+
+    title: str
+    size: int
+    quick: int
+    ours: str
+    theirs: str | None
+    target: str
+    met: Callable[[Pair], bool]
+    images: Callable[[int], tuple[int, int, int]] | None = None
+    one_value: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    seconds: float
+    cpu: float
+    megabytes: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    ours: Measured
+    theirs: Measured | None
+
+    @property
+    def speedup(self) -> float:
+        return self.theirs.seconds / self.ours.seconds if self.theirs else float("nan")
+
+    @property
+    def memory_share(self) -> float:
+        return self.ours.megabytes / self.theirs.megabytes if self.theirs else float("nan")
+
+    @property
+    def difference(self) -> float:
+        return abs(self.ours.value / self.theirs.value - 1) if self.theirs else float("nan")
+
+
+ROWS = {
+    "wad": Row(
+        "WAD-Div, {} x 512, against scipy cdist + full sort", 10_000, 2_000,
+        "wad_div_ours", "wad_div_scipy", ">= 8 x faster, memory <= 1/10, same to 1e-9",
+        lambda p: p.speedup >= 8 and p.memory_share <= 0.1 and p.difference < 1e-9,
+    ),
+    "wad-large": Row(
+        "WAD-Div, {} x 512", 50_000, 10_000, "wad_div_ours", None, "<= 60 s, <= 1 GB",
+        lambda p: p.ours.seconds <= 60 and p.ours.megabytes <= 1000,
+    ),
+    "irs": Row(
+        "IRS_inf and bounds, N = 1,281,166, n = {}, after retrieval", 50_000, 5_000,
+        "irs_ours", None, "<= 1 s", lambda p: p.ours.seconds <= 1,
+    ),
+    "fid": Row(
+        "FID, {} x 2048, against scipy sqrtm", 2_000, 500,
+        "fid_ours", "fid_sqrtm", ">= 4 x faster, same to 1e-6",
+        lambda p: p.speedup >= 4 and p.difference < 1e-6,
+    ),
+    "rl2": Row(
+        "RL2 of {0} + {0} images, against FID with Inception-v3", 1_000, 60,
+        "rl2_of_images", "fid_of_images", ">= 3 x faster", lambda p: p.speedup >= 3,
+        lambda n: (n, n, 256), one_value=False,
+    ),
+    "score": Row(
+        "rl2qc score of {} + 12/7 as many patches, cached", 350, 70,
+        "score_command", None, "<= 20 s", lambda p: p.ours.seconds <= 20,
+        lambda n: (n * 12 // 7, n, 128),
+    ),
+}  # fmt: skip
+
+
+def peak_bytes() -> int:
+    """Highest memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cpu_seconds() -> float:
+    """Of this process and of the children that it has waited for."""
+    return sum(os.times()[:4])
+
+
+def child(job: str, size: int, folder: Path) -> None:
+    """Prepare and measure one piece of work and print it as JSON."""
+    work: Work = globals()[job](size, folder)
+    before, cpu, started = peak_bytes(), cpu_seconds(), time.perf_counter()
+    value = work()
+    seconds = time.perf_counter() - started
+    cpu = cpu_seconds() - cpu
+    added = (peak_bytes() - before) / 1e6
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": added, "value": value}))
+
+
+def run(job: str, size: int, folder: Path) -> Measured:
+    command = [sys.executable, __file__, "--child", job, str(size), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{job} failed:\n{done.stderr}")
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def typical(measured: list[Measured]) -> Measured:
+    """Medians of times and memory."""
+    return Measured(
+        median(m.seconds for m in measured),
+        median(m.cpu for m in measured),
+        median(m.megabytes for m in measured),
+        measured[0].value,
+    )
+
+
+def compare(row: Row, size: int, folder: Path, repeats: int) -> Pair:
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(run(row.ours, size, folder))
+        if row.theirs:
+            theirs.append(run(row.theirs, size, folder))
+    return Pair(typical(ours), typical(theirs) if theirs else None)
+
+
+def line(row: Row, size: int, pair: Pair) -> str:
+    def one(m: Measured) -> str:
+        memory = f", {m.megabytes:.0f} MB" if m.megabytes >= 1 else ""  # none: it was a child's
+        return f"{m.seconds:.3g} s ({m.cpu:.3g} s CPU){memory}"
+
+    text = f"{row.title.format(f'{size:,}')}\n  ours    {one(pair.ours)}"
+    if pair.theirs:
+        text += (
+            f"\n  theirs  {one(pair.theirs)}\n  ratio   {pair.speedup:.1f} x faster "
+            f"({pair.theirs.cpu / max(pair.ours.cpu, 1e-9):.1f} x less CPU), "
+            f"{pair.memory_share:.3f} of the memory"
+        )
+        if row.one_value:
+            text += f", values differ by {pair.difference:.1e}"
+    if size == row.size:
+        return f"{text}\n  target  {row.target}: {'met' if row.met(pair) else 'MISSED'}"
+    return f"{text}\n  target  {row.target} (at {row.size:,})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a first look")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--images", type=int, help="size of the RL2 row, whose cost is linear")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        job, size, folder = options.child
+        child(job, int(size), Path(folder))
+        return
+
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    print(f"{os.cpu_count()} CPUs, {threads} threads, medians of {options.repeats}", flush=True)
+    results: dict[str, dict[str, Any]] = {}
+    for name in options.only:
+        row = ROWS[name]
+        size = row.quick if options.quick else row.size
+        if name == "rl2" and options.images:
+            size = options.images
+        with tempfile.TemporaryDirectory() as folder:
+            if row.images:
+                write_images(Path(folder), *row.images(size))
+            pair = compare(row, size, Path(folder), options.repeats)
+        print(f"\n{line(row, size, pair)}", flush=True)
+        results[name] = {
+            "size": size,
+            "ours": vars(pair.ours),
+            "theirs": vars(pair.theirs) if pair.theirs else None,
+        }
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

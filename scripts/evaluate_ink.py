@@ -1,0 +1,80 @@
+"""AUC of a filtered slide's tiles against a table of ink fractions.
+
+    rl2qc filter colorectal_ink_a.tiff --model MODEL --out DIR
+    python scripts/evaluate_ink.py DIR/colorectal_ink_a/tiles.csv colorectal_ink_a.csv
+
+The ink of a tile is the area-weighted mean over the table's cells (256 px at level 0) that it
+overlaps. Tiles with more ink than each limit stand against tiles without any.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+CELL = 256
+
+
+def read(path: Path) -> np.ndarray:
+    return np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
+
+
+def ink_fractions(tiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Ink of each tile; cells that the table leaves out hold none."""
+    x, y = truth["x"].astype(float), truth["y"].astype(float)
+    ink = np.empty(len(tiles))
+    for i, tile in enumerate(tiles):
+        left, top = float(tile["x"]), float(tile["y"])
+        right, bottom = left + float(tile["width"]), top + float(tile["height"])
+        wide = (np.minimum(right, x + CELL) - np.maximum(left, x)).clip(0)
+        high = (np.minimum(bottom, y + CELL) - np.maximum(top, y)).clip(0)
+        area = wide * high
+        ink[i] = (area * truth["green_ink_fraction"]).sum() / ((right - left) * (bottom - top))
+    return ink
+
+
+def bootstrap_interval(
+    labels: np.ndarray, scores: np.ndarray, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the AUC over 1,000 stratified resamples."""
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(labels == v) for v in (0, 1)]
+    values = []
+    for _ in range(1000):
+        rows = np.concatenate([rng.choice(g, len(g)) for g in groups])
+        values.append(roc_auc_score(labels[rows], scores[rows]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tiles", type=Path)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("--column", default="log_likelihood")
+    parser.add_argument("--limits", type=float, nargs="+", default=[0.01, 0.1])
+    options = parser.parse_args()
+
+    tiles = read(options.tiles)
+    ink = ink_fractions(tiles, read(options.truth))
+    scores = tiles[options.column].astype(float)
+    clean = ink == 0
+    for limit in options.limits:
+        inked = ink > limit
+        chosen = clean | inked
+        labels = clean[chosen].astype(int)
+        low, high = bootstrap_interval(labels, scores[chosen])
+        print(
+            f"{options.column}: ink > {limit:.0%} ({inked.sum()} tiles) against none "
+            f"({clean.sum()}): AUC {roc_auc_score(labels, scores[chosen]):.3f} "
+            f"[{low:.3f}, {high:.3f}]"
+        )
+
+
+if __name__ == "__main__":
+    main()
