@@ -229,6 +229,9 @@ def verdict(name: str, metric: Metric) -> str:
         return "not computed"
     if math.isnan(percentile) or not spec.above:
         return ""
+    if name == "kept_fraction_generated" and metric.value == metric.floor == 0:
+        # Alike, but in being alien to the model: no praise.
+        return "none is kept, nor of the real images"
     if 2.5 <= percentile <= 97.5:
         return "like real"
     words = spec.below if percentile < 50 else spec.above

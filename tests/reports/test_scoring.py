@@ -139,6 +139,12 @@ def test_verdicts(name, percentile, words):
     assert verdict(name, replace(metric, value=math.nan)) == "not computed"
 
 
+def test_a_filter_that_keeps_nothing_is_no_praise():
+    kept = Metric(0.0, True, "", floor=0.0, observed=0.0, null_percentile=50.0)
+    assert verdict("kept_fraction_generated", kept) == "none is kept, nor of the real images"
+    assert verdict("kept_fraction_generated", replace(kept, value=0.9, floor=0.9)) == "like real"
+
+
 def test_the_table_has_a_line_a_metric_and_its_notes(card):
     lines = card.table().splitlines()
     assert [line.split()[0] for line in lines[1 : 1 + len(card.metrics)]] == list(card.metrics)
