@@ -22,7 +22,17 @@ from scipy.ndimage import gaussian_filter1d
 
 from rl2qc.images.drawing import Canvas, Floats, Mask, smoothstep
 
-__all__ = ["ARTIFACTS", "Damaged", "bubble", "fold", "ink", "out_of_focus", "pen"]
+__all__ = [
+    "ARTIFACTS",
+    "Damaged",
+    "bubble",
+    "fold",
+    "ink",
+    "out_of_focus",
+    "pen",
+    "specks",
+    "thread",
+]
 
 Image = NDArray[np.uint8]
 
@@ -43,6 +53,7 @@ class Damaged(NamedTuple):
 # Optical densities (base e) of red, green and blue light at full strength.
 _INKS = np.array([[2.5, 0.7, 1.2], [2.4, 1.5, 0.5], [2.3, 2.2, 2.3], [0.6, 0.7, 2.2]])
 _PENS = np.array([[2.4, 2.0, 0.6], [1.6, 0.4, 0.8], [0.4, 2.6, 2.8], [2.0, 2.0, 2.2]])
+_FIBRES = np.array([[1.6, 1.2, 0.5], [1.2, 1.2, 1.2], [0.6, 1.3, 1.6], [2.2, 2.2, 2.0]])
 
 
 def ink(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
@@ -203,12 +214,79 @@ def out_of_focus(
     return Damaged(_blend(image, soft, smoothstep(edge, 0, 0.03 * side + 2)), mask)
 
 
+def thread(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
+    """Fibres on or under the cover glass: dark and curling, or pale, flat and half opaque.
+
+    Parameters, return value and errors are those of :func:`ink`; a larger ``severity`` adds
+    fibres, which keep their width.
+
+    Example
+    -------
+    >>> image = np.full((64, 64, 3), 200, np.uint8)
+    >>> bool(thread(image, 0.05, np.random.default_rng(0)).image.min() < 150)
+    True
+    """
+    canvas, side = _canvas(image, severity, rng)
+    # Each fibre crosses the image about once: this many at this width cover the share.
+    pale = bool(rng.random() < 0.5)
+    width = rng.uniform(0.01, 0.08 if pale else 0.03) * side
+    curl = rng.uniform(0, 0.03 if pale else 0.15)
+    fibres = max(1, round(severity * side / (1.2 * width)))
+    away = np.full(canvas.shape, np.inf, np.float32)
+    for _ in range(fibres):
+        paper = np.full(canvas.shape, 255, np.uint8)
+        steps = np.cumsum(np.r_[rng.uniform(0, 2 * np.pi), rng.normal(0, curl, 59)])
+        path = np.cumsum(np.c_[np.cos(steps), np.sin(steps)], 0) * 0.03 * side
+        path += rng.uniform(0.2, 0.8, 2) * side - path[len(path) // 2]
+        cv2.polylines(paper, [np.rint(path * 16).astype(np.int32)], False, 0, 1, cv2.LINE_8, 4)
+        away = np.minimum(away, cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_5))
+    mask, edge = _cover(-away, severity)
+    if pale:
+        light = rng.uniform(190, 230) + rng.normal(0, 6, 3) + 8 * canvas.noise(6)[..., None]
+        seen = canvas.blur(smoothstep(edge, 0, 1), 0.7) * rng.uniform(0.5, 0.95)
+        return Damaged(_blend(image, light.astype(np.float32), seen), mask)
+    colour = _FIBRES[rng.integers(len(_FIBRES))] * rng.uniform(0.5, 1.2)
+    thick = float(edge.max()) if mask.any() else 1.0
+    outline = smoothstep(edge, 0, 1) * (1 - 0.6 * smoothstep(edge, 0.4 * thick, thick))
+    return Damaged(_absorb(image, canvas.blur(outline, 0.7)[..., None] * colour), mask)
+
+
+def specks(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
+    """Dark spots of many sizes: dust, pigment or precipitate, sharp or far out of focus.
+
+    Parameters, return value and errors are those of :func:`ink`.
+
+    Example
+    -------
+    >>> image = np.full((64, 64, 3), 200, np.uint8)
+    >>> bool(specks(image, 0.05, np.random.default_rng(0)).image.min() < 60)
+    True
+    """
+    canvas, side = _canvas(image, severity, rng)
+    h, w = canvas.shape
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    field = np.full(canvas.shape, -np.inf, np.float32)
+    for _ in range(int(rng.integers(1, 7))):
+        cy, cx = rng.uniform(0, 1, 2) * (h, w)
+        size = 0.06 * side * rng.lognormal(0, 0.7)
+        field = np.maximum(field, size - np.hypot(x - cx, y - cy))
+    field += 0.015 * side * canvas.noise(0.04 * side) + 0.006 * side * canvas.noise(2.5)
+    mask, edge = _cover(field, severity)
+    colour = np.array([2.2, 2.5, 2.8]) * rng.uniform(0.6, 1.3)
+    soft = max(2.0, rng.uniform(0, 1) ** 2 * float(edge.max()))
+    grain = np.clip(1 + 0.25 * canvas.noise(3), 0.3, 2)
+    amount = canvas.blur(smoothstep(edge, 0, soft) * grain, 0.8)
+    return Damaged(_absorb(image, amount[..., None] * colour), mask)
+
+
 ARTIFACTS: Mapping[str, Callable[[Image, float, np.random.Generator], Damaged]] = {
     "ink": ink,
     "pen": pen,
     "fold": fold,
     "bubble": bubble,
     "out_of_focus": out_of_focus,
+    "thread": thread,
+    "specks": specks,
 }
 """Every artifact by its name."""
 
