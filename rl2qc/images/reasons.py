@@ -1,0 +1,186 @@
+"""Why a patch was rejected: in which of its quantities it lies farthest outside the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rl2qc.images.quantities import QUANTITIES
+
+__all__ = ["MIN_REFERENCE", "PROCEDURAL", "REASONS", "ReferenceQuantities", "likely_reasons"]
+
+REASONS = (
+    "out of focus",
+    "ink or pen",
+    "fold or dark",
+    "pale or background",
+    "noise or compression",
+    "unlike the reference",
+)
+"""What a reason can be; the last is what remains where no quantity tells."""
+MIN_REFERENCE = 30
+"""Fewer patches do not say what a quantity's usual range is."""
+
+# What speaks for each reason: quantities, and the side of the reference on which they lie.
+_EVIDENCE: Mapping[str, tuple[tuple[str, int], ...]] = {
+    "out of focus": (("focus", -1),),
+    "ink or pen": (("odd_hue", 1),),
+    "fold or dark": (("darkness", 1),),
+    "pale or background": (("white", 1), ("density", -1)),
+    "noise or compression": (("noise", 1), ("blockiness", 1)),
+}
+# The usual range is that of 98 % of the reference, on either side of the median.
+_TAIL = 0.01
+# It is no narrower than this on either side: a reference of few or equal patches would find
+# everything unusual.
+_NARROWEST: Mapping[str, float] = {
+    "focus": 0.2,
+    "noise": 1.0,
+    "blockiness": 0.2,
+    "odd_hue": 0.01,
+    "density": 0.1,
+    "darkness": 0.2,
+    "white": 0.1,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceQuantities:
+    """The usual range of each quantity in clean patches, since stains and scanners differ.
+
+    Attributes
+    ----------
+    low, median, high : (7,) float64
+        1 % quantile, median and 99 % quantile, in the order of
+        :data:`rl2qc.images.quantities.QUANTITIES`.
+
+    Example
+    -------
+    >>> reference = ReferenceQuantities.fit(np.random.default_rng(0).normal(size=(100, 7)))
+    >>> same = ReferenceQuantities.from_state(reference.state())
+    >>> bool((same.median == reference.median).all())
+    True
+    """
+
+    low: NDArray[np.float64]
+    median: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, quantities: ArrayLike) -> ReferenceQuantities:
+        """The ranges of clean patches' quantities (n, 7).
+
+        Raises
+        ------
+        ValueError
+            Another shape, or fewer than :data:`MIN_REFERENCE` patches.
+        """
+        values = _checked(quantities)
+        if len(values) < MIN_REFERENCE:
+            raise ValueError(f"a reference needs {MIN_REFERENCE} patches, got {len(values)}")
+        low, median, high = np.quantile(values, [_TAIL, 0.5, 1 - _TAIL], axis=0)
+        return cls(low, median, high)
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """All fitted numbers as arrays, by name."""
+        return {"low": self.low, "median": self.median, "high": self.high}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, ArrayLike]) -> ReferenceQuantities:
+        """Rebuild what :meth:`state` gave, from arrays or lists.
+
+        Raises
+        ------
+        KeyError
+            A part is missing.
+        ValueError
+            A part is of another shape: quantities of another version.
+        """
+        parts = [np.asarray(state[name], np.float64) for name in ("low", "median", "high")]
+        if any(part.shape != (len(QUANTITIES),) for part in parts):
+            raise ValueError(f"the reference must know {len(QUANTITIES)} quantities")
+        return cls(*parts)
+
+    def excess(self, quantities: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """How far patches lie outside the usual range, (n,) for each reason but the last.
+
+        1 is the end of the range, counted from the median: 2 is twice as far off. A reason with
+        several quantities counts by the one that is farthest off.
+        """
+        values = _checked(quantities)
+        least = np.array([_NARROWEST[name] for name in QUANTITIES])
+        above = (values - self.median) / np.maximum(self.high - self.median, least)
+        below = (self.median - values) / np.maximum(self.median - self.low, least)
+        return {
+            reason: np.max(
+                [(above if side > 0 else below)[:, QUANTITIES.index(name)] for name, side in parts],
+                axis=0,
+            )
+            for reason, parts in _EVIDENCE.items()
+        }
+
+
+# Procedural tissue of many stains, sharp, slightly soft and slightly noisy: what
+# scripts/evaluate_reasons.py --procedural prints.
+PROCEDURAL = ReferenceQuantities(
+    low=np.array([-0.398, 0.408, 0.014, 0.0, 0.253, 0.71, 0.003]),
+    median=np.array([0.18, 1.417, 0.052, 0.0, 0.509, 1.019, 0.066]),
+    high=np.array([0.363, 3.865, 0.137, 0.0, 0.686, 1.321, 0.217]),
+)
+"""What is usual where no reference is known; wide, since it must hold for any stain."""
+
+
+def likely_reasons(
+    quantities: ArrayLike, keep: ArrayLike, reference: ReferenceQuantities | None = None
+) -> NDArray[np.str_]:
+    """The likely reason why each patch was rejected; "" for those that were kept.
+
+    It is the reason whose quantities lie farthest outside the reference, in units of its usual
+    range; "unlike the reference" if all lie within it.
+
+    Parameters
+    ----------
+    quantities : (n, 7)
+        From :func:`rl2qc.images.quantities.measure_quantities`.
+    keep : (n,) bool
+        The decision.
+    reference
+        What is usual; None takes the patches that are kept, or :data:`PROCEDURAL` where they are
+        too few.
+
+    Returns
+    -------
+    (n,) str
+
+    Raises
+    ------
+    ValueError
+        Arrays of other shapes.
+
+    Example
+    -------
+    >>> quantities = np.tile([0.5, 2.0, 0.1, 0.0, 0.6, 1.0, 0.1], (40, 1))
+    >>> quantities[0, 0] = -1.0
+    >>> keep = np.arange(40) > 1
+    >>> likely_reasons(quantities, keep)[:3].tolist()
+    ['out of focus', 'unlike the reference', '']
+    """
+    values, kept = _checked(quantities), np.asarray(keep, np.bool_)
+    if kept.shape != (len(values),):
+        raise ValueError(f"{len(values)} patches have decisions of shape {kept.shape}")
+    if reference is None:
+        enough = kept.sum() >= MIN_REFERENCE
+        reference = ReferenceQuantities.fit(values[kept]) if enough else PROCEDURAL
+    excess = np.stack(list(reference.excess(values).values()), axis=1)
+    farthest = np.array(REASONS[:-1])[excess.argmax(axis=1)]
+    return np.where(kept, "", np.where(excess.max(axis=1) > 1, farthest, REASONS[-1]))
+
+
+def _checked(quantities: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(quantities, np.float64)
+    if values.ndim != 2 or values.shape[1] != len(QUANTITIES):
+        raise ValueError(f"quantities must be (n, {len(QUANTITIES)}), got {values.shape}")
+    return values
