@@ -10,15 +10,21 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import CheckpointError, UsageError
 
-__all__ = ["find_checkpoint", "read_checkpoint", "shipped_checkpoints", "write_checkpoint"]
+__all__ = [
+    "find_checkpoint",
+    "read_checkpoint",
+    "shipped_checkpoints",
+    "tensors_digest",
+    "write_checkpoint",
+]
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "rl2qc"
 
 
@@ -61,7 +67,8 @@ def write_checkpoint(
     digest = _digest(plain, config)
     header = json.dumps({"format": FORMAT, "sha256": digest, "config": config}, sort_keys=True)
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={_KEY: header})
+        # save_file would leave a file that its owner alone can read.
+        temporary.write_bytes(save(plain, metadata={_KEY: header}))
     return digest
 
 
@@ -71,7 +78,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     Raises
     ------
     CheckpointError
-        Truncated, not safetensors, not one of ours, of a newer format, or altered.
+        Truncated, not safetensors, not one of ours, of another format, or altered.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -90,18 +97,25 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             "they go to rl2qc train --backbone)"
         ) from error
     if version != FORMAT:
+        newer = isinstance(version, int) and version > FORMAT
+        advice = "upgrade rl2qc" if newer else "train it again"
         raise CheckpointError(
-            f"{path} has format {version}, this rl2qc reads format {FORMAT}: upgrade rl2qc"
+            f"{path} has format {version}, this rl2qc reads format {FORMAT}: {advice}"
         )
     if _digest(tensors, config) != digest:
         raise CheckpointError(f"{path} was altered after it was written: copy or train it again")
     return tensors, config, digest
 
 
-def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+def tensors_digest(tensors: Mapping[str, Tensor], prefix: bytes = b"") -> str:
+    """sha256 of names, types, shapes and bytes, whatever their order."""
+    digest = hashlib.sha256(prefix)
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
+        tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _digest(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
+    return tensors_digest(tensors, json.dumps(config, sort_keys=True).encode())

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import ConcatDataset
 
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import PatchSource
 
-__all__ = ["MIN_PATCHES", "join_held_out", "slide_ids", "split_rows"]
+__all__ = ["MIN_PATCHES", "fold_rows", "join_held_out", "slide_ids", "split_rows"]
 
 # The smallest conformal p-value of m held-out patches is 1 / (m + 1): 19 reach alpha 0.05.
 MIN_HELD_OUT = 20
 MIN_PATCHES = 5 * MIN_HELD_OUT
+# More folds cost time; fewer make the densities out of fold poorer than the final one, which then
+# keeps more than asked for.
+FOLDS = 10
 
 
 def slide_ids(names: Sequence[str], pattern: str) -> list[str]:
@@ -59,7 +61,7 @@ def split_rows(
     """
     if n < MIN_PATCHES:
         raise UsageError(
-            f"{n} reference patches are too few: at least {MIN_PATCHES} are needed, since a fifth "
+            f"{n} reference patches are too few: at least {MIN_PATCHES} are needed, since a part "
             f"is held out and {MIN_HELD_OUT} held-out patches are the fewest that can reject at "
             "alpha 0.05"
         )
@@ -81,8 +83,31 @@ def split_rows(
     chosen = np.zeros(n, bool)
     chosen[held] = True
     if chosen.all():
-        raise UsageError("one slide holds nearly all patches: leave the slide ids out")
+        raise UsageError(
+            "one group (slide, image or set of copies) holds nearly all patches: add others, or "
+            "leave the slide ids out"
+        )
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def fold_rows(n: int, groups: Sequence[str] | None, seed: int) -> NDArray[np.int64]:
+    """The fold (n,) of each patch: up to ten, about equal in size; a group lies in one fold.
+
+    Example
+    -------
+    >>> np.bincount(fold_rows(100, None, 0)).tolist()
+    [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
+    """
+    names = np.arange(n) if groups is None else np.asarray(groups)
+    unique, row, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    fold = np.empty(len(unique), np.int64)
+    filled = np.zeros(min(FOLDS, len(unique)))
+    # Largest first into the emptiest fold; equal sizes in random order.
+    order = np.random.default_rng(seed).permutation(len(unique))
+    for group in order[np.argsort(-sizes[order], kind="stable")]:
+        fold[group] = filled.argmin()
+        filled[fold[group]] += sizes[group]
+    return fold[row]
 
 
 def join_held_out(
@@ -95,11 +120,14 @@ def join_held_out(
     UsageError
         Too few patches in either set.
     """
+    from torch.utils.data import ConcatDataset  # here: commands that judge nothing start faster
+
     n, m = len(source), len(held_out)
     if n < MIN_PATCHES - MIN_HELD_OUT or m < MIN_HELD_OUT:
         raise UsageError(
             f"{n} training and {m} held-out patches are too few: at least "
-            f"{MIN_PATCHES - MIN_HELD_OUT} and {MIN_HELD_OUT} are needed"
+            f"{MIN_PATCHES - MIN_HELD_OUT} and {MIN_HELD_OUT} are needed, the fewest that can "
+            "reject at alpha 0.05"
         )
     joined = PatchSource(
         ConcatDataset([source, held_out]),  # type: ignore[list-item]

@@ -13,6 +13,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rl2qc.errors import CheckpointError, UsageError
+from rl2qc.images.damage import random_damage
+from rl2qc.images.quantities import image_quantities
+from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources import Patches, PatchSource, as_source, batches
 from rl2qc.model.backbone import (
     FEATURE_DIM,
@@ -24,8 +27,14 @@ from rl2qc.model.backbone import (
     to_tensor,
 )
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
+from rl2qc.model.checkpoint import (
+    find_checkpoint,
+    read_checkpoint,
+    tensors_digest,
+    write_checkpoint,
+)
 from rl2qc.model.density import FeatureDensity
+from rl2qc.model.detector import Detector
 from rl2qc.model.holdout import join_held_out, split_rows
 from rl2qc.model.scores import (
     FILTER_SCORE,
@@ -35,13 +44,14 @@ from rl2qc.model.scores import (
     ScoreBook,
     log_likelihood,
 )
-from rl2qc.model.stages import StageDetector
 from rl2qc.model.training import History, fit_density, fit_joint
 
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
 
 DEFAULT_MODEL = "histology"
 Mode = Literal["frozen", "joint"]
+# The probe wants about this many damaged patches; small references are damaged several times.
+N_DAMAGED, MAX_COPIES = 1000, 5
 
 
 class QualityModel:
@@ -62,9 +72,11 @@ class QualityModel:
     sha256
         Hash of the checkpoint, "" before :meth:`save`.
     calibration_ : dict of (m,) float64
-        Scores of the held-out clean patches, by the name of the score.
+        Scores of clean patches that the score was not fitted to, by its name.
     reference_latent_mean_ : (512,) float32
         Mean latent of the training patches.
+    quantities_
+        Usual focus, colour and noise of the reference, from which reasons are told.
     history_
         Loss per epoch.
     provenance
@@ -81,6 +93,7 @@ class QualityModel:
         scores: ScoreBook | None = None,
         calibration: dict[str, NDArray[np.float64]],
         reference_latent_mean: NDArray[np.float32],
+        quantities: ReferenceQuantities | None = None,
         history: History,
         provenance: dict[str, Any],
         name: str = "unsaved",
@@ -95,6 +108,7 @@ class QualityModel:
         self.patch_size, self.mpp = patch_size, mpp
         self._scores, self.calibration_ = scores, calibration
         self.reference_latent_mean_ = reference_latent_mean
+        self.quantities_ = quantities
         self.history_, self.provenance = history, provenance
         self.name, self.sha256 = name, sha256
         self.batch_size = batch_size
@@ -144,7 +158,8 @@ class QualityModel:
         mpp
             Microns per pixel of the patches, recorded for reading slides.
         groups
-            Slide or patient of each patch: no group is split between training and hold-out.
+            Slide or patient of each patch (then of each in ``held_out``): no group is split between
+            training and hold-out, nor between the folds that calibrate.
         holdout
             Share held out for early stopping and calibration.
         held_out
@@ -174,6 +189,8 @@ class QualityModel:
             train, held = split_rows(len(source), holdout, groups, seed)
         else:
             source, train, held = join_held_out(source, as_source(held_out, source.size))
+        if groups is not None and len(groups) != len(source):
+            raise UsageError(f"{len(groups)} groups for {len(source)} patches")
         # A component needs several patches to be estimated from.
         n_components = min(n_components, FEATURE_DIM, max(2, len(train) // 8))
 
@@ -217,24 +234,68 @@ class QualityModel:
         if mode == "joint":
             statistics = model._fit_joint(source, train, held, seed, progress, frozen_options)
             features = torch.from_numpy(statistics[:, POOLED].copy())
-        model._calibrate(statistics[train], statistics[held], seed)
+        model._calibrate(
+            statistics,
+            train,
+            held,
+            groups=groups,
+            # A given hold-out is one that the backbone never saw: it alone calibrates.
+            calibrates=held if held_out is not None else np.arange(len(source)),
+            damaged=model._damaged_statistics(source, seed, progress),
+            seed=seed,
+        )
+        model.quantities_ = ReferenceQuantities.fit(
+            [image_quantities(image) for images in batches(source, batch_size) for image in images]
+        )
         return model
 
     def _calibrate(
-        self, statistics: NDArray[np.float32], held_out: NDArray[np.float32], seed: int
+        self,
+        statistics: NDArray[np.float32],
+        train: NDArray[np.int64],
+        held: NDArray[np.int64],
+        *,
+        groups: Sequence[str] | None,
+        calibrates: NDArray[np.int64],
+        damaged: tuple[NDArray[np.float32], NDArray[np.int64]],
+        seed: int,
     ) -> None:
-        """Fit what rests on the finished density: the other scores and the calibration."""
-        features = statistics[:, POOLED]
+        """Fit what rests on the finished features: the other scores and the calibration."""
+        features = statistics[train][:, POOLED]
         self.reference_latent_mean_ = self.latents_of_features(features).mean(0)
         rows = np.random.default_rng(seed).permutation(len(features))[:MAX_REFERENCE]
+        detector = Detector(seed).fit(
+            statistics, *damaged, groups, np.isin(np.arange(len(statistics)), calibrates)
+        )
         self._scores = ScoreBook(
             self.density,
-            StageDetector().fit(statistics, held_out),
+            detector,
             # As stored: half precision.
             features[np.sort(rows)].astype(np.float16).astype(np.float32),
-            float(np.median(log_likelihood(self.density, held_out[:, POOLED]))),
+            float(np.median(log_likelihood(self.density, statistics[held][:, POOLED]))),
         )
-        self.calibration_ = {str(k): v for k, v in self.scores_(held_out, SCORES).items()}
+        others = [name for name in SCORES if name not in detector.calibration_]
+        found = self.scores_(statistics[held], others)
+        self.calibration_ = detector.calibration_ | {str(k): v for k, v in found.items()}
+
+    def _damaged_statistics(
+        self, source: PatchSource, seed: int, progress: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Statistics of damaged copies (m, 2048), and the row of each one's original."""
+        copies = min(MAX_COPIES, -(-N_DAMAGED // len(source)))
+        found = []
+        with _bar(progress, "damaged copies", total=copies * len(source), unit="img") as bar:
+            for copy in range(copies):
+                row = 0
+                for images in batches(source, self.batch_size):
+                    rngs = (
+                        np.random.default_rng((seed, copy, row + i)) for i in range(len(images))
+                    )
+                    damaged = [random_damage(im, rng) for im, rng in zip(images, rngs, strict=True)]
+                    found.append(self._forward(np.stack(damaged)))
+                    row += len(images)
+                    bar.update(len(images))
+        return np.concatenate(found), np.tile(np.arange(len(source)), copies)
 
     def _fit_joint(
         self,
@@ -283,7 +344,7 @@ class QualityModel:
                 layers=config["layers"],
                 hidden=config["hidden"],
             )
-            backbone.load_state_dict(_part(tensors, "backbone."))
+            backbone.load_state_dict(_backbone_state(tensors, config))
             density.load_state_dict(_part(tensors, "density."))
             return cls(
                 backbone,
@@ -292,12 +353,13 @@ class QualityModel:
                 mpp=config["mpp"],
                 scores=ScoreBook(
                     density,
-                    StageDetector.from_state(_arrays(tensors, "detector.")),
+                    Detector.from_state(_arrays(tensors, "detector.")),
                     tensors["reference_features"].float().numpy(),
                     config["median_log_likelihood"],
                 ),
                 calibration=_arrays(tensors, "calibration."),
                 reference_latent_mean=tensors["reference_latent_mean"].numpy(),
+                quantities=ReferenceQuantities.from_state(_arrays(tensors, "quantities.")),
                 history=History(**config["history"]),
                 provenance=config["provenance"],
                 name=path.stem,
@@ -309,8 +371,12 @@ class QualityModel:
                 f"{path} lacks a part of the model: {str(error).splitlines()[0]}"
             ) from error
 
-    def save(self, path: str | Path) -> None:
-        """Write the model to ``path``, a ``.safetensors`` file; backbone in half precision."""
+    def save(self, path: str | Path, *, backbone_of: str | None = None) -> None:
+        """Write the model to ``path``, a ``.safetensors`` file; backbone in half precision.
+
+        ``backbone_of`` names a shipped model with the same backbone: the file then refers to that
+        one's, and is a fifth of the size.
+        """
         path = Path(path)
         if path.suffix != ".safetensors":
             raise UsageError(f"a model file ends in .safetensors, got {path.name}")
@@ -318,17 +384,27 @@ class QualityModel:
             k: v.half() if v.is_floating_point() else v
             for k, v in self.backbone.state_dict().items()
         }
+        tensors = {f"backbone.{k}": v for k, v in backbone.items()}
+        shared = None
+        if backbone_of is not None:
+            shared = {"model": backbone_of, "sha256": tensors_digest(tensors)}
+            # It is there and the same, or nothing is written.
+            _backbone_state({}, {"backbone_of": shared})
+            tensors = {}
+        quantities = self.quantities_.state() if self.quantities_ else {}
         self.sha256 = write_checkpoint(
             path,
             {
-                **{f"backbone.{k}": v for k, v in backbone.items()},
+                **tensors,
                 **{f"density.{k}": v for k, v in self.density.state_dict().items()},
                 **_tensors("detector.", self.scores_.detector.state()),
                 **_tensors("calibration.", self.calibration_),
+                **_tensors("quantities.", quantities),
                 "reference_features": torch.from_numpy(self.scores_.reference).half(),
                 "reference_latent_mean": torch.from_numpy(self.reference_latent_mean_),
             },
             {
+                "backbone_of": shared,
                 "patch_size": self.patch_size,
                 "mpp": self.mpp,
                 "mean": self.backbone.mean,
@@ -359,13 +435,9 @@ class QualityModel:
         )
         out = np.empty((len(source), STATISTICS_DIM), np.float32)
         done = 0
-        with (
-            torch.inference_mode(),
-            _bar(progress, "features", total=len(source), unit="img") as bar,
-        ):
+        with _bar(progress, "features", total=len(source), unit="img") as bar:
             for images in batches(source, self.batch_size):
-                x = to_tensor(images).to(self.device)
-                out[done : done + len(images)] = self.backbone.statistics(x).cpu().numpy()
+                out[done : done + len(images)] = self._forward(images)
                 done += len(images)
                 bar.update(len(images))
         return out
@@ -386,7 +458,7 @@ class QualityModel:
     ) -> NDArray[np.float64]:
         """A score (n,) float64 of each patch; higher is more normal.
 
-        ``"log_likelihood"``, the default, is the flow's in nats; ``"stages"`` is the one that the
+        ``"log_likelihood"``, the default, is the flow's in nats; ``"detector"`` is the one that the
         filter decides by. :class:`~rl2qc.model.scores.ScoreBook` lists all.
         """
         if score not in SCORES:
@@ -412,9 +484,13 @@ class QualityModel:
 
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         """:meth:`judge` for one batch of images (b, patch_size, patch_size, 3) uint8."""
+        return self.judge(self._forward(images))
+
+    def _forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Statistics (b, 2048) of one batch of images (b, h, w, 3) uint8."""
         with torch.inference_mode():
             statistics = self.backbone.statistics(to_tensor(images).to(self.device))
-        return self.judge(statistics.cpu().numpy())
+        return np.asarray(statistics.cpu().numpy())
 
     def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
         """Latents (n, 512) float32 of features (n, 512)."""
@@ -436,12 +512,32 @@ def _load_backbone(trunk: ResNet18Features, source: str | Path, seed: int) -> st
     return f"{model.name} ({model.sha256[:12]})"
 
 
+def _backbone_state(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    """Weights of the backbone: the file's own, or those of the shipped model that it names."""
+    shared = config["backbone_of"]
+    if shared is None:
+        return _part(tensors, "backbone.")
+    others, _, _ = read_checkpoint(find_checkpoint(shared["model"]))
+    found = {k: v for k, v in others.items() if k.startswith("backbone.")}
+    if tensors_digest(found) != shared["sha256"]:
+        raise CheckpointError(
+            f"the model shares its backbone with another {shared['model']!r} than the one that "
+            "is installed: train it again, or use the rl2qc that it came with"
+        )
+    return _part(found, "backbone.")
+
+
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _tensors(prefix: str, arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, Tensor]:
-    return {f"{prefix}{name}": torch.from_numpy(array) for name, array in arrays.items()}
+    # Much is rounded to single precision when fitted: it is stored as such.
+    single = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return {
+        f"{prefix}{name}": torch.from_numpy(single[name] if (single[name] == a).all() else a)
+        for name, a in arrays.items()
+    }
 
 
 def _arrays(tensors: dict[str, Tensor], prefix: str) -> dict[str, NDArray[np.float64]]:

@@ -23,14 +23,15 @@ from sklearn.neighbors import NearestNeighbors
 
 from rl2qc.model.backbone import POOLED
 from rl2qc.model.density import FeatureDensity
-from rl2qc.model.stages import StageDetector
+from rl2qc.model.detector import Detector
 
 __all__ = ["FILTER_SCORE", "SCORES", "Score", "ScoreBook"]
 
-Score = Literal["stages", "log_likelihood", "typicality", "mahalanobis", "knn"]
+Score = Literal["detector", "stages", "probe", "log_likelihood", "typicality", "mahalanobis", "knn"]
 SCORES: tuple[Score, ...] = get_args(Score)
 # The one that decides what the filter keeps.
-FILTER_SCORE: Score = "stages"
+FILTER_SCORE: Score = "detector"
+DETECTED = {"detector", "stages", "probe"}
 NEIGHBORS = 5
 # More reference features make checkpoints larger, and neighbours hardly nearer.
 MAX_REFERENCE = 1000
@@ -39,7 +40,9 @@ MAX_REFERENCE = 1000
 class ScoreBook:
     """The scores of stage statistics (n, 2048).
 
+    - ``detector``: stages and probe together (:class:`Detector`).
     - ``stages``: the least normal stage, in standard deviations (:class:`StageDetector`).
+    - ``probe``: log-odds of clean against damaged, in standard deviations (:class:`DamageProbe`).
     - ``log_likelihood``: the flow's log p of the pooled features, nats (the RL2 paper's).
     - ``typicality``: minus the distance of log p from the median of clean patches, nats.
     - ``mahalanobis``: minus the squared length of the whitened pooled features.
@@ -50,7 +53,7 @@ class ScoreBook:
     density
         Whitening and flow of the pooled features.
     detector
-        Of the stages.
+        Of the stages and the probe.
     reference : (m, 512) float32
         Pooled features of clean patches.
     median_log_likelihood
@@ -60,7 +63,7 @@ class ScoreBook:
     def __init__(
         self,
         density: FeatureDensity,
-        detector: StageDetector,
+        detector: Detector,
         reference: NDArray[np.float32],
         median_log_likelihood: float,
     ) -> None:
@@ -73,10 +76,13 @@ class ScoreBook:
         self, statistics: NDArray[np.float32], names: Iterable[Score]
     ) -> dict[Score, NDArray[np.float64]]:
         """The named scores, (n,) float64 each."""
-        return {name: getattr(self, f"_{name}")(statistics) for name in names}
-
-    def _stages(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
-        return self.detector.score_samples(statistics)
+        wanted = list(names)
+        # Three names, one computation.
+        found = self.detector.scores(statistics) if DETECTED & set(wanted) else {}
+        return {
+            name: found[name] if name in DETECTED else getattr(self, f"_{name}")(statistics)
+            for name in wanted
+        }
 
     def _log_likelihood(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
         return log_likelihood(self.density, statistics[:, POOLED])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +67,8 @@ def test_every_score_is_calibrated_and_survives_saving(
     assert p_values == pytest.approx(
         conformal_p_values(tiny_model.score_samples(noisy, score), tiny_model.calibration_[score])
     )
-    assert (p_values <= 0.05).mean() > 0.9
+    # The probe alone knows a random backbone's few clean patches less well.
+    assert (p_values <= 0.05).mean() > (0.5 if score == "probe" else 0.9)
     loaded = QualityModel.load(tiny_model_file, device="cpu")
     assert np.array_equal(
         loaded.score_samples(patches[:9], score), tiny_model.score_samples(patches[:9], score)
@@ -100,7 +103,7 @@ def test_simple_scores_follow_their_definitions(tiny_model, patches):
 
 
 def test_an_unknown_score_is_refused(tiny_model, patches):
-    with pytest.raises(UsageError, match="unknown score 'beauty': choose from stages, log_lik"):
+    with pytest.raises(UsageError, match=r"unknown score .beauty.: choose from detector, st"):
         tiny_model.score_samples(patches[:2], "beauty")
 
 
@@ -116,7 +119,7 @@ def test_measure_is_score_and_p_value(tiny_model, patches):
     # The likelihood's own pass pools in another order of summation.
     likelihood = tiny_model.score_samples(patches[:8])
     assert measured["log_likelihood"] == pytest.approx(likelihood, abs=0.01)
-    assert measured["score"] == pytest.approx(tiny_model.score_samples(patches[:8], "stages"))
+    assert measured["score"] == pytest.approx(tiny_model.score_samples(patches[:8], "detector"))
     assert measured["p_value"] == pytest.approx(tiny_model.p_values(patches[:8]))
 
 
@@ -144,9 +147,17 @@ def test_given_patches_are_held_out(patches, stained):
     held_out = stained(25, seed=3)
     model = QualityModel.fit(patches, held_out=held_out, backbone="random", epochs=2, device="cpu")
     assert model.provenance["n_train"] == 120
-    for score in SCORES:
+    # Stages and probe are fitted to all patches, and calibrated out of fold on those held out.
+    assert {len(scores) for scores in model.calibration_.values()} == {25}
+    for score in ("log_likelihood", "typicality", "mahalanobis", "knn"):
         expected = model.score_samples(held_out, score)
         assert model.calibration_[score] == pytest.approx(expected, abs=0.01)
+
+
+def test_every_patch_calibrates_the_detector(tiny_model):
+    sizes = {name: len(scores) for name, scores in tiny_model.calibration_.items()}
+    assert {sizes[name] for name in ("detector", "stages", "probe")} == {120}
+    assert {sizes[name] for name in ("log_likelihood", "typicality", "mahalanobis", "knn")} == {24}
 
 
 @pytest.mark.parametrize(
@@ -295,3 +306,38 @@ class TestShipped:
         blurred = np.stack([degrade(p, "blur", 2, rng) for p in clean])
         assert np.median(model.score_samples(blurred)) < model.score_samples(clean).min()
         assert (model.p_values(blurred) <= 0.05).mean() > 0.9
+
+
+@pytest.fixture
+def shipped(tiny_model, tmp_path, monkeypatch):
+    """The tiny model as a shipped one, and another that shares its backbone."""
+    monkeypatch.setattr("rl2qc.model.checkpoint._folders", lambda: (tmp_path, tmp_path))
+    tiny_model.save(tmp_path / "whole.safetensors")
+    tiny_model.save(tmp_path / "sharing.safetensors", backbone_of="whole")
+    tiny_model.save(tmp_path / "tiny.safetensors")
+    return tmp_path
+
+
+def test_a_shared_backbone_gives_the_same_scores(shipped, patches):
+    whole, sharing = (QualityModel.load(name, device="cpu") for name in ("whole", "sharing"))
+    assert np.array_equal(whole.score_samples(patches[:9]), sharing.score_samples(patches[:9]))
+    sizes = [(shipped / f"{name}.safetensors").stat().st_size for name in ("whole", "sharing")]
+    assert sizes[1] < sizes[0] - 20_000_000
+
+
+def test_another_backbone_under_the_shared_name_is_refused(shipped, patches):
+    other = QualityModel.fit(patches, backbone="random", epochs=2, seed=9, device="cpu")
+    with pytest.raises(CheckpointError, match="shares its backbone with another 'whole'"):
+        other.save(shipped / "other.safetensors", backbone_of="whole")
+    assert not (shipped / "other.safetensors").exists()
+    other.save(shipped / "whole.safetensors")
+    with pytest.raises(CheckpointError, match="shares its backbone with another 'whole'"):
+        QualityModel.load("sharing", device="cpu")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_others_may_read_a_saved_model_where_the_umask_lets_them(tiny_model, tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    tiny_model.save(tmp_path / "tiny.safetensors")
+    assert (tmp_path / "tiny.safetensors").stat().st_mode == plain.stat().st_mode

@@ -1,4 +1,4 @@
-"""Stage statistics against hooks and numpy; the detector against Gaussian closed forms."""
+"""Stage statistics against hooks and numpy; their densities against Gaussian closed forms."""
 
 from __future__ import annotations
 
@@ -53,26 +53,34 @@ def test_statistics_are_those_of_each_stages_map(backbone, rng):
     assert got[:, POOLED] == pytest.approx(pooled, abs=1e-5)
 
 
-def test_a_stage_is_scored_by_its_gaussian(statistics, rng):
-    """With one component a stage, the density is N(mean, l vv' + s (I - vv'))."""
-    train, held, new = statistics[:200], statistics[200:300], statistics[300:]
-    detector = StageDetector(1).fit(train, held)
+@pytest.fixture
+def fold():
+    return np.arange(300) % 5
+
+
+def test_a_stage_is_scored_by_its_gaussian(statistics, fold):
+    """With one component a stage, the density is N(mean, l vv' + s (I - vv')), out of fold too."""
+
+    def gaussian(x):
+        variances, vectors = np.linalg.eigh(np.cov(x.T))
+        noise, v = variances[:-1].mean(), vectors[:, -1:]
+        covariance = variances[-1] * v @ v.T + noise * (np.eye(len(v)) - v @ v.T)
+        return multivariate_normal(x.mean(0), covariance)
+
     width = 2 * STAGE_WIDTHS["stem"]
-    x = train[:, :width]
-    variances, vectors = np.linalg.eigh(np.cov(x.T))
-    noise = variances[:-1].mean()
-    v = vectors[:, -1:]
-    covariance = variances[-1] * v @ v.T + noise * (np.eye(width) - v @ v.T)
-    density = multivariate_normal(x.mean(0), covariance)
-    reference = density.logpdf(held[:, :width])
-    median, low = np.quantile(reference, [0.5, 0.1587])
-    expected = (density.logpdf(new[:, :width]) - median) / (median - low)
-    assert detector.stage_scores(new)["stem"] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    train, new = statistics[:300, :width], statistics[300:, :width]
+    held = np.empty(300)
+    for f in range(5):
+        held[fold == f] = gaussian(train[fold != f]).logpdf(train[fold == f])
+    median, low = np.quantile(held, [0.5, 0.1587])
+    expected = (gaussian(train).logpdf(new) - median) / (median - low)
+    detector = StageDetector(1).fit(statistics[:300], fold)
+    assert detector.stage_scores(statistics[300:])["stem"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("stage", STAGE_WIDTHS)
-def test_a_change_in_any_one_stage_is_seen(statistics, stage):
-    detector = StageDetector().fit(statistics[:250], statistics[250:350])
+def test_a_change_in_any_one_stage_is_seen(statistics, stage, fold):
+    detector = StageDetector(32).fit(statistics[:300], fold)
     clean, changed = statistics[350:], statistics[350:].copy()
     start = 2 * sum(w for s, w in STAGE_WIDTHS.items() if list(STAGE_WIDTHS).index(s) <
                     list(STAGE_WIDTHS).index(stage))  # fmt: skip
@@ -80,8 +88,8 @@ def test_a_change_in_any_one_stage_is_seen(statistics, stage):
     assert detector.score_samples(changed).max() < detector.score_samples(clean).min()
 
 
-def test_the_score_is_the_least_normal_stage(statistics):
-    detector = StageDetector().fit(statistics[:250], statistics[250:350])
+def test_the_score_is_the_least_normal_stage(statistics, fold):
+    detector = StageDetector(32).fit(statistics[:300], fold)
     stages = detector.stage_scores(statistics[350:])
     assert list(stages) == list(STAGE_WIDTHS)
     assert np.array_equal(
@@ -89,18 +97,56 @@ def test_the_score_is_the_least_normal_stage(statistics):
     )
 
 
-def test_state_gives_the_same_scores(statistics):
-    detector = StageDetector().fit(statistics[:250], statistics[250:350])
+def test_state_gives_the_same_scores(statistics, fold):
+    detector = StageDetector(32).fit(statistics[:300], fold)
     again = StageDetector.from_state(detector.state())
     assert np.array_equal(
         again.score_samples(statistics[350:]), detector.score_samples(statistics[350:])
     )
     state = detector.state()
-    del state["layer3.mean_"]
+    del state["0.layer3.mean"]
     with pytest.raises(KeyError):
         StageDetector.from_state(state)
 
 
-def test_wrong_shape_is_refused(statistics):
-    with pytest.raises(ValueError, match=r"must be \(n, 2048\), got \(400, 7\)"):
-        StageDetector().fit(statistics[:, :7], statistics)
+def test_wrong_shape_is_refused(statistics, fold):
+    with pytest.raises(ValueError, match=r"must be \(n, 2048\), got \(300, 7\)"):
+        StageDetector().fit(statistics[:300, :7], fold)
+
+
+@pytest.fixture
+def two_kinds(rng):
+    """A kind of tissue that varies little, 300 patches, and one that varies much, 100."""
+    kinds = np.repeat([0, 1], [300, 100])
+    x = rng.normal(size=(400, STATISTICS_DIM)) * np.where(kinds, 3, 1)[:, None]
+    x[kinds == 1] += 8
+    return x, kinds
+
+
+def test_each_kind_is_kept_by_its_own_spread(two_kinds):
+    x, kinds = two_kinds
+    fold = np.random.default_rng(0).permutation(400) % 5
+    one = StageDetector(8, n_clusters=1).fit(x, fold).out_of_fold_
+    two = StageDetector(8, n_clusters=2).fit(x, fold).out_of_fold_
+    share = [(s[kinds == 1] < np.quantile(s, 0.1)).mean() for s in (one, two)]
+    # With one density nearly all that fall below the threshold are of the varied kind.
+    assert share[0] > 0.3
+    assert 0.02 < share[1] < 0.25
+
+
+def test_a_patch_belongs_to_the_cluster_that_knows_it(two_kinds):
+    x, kinds = two_kinds
+    fold = np.random.default_rng(0).permutation(400) % 5
+    detector = StageDetector(8, n_clusters=2).fit(x, fold)
+    alone = StageDetector(8, n_clusters=1).fit(x[kinds == 1], fold[kinds == 1])
+    got = detector.score_samples(x[kinds == 1])
+    assert got == pytest.approx(alone.score_samples(x[kinds == 1]), rel=1e-6)
+
+
+def test_clusters_are_as_many_as_patches_allow(statistics, fold, two_kinds):
+    assert len(StageDetector(8).fit(statistics[:300], fold).densities_) == 1
+    x, kinds = two_kinds
+    fold = np.random.default_rng(0).permutation(400) % 5
+    # The third cluster would be a handful of patches; so would the second be of 20.
+    few = np.r_[np.flatnonzero(kinds == 0), np.flatnonzero(kinds == 1)[:20]]
+    assert len(StageDetector(8, n_clusters=2).fit(x[few], fold[few]).densities_) == 1
