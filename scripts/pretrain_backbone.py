@@ -1,13 +1,12 @@
-"""Pretrain the ResNet-18 backbone on clean patches: tissue class and level of degradation.
+"""Pretrain the ResNet-18 backbone on clean patches, by a sum of pretext tasks.
 
-Every training image is cropped, flipped and degraded at random (Gaussian blur, Gaussian noise,
-salt and pepper, JPEG, black rectangles); the network predicts the tissue class and, for each
-degradation, its level between 0 and 1. No labelled artifact is used. Features of clean patches
-then differ from those of degraded ones along directions that a density model can see.
+The tasks are those of scripts/pretext.py; none uses a labelled artifact. Features of clean patches
+then differ from those of damaged ones along directions that a density model can see.
 
     python scripts/pretrain_backbone.py ../shared/data/clean --out backbone.safetensors
+    python scripts/pretrain_backbone.py ../shared/data/clean --out b.safetensors --objective barlow
 
-A quarter of the images is left out (scripts/training_images.py) for calibration.
+A quarter of the images is left out (scripts/training_images.py) for calibration and validation.
 """
 
 from __future__ import annotations
@@ -17,65 +16,16 @@ import json
 import time
 from pathlib import Path
 
-import albumentations as A
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
+from pretext import TASKS, Batch, Views, make_tasks, stage_maps
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 from training_images import split_images, tissue_class
 
-from rl2qc.images.degrade import degrade
-from rl2qc.model.backbone import FEATURE_DIM, ResNet18Features, to_tensor
-
-# Mildest and strongest severity; levels are spaced evenly in the logarithm between them.
-PRETEXT = {
-    "blur": (0.4, 5.0),
-    "noise": (0.015, 0.3),
-    "salt_and_pepper": (0.005, 0.3),
-    "jpeg": (60.0, 4.0),
-    "rectangles": (0.02, 0.5),
-}
-SHARE_DEGRADED = 0.35
-# Slight, so that the stain stays informative and single slides are not learnt by heart.
-JITTER = A.Compose(
-    [A.ColorJitter(brightness=(0.85, 1.15), contrast=(0.85, 1.15), saturation=(0.8, 1.2), p=0.8)],
-    seed=0,
-)
-
-
-def random_view(
-    image: NDArray[np.uint8], size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], list[float]]:
-    """A flipped, rotated, degraded crop and its level (0: none) of each pretext degradation."""
-    top, left = (int(rng.integers(0, side - size + 1)) for side in image.shape[:2])
-    view = np.rot90(image[top : top + size, left : left + size], int(rng.integers(4)))
-    if rng.random() < 0.5:
-        view = view[:, ::-1]
-    JITTER.set_random_seed(int(rng.integers(2**31)))
-    view = JITTER(image=np.ascontiguousarray(view))["image"]
-    levels = []
-    for name, (mild, strong) in PRETEXT.items():
-        level = 0.0
-        if rng.random() < SHARE_DEGRADED:
-            level = float(rng.random())
-            view = degrade(view, name, float(mild * (strong / mild) ** level), rng)
-            # Level 0 is "not degraded": the mildest degradation stands a step above it.
-            level = 0.1 + 0.9 * level
-        levels.append(level)
-    return view, levels
-
-
-class PretextHeads(nn.Module):
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.tissue = nn.Linear(FEATURE_DIM, classes)
-        self.levels = nn.Linear(FEATURE_DIM, len(PRETEXT))
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.tissue(features), self.levels(features)
+from rl2qc.model.backbone import ResNet18Features, to_tensor
 
 
 def main() -> None:
@@ -84,8 +34,11 @@ def main() -> None:
     )
     parser.add_argument("clean", type=Path, help="folder with colorectal/ and prostate/")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--objective", default="classes+degradation", help=f"a sum of {', '.join(TASKS)}"
+    )
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=26)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -101,49 +54,47 @@ def main() -> None:
     torch.manual_seed(options.seed)
     device = torch.device(options.device)
     backbone = ResNet18Features().to(device).to(memory_format=torch.channels_last)
-    heads = PretextHeads(len(names)).to(device)
-    parameters = [*backbone.parameters(), *heads.parameters()]
+    tasks = {k: v.to(device) for k, v in make_tasks(options.objective, len(names)).items()}
+    make_view = Views(options.size, tuple(tasks))
+    parameters = [p for m in (backbone, *tasks.values()) for p in m.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=0.05)
     steps = len(images) // options.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=options.learning_rate, total_steps=steps * options.epochs, pct_start=0.15
     )
+
+    def views(rows: np.ndarray, *key: int) -> tuple[Tensor, Tensor]:
+        made = [make_view(images[i], np.random.default_rng((options.seed, *key, i))) for i in rows]
+        pictures, levels = zip(*made, strict=True)
+        return to_tensor(np.stack(pictures)).to(device), torch.tensor(levels, device=device)
+
     history = []
     started = time.monotonic()
     for epoch in range(options.epochs):
         order = np.random.default_rng((options.seed, epoch)).permutation(len(images))
-        sums = np.zeros(3)
+        sums = dict.fromkeys(tasks, 0.0)
         for step in tqdm(range(steps), desc=f"epoch {epoch + 1}/{options.epochs}", mininterval=5):
-            batch = order[step * options.batch_size : (step + 1) * options.batch_size]
-            views, levels = zip(
-                *(
-                    random_view(
-                        images[i], options.size, np.random.default_rng((options.seed, epoch, i))
-                    )
-                    for i in batch
-                ),
-                strict=True,
-            )
-            x = to_tensor(np.stack(views)).to(device)
-            tissue, predicted = heads(backbone(x))
-            class_loss = nn.functional.cross_entropy(
-                tissue, labels[batch].to(device), label_smoothing=0.1
-            )
-            level_loss = nn.functional.smooth_l1_loss(
-                predicted, torch.tensor(levels, device=device), beta=0.1
-            )
-            loss = 0.5 * class_loss + 10 * level_loss
+            rows = order[step * options.batch_size : (step + 1) * options.batch_size]
+            x, levels = views(rows, epoch)
+            features, maps = stage_maps(backbone, x)
+
+            def second(rows: np.ndarray = rows, epoch: int = epoch) -> Tensor:
+                return stage_maps(backbone, views(rows, epoch, 1)[0])[0]
+
+            batch = Batch(x, labels[rows].to(device), levels, features, maps, second)
+            losses = {name: task(batch) for name, task in tasks.items()}
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimizer.step()
             schedule.step()
-            accuracy = (tissue.argmax(1).cpu() == labels[batch]).float().mean()
-            sums += [float(class_loss.detach()), float(level_loss.detach()), float(accuracy)]
-        history.append([round(float(v), 5) for v in sums / steps])
-        print(f"epoch {epoch + 1}: class loss, level loss, accuracy {history[-1]}", flush=True)
+            for name, loss in losses.items():
+                sums[name] += float(loss.detach()) / steps
+        history.append({name: round(value, 5) for name, value in sums.items()})
+        print(f"epoch {epoch + 1}: loss {history[-1]}", flush=True)
         record = {
             "script": "scripts/pretrain_backbone.py",
+            "objective": options.objective,
             "images": str(len(images)),
             "classes": " ".join(names),
             "epochs": str(epoch + 1),
