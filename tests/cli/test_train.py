@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from rl2qc.errors import UsageError
+from rl2qc.model.holdout import split_rows
 from rl2qc.model.quality import QualityModel
 
 QUICK = ("--backbone", "random", "--epochs", "2")
@@ -115,3 +120,281 @@ def test_imagenet_offline(rl2qc, patch_folder, tmp_path, monkeypatch):
     done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", "imagenet")
     assert done.code == 1
     assert "resnet18-f37072fd.pth" in done.error
+
+
+# --- what is wrong with the reference -----------------------------------------------------
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """Ends training before it begins, and keeps what it was to begin with."""
+    caught = {}
+
+    def fit(source, **options):
+        caught.update(options, source=source)
+        raise UsageError("caught")
+
+    monkeypatch.setattr(QualityModel, "fit", fit)
+    return caught
+
+
+def warnings(done):
+    start = "rl2qc: warning: "
+    return [line.removeprefix(start) for line in done.err.splitlines() if line.startswith(start)]
+
+
+@pytest.fixture
+def spoilt(patch_folder, tmp_path):
+    """The clean patches, and three that are noise."""
+    folder = tmp_path / "spoilt"
+    shutil.copytree(patch_folder, folder)
+    rng = np.random.default_rng(1)
+    for name in ("s2_noise", "s5_noise", "s9_noise"):
+        noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{name}.png")
+    return folder
+
+
+def test_review_edit_and_train_again(rl2qc, spoilt, tmp_path):
+    out, listed = tmp_path / "mine.safetensors", tmp_path / "mine.review.csv"
+    done = rl2qc("train", spoilt, "-o", out, *QUICK, "--mpp", "0.5", "--review")
+    assert done.code == 0, done.err
+    assert warnings(done) == []
+    *_, files, sheet, sentence = done.out.splitlines()
+    assert files.split() == ["review", str(listed)]
+    assert sheet.strip() == str(tmp_path / "mine.review.png")
+    assert "10 least likely of 123 reference patches" in sentence
+    assert f"train again with --exclude {listed}" in sentence
+    with listed.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["rank"]) for row in rows] == list(range(1, 11))
+    noisy = [row for row in rows if "noise" in row["file"]]
+    assert [row["rank"] for row in noisy] == ["1", "2", "3"]
+    likelihood = QualityModel.load(out).score_samples([row["file"] for row in rows])
+    assert np.allclose(likelihood, [float(row["log_likelihood"]) for row in rows], rtol=1e-3)
+
+    # What a user does: the rows of clean patches go.
+    with listed.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(noisy)
+    again = rl2qc("train", spoilt, "-o", out, *QUICK, "--exclude", listed, "--overwrite")
+    assert again.code == 0, again.err
+    assert "left out 3" in again.out
+    made = QualityModel.load(out).provenance
+    assert (made["n_train"] + made["n_held_out"], made["n_excluded"]) == (120, 3)
+
+
+def test_patches_left_out_by_any_of_their_names(rl2qc, spoilt, tmp_path, fitted, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("spoilt/s2_noise.png\nspoilt/gone.png\n")
+    (tmp_path / "b.csv").write_text(f"file\n{spoilt / 's5_noise.png'}\n")
+    done = rl2qc("train", "spoilt/*.png", "-o", "m.safetensors", "--backbone", "random",
+                 "--mpp", "0.5", "--exclude", "a.txt", "--exclude", "b.csv")  # fmt: skip
+    assert done.error.endswith("caught")
+    assert warnings(done) == [
+        "1 of 3 paths of --exclude are no reference patches, such as spoilt/gone.png"
+    ]
+    assert [n for n in fitted["source"].names if "noise" in n] == ["spoilt/s9_noise.png"]
+    assert len(fitted["source"]) == 121
+
+
+def test_held_out_patches_are_left_out_as_well(rl2qc, spoilt, patch_folder, tmp_path, fitted):
+    (tmp_path / "list.txt").write_text(f"{spoilt}/s2_noise.png\n{patch_folder}/s0_0.png")
+    rl2qc("train", patch_folder, "--held-out", spoilt, "-o", tmp_path / "m.safetensors",
+          "--backbone", "random", "--exclude", tmp_path / "list.txt")  # fmt: skip
+    assert (len(fitted["source"]), len(fitted["held_out"])) == (119, 122)
+
+
+def test_too_few_are_left(rl2qc, patch_folder, tmp_path):
+    files = sorted(patch_folder.glob("*.png"))
+    (tmp_path / "list.txt").write_text("\n".join(map(str, files[:21])))
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
+                 "--exclude", tmp_path / "list.txt")  # fmt: skip
+    assert done.code == 2
+    assert "99 reference patches are too few: at least 100 are needed, since" in done.error
+    (tmp_path / "list.txt").write_text("\n".join(map(str, files)))
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
+                 "--exclude", tmp_path / "list.txt")  # fmt: skip
+    assert done.code == 2
+    assert "0 reference patches are too few" in done.error
+
+
+@pytest.mark.parametrize(
+    ("listed", "options", "message"),
+    [
+        (None, [], "cannot read --exclude"),
+        ("", [], "names no patch: one path a line"),
+        ("s0_0.png\nother.png", [], "none of the 2 paths of --exclude is a reference patch"),
+        ("x", ["--review", "--overwrite"], "over the list that --exclude reads"),
+    ],
+)
+def test_bad_lists(rl2qc, patch_folder, tmp_path, listed, options, message):
+    file = tmp_path / "mine.review.csv"
+    if listed is not None:
+        file.write_text(listed)
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "mine.safetensors", *QUICK,
+                 "--exclude", file, *options)  # fmt: skip
+    assert done.code == 2
+    assert message in done.error
+    assert not (tmp_path / "mine.safetensors").exists()
+    assert not file.exists() or file.read_text() == listed
+
+
+def test_a_list_that_was_edited_is_not_replaced_unasked(rl2qc, patch_folder, tmp_path):
+    listed = tmp_path / "mine.review.csv"
+    listed.write_text("edited")
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "mine.safetensors", *QUICK, "--review")
+    assert done.code == 2
+    assert f"{listed} exists" in done.error
+    assert listed.read_text() == "edited"
+
+
+def test_copies_are_counted_and_not_split(rl2qc, patch_folder, tmp_path, fitted):
+    folder = tmp_path / "copies"
+    shutil.copytree(patch_folder, folder)
+    for i in range(8):
+        with Image.open(folder / f"s{i}_0.png") as image:
+            image.save(folder / f"copy{i}.jpg", quality=60)
+    os.link(folder / "s9_3.png", folder / "same.png")
+    run = ("train", folder, "-o", tmp_path / "m.safetensors", "--backbone", "random", "--mpp", 0.5)
+    (warning,) = warnings(rl2qc(*run))
+    assert warning.startswith("18 of 129 reference patches are near-copies of another (9 groups)")
+    assert "copy0.jpg and s0_0.png" in warning
+    names, groups = fitted["source"].names, fitted["groups"]
+    for seed in range(5):
+        _, held = split_rows(129, 0.2, groups, seed)
+        stems = [names[i].rpartition("/")[2] for i in held]
+        for i in range(8):
+            assert (f"copy{i}.jpg" in stems) == (f"s{i}_0.png" in stems)
+        assert ("same.png" in stems) == ("s9_3.png" in stems)
+
+    # With slides: the copies join theirs, and slides stay whole.
+    rl2qc(*run, "--slide-pattern", r"^(s\d|copy\d|same)")
+    assert len(set(fitted["groups"])) == 10
+
+
+def test_no_copies_no_groups(rl2qc, patch_folder, tmp_path, fitted):
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
+                 "--mpp", 0.5)  # fmt: skip
+    assert warnings(done) == []
+    assert fitted["groups"] is None
+
+
+def test_copies_across_a_hold_out_that_was_given(rl2qc, patch_folder, tmp_path, fitted):
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    for i in range(20):
+        shutil.copy(patch_folder / f"s1_{i % 12}.png", apart / f"{i}.png")
+    done = rl2qc("train", patch_folder, "--held-out", apart, "-o", tmp_path / "m.safetensors",
+                 "--backbone", "random", "--mpp", 0.5)  # fmt: skip
+    (warning,) = warnings(done)
+    assert "32 of 140 reference patches are near-copies" in warning
+    assert "20 of the held-out patches have one that trains" in warning
+    assert fitted["groups"] is None
+
+
+def test_hundreds_of_copies_of_one_patch(rl2qc, patch_folder, tmp_path, fitted):
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    for i in range(150):
+        name = f"s0_{i}.png" if i < 12 else "s1_0.png"
+        shutil.copy(patch_folder / name, folder / f"{i}.png")
+    done = rl2qc("train", folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
+                 "--mpp", 0.5)  # fmt: skip
+    (warning,) = warnings(done)
+    assert "138 of 150 reference patches are near-copies of another (1 group)" in warning
+    assert "too many to be kept on one side" in warning
+    assert fitted["groups"] is None
+
+
+def scaled(model_file, path, mpp):
+    """The model again, at another resolution."""
+    model = QualityModel.load(model_file)
+    model.mpp = mpp
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("known", "options", "code", "said"),
+    [
+        (0.5, ["--mpp", "0.25"], 2, "bring them to 0.5 um/px, choose another --backbone"),
+        (0.5, ["--mpp", "0.25", "--any-mpp"], 0, "scores may be lower"),
+        (0.5, ["--mpp", "0.55"], 0, "0.55 um/px and the backbone of 0.5 um/px"),
+        (0.5, ["--mpp", "0.499"], 0, None),
+        (0.5, [], 0, "without --mpp the model does not know its resolution"),
+        (None, ["--mpp", "0.25"], 0, None),
+    ],
+)
+def test_the_scale_of_the_backbone(
+    rl2qc, patch_folder, tiny_model_file, tmp_path, fitted, known, options, code, said
+):
+    backbone = scaled(tiny_model_file, tmp_path / "other.safetensors", known)
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", backbone,
+                 *options)  # fmt: skip
+    if code:
+        assert done.code == code
+        assert said in done.error
+        assert not fitted
+    else:
+        assert done.error.endswith("caught")
+        assert [said in line for line in warnings(done)] == ([True] if said else [])
+
+
+@pytest.fixture
+def large_folder(stained, tmp_path):
+    """Images with room for six patches, the last one of them glass; and one that is glass."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for i, image in enumerate(stained(22, size=200, seed=5)):
+        image = image[:140].copy()
+        image[76:, 132:] = 245
+        Image.fromarray(image).save(folder / f"s{i}.png")
+    Image.new("RGB", (200, 140), (245, 245, 245)).save(folder / "glass.png")
+    return folder
+
+
+def test_tiles_of_large_images(rl2qc, large_folder, tmp_path, fitted):
+    run = ("train", large_folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
+           "--mpp", 0.5, "--patch-size", 64)  # fmt: skip
+    done = rl2qc(*run)
+    (warning,) = warnings(done)
+    assert warning.startswith("23 of 23 images have room for more than one patch of 64 px")
+    assert "85% of all pixels" in warning
+    assert "--tile" in warning
+    assert len(fitted["source"]) == 23
+
+    done = rl2qc(*run, "--tile")
+    assert warnings(done) == []
+    names = fitted["source"].names
+    assert len(names) == 22 * 5
+    assert not any("glass" in name or name.endswith("@132,70") for name in names)
+    train, held = split_rows(110, 0.2, fitted["groups"], 0)
+    assert not {names[i].split("@")[0] for i in train} & {names[i].split("@")[0] for i in held}
+    rl2qc(*run, "--tile", "--slide-pattern", r"^s(\d)")
+    assert len(set(fitted["groups"])) == 10
+
+    (tmp_path / "list.txt").write_text(f"{names[1]}\n{large_folder / 's3.png'}\n")
+    rl2qc(*run, "--tile", "--exclude", tmp_path / "list.txt")
+    assert len(fitted["source"]) == 110 - 1 - 5
+
+
+def test_tiles_train_a_model(rl2qc, large_folder, tmp_path):
+    out = tmp_path / "m.safetensors"
+    done = rl2qc("train", large_folder, "-o", out, *QUICK, "--patch-size", 64, "--tile", "--review")
+    assert done.code == 0, done.err
+    assert "trained on 85 patches of 64 px, held out 25\n" in done.out
+    with (tmp_path / "m.review.csv").open(newline="") as file:
+        assert all("@" in row["file"] for row in csv.DictReader(file))
+
+
+def test_tiles_of_nothing_and_of_one_image(rl2qc, large_folder, stained, tmp_path):
+    run = ("-o", tmp_path / "m.safetensors", "--backbone", "random", "--tile", "--patch-size", 64)
+    done = rl2qc("train", large_folder / "glass.png", *run)
+    assert done.code == 1
+    assert "none of the 6 tiles of 1 images shows tissue" in done.error
+    Image.fromarray(stained(1, size=704)[0]).save(tmp_path / "one.png")
+    done = rl2qc("train", tmp_path / "one.png", *run)
+    assert done.code == 2
+    assert "all tiles come from one image" in done.error

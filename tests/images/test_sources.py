@@ -8,7 +8,17 @@ import torch
 from PIL import Image
 
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.images.sources import as_source, batches, list_images, read_image
+from rl2qc.images import sources
+from rl2qc.images.sources import (
+    PatchSource,
+    as_source,
+    batches,
+    cut_tiles,
+    list_images,
+    read_image,
+    unused_by_center_crop,
+    whole_image,
+)
 
 
 @pytest.fixture
@@ -152,3 +162,71 @@ def test_take_and_sample(folder):
     again = [source.sample(2, seed=4).names for _ in range(2)]
     assert again[0] == again[1]
     assert len(set(again[0])) == 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (127, 64), (130, 200), (256, 70)])
+def test_tiles_cover_the_middle_of_the_image_once(rng, height, width):
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    tiles = cut_tiles(as_source([image], 64))
+    rows, columns = height // 64, width // 64
+    top, left = height % 64 // 2, width % 64 // 2
+    assert len(tiles) == rows * columns
+    whole = np.concatenate(list(batches(tiles, 3)))
+    whole = whole.reshape(rows, columns, 64, 64, 3).transpose(0, 2, 1, 3, 4)
+    expected = image[top : top + 64 * rows, left : left + 64 * columns]
+    assert np.array_equal(whole.reshape(expected.shape), expected)
+    if len(tiles) == 1:
+        assert np.array_equal(tiles[0], as_source([image], 64)[0])
+
+
+def test_a_tile_says_where_it_lies(tmp_path, rng):
+    image = rng.integers(0, 256, (140, 200, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "large.png")
+    Image.fromarray(image[:80, :80]).save(tmp_path / "small.png")
+    tiles = cut_tiles(as_source(tmp_path, 64))
+    assert tiles.names[-1] == str(tmp_path / "small.png")
+    assert {whole_image(name) for name in tiles.names[:-1]} == {str(tmp_path / "large.png")}
+    for name, tile in zip(tiles.names[:-1], tiles, strict=False):
+        x, y = map(int, name.rpartition("@")[2].split(","))
+        assert np.array_equal(tile, image[y : y + 64, x : x + 64])
+
+
+def test_tiles_in_any_order_and_each_image_read_once_in_theirs(tmp_path, rng, monkeypatch):
+    for i in range(3):
+        pixels = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    tiles = cut_tiles(as_source(tmp_path, 64))
+    in_order = np.concatenate(list(batches(tiles, 5)))
+    order = rng.permutation(12)
+    assert np.array_equal(np.concatenate(list(batches(tiles.take(order), 5))), in_order[order])
+    read = []
+    monkeypatch.setattr(sources, "read_image", lambda p: read.append(p) or read_image(p))
+    assert len(np.concatenate(list(batches(cut_tiles(as_source(tmp_path, 64)), 5)))) == 12
+    assert [p.name for p in read] == ["0.png", "1.png", "2.png"]
+
+
+def test_only_wanted_tiles(rng):
+    images = rng.integers(0, 100, (2, 64, 192, 3), dtype=np.uint8)
+    images[0, :, 64:] = 255
+    source = as_source(images, 64)
+    wanted = cut_tiles(source, lambda tile: tile.mean() < 200)
+    assert wanted.names == ("0@0,0", "1@0,0", "1@64,0", "1@128,0")
+    assert np.array_equal(wanted[2], images[1, :, 64:128])
+    with pytest.raises(ImageError, match="none of the 6 tiles of 2 images shows tissue"):
+        cut_tiles(source, lambda tile: False)
+
+
+def test_no_room_for_a_tile():
+    source = PatchSource([np.zeros((70, 60, 3), np.uint8)], 64, ("small",))
+    with pytest.raises(ImageError, match=r"small is smaller \(60 px\) than a tile \(64 px\)"):
+        cut_tiles(source)
+
+
+def test_what_the_centre_leaves_unused(tmp_path):
+    for name, side in (("a", (64, 64)), ("b", (100, 100)), ("c", (128, 64)), ("d", (200, 300))):
+        Image.new("RGB", side).save(tmp_path / f"{name}.png")
+    images, unused = unused_by_center_crop(as_source(tmp_path, 64))
+    assert images == 2
+    pixels = 64 * 64 + 100 * 100 + 128 * 64 + 200 * 300
+    assert unused == pytest.approx(1 - 4 * 64 * 64 / pixels)
+    assert unused_by_center_crop(as_source(tmp_path / "a.png")) == (0, 0.0)
