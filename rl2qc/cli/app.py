@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
+from rl2qc.cli.benchmark import benchmark_command
 from rl2qc.cli.cache import cache_app
 from rl2qc.cli.compare import compare_command
 from rl2qc.cli.decide import decide_command
@@ -36,6 +38,7 @@ app.command("decide")(decide_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
 app.command("dice")(dice_command)
+app.command("benchmark")(benchmark_command)
 app.command("demo")(demo_command)
 app.add_typer(cache_app, name="cache")
 
@@ -58,7 +61,9 @@ def _options(
 def main() -> None:
     """Run the command line; exit code 2 for wrong usage, 1 for failed work."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            app()
     except Rl2qcError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -73,6 +78,21 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    line = " ".join(message.split())
-    print(f"rl2qc: error: {line}", file=sys.stderr)
+    print(f"rl2qc: error: {_one_line(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of Python, such as the feature cache's, without the place in the code."""
+    print(f"rl2qc: warning: {_one_line(str(message))}", file=sys.stderr)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

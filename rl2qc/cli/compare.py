@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from rl2qc.cli.score import check_targets, print_text, split_names
+from rl2qc.cli.options import (
+    AlphaOption,
+    AnyMppOption,
+    BatchSizeOption,
+    DistanceOption,
+    FeaturesOption,
+    GroupPatternOption,
+    KOption,
+    MetricsOption,
+    ModelOption,
+    MppOption,
+    NoCacheOption,
+    PrdcKOption,
+    RealOption,
+    SeedOption,
+    check_targets,
+    load_model,
+    print_text,
+    print_warnings,
+    split_names,
+)
 from rl2qc.errors import UsageError
 
 if TYPE_CHECKING:
+    from rl2qc.metrics.neighbors import Metric
     from rl2qc.reports.comparison import OtherScore
 
 __all__ = ["compare_command"]
@@ -25,27 +45,14 @@ def compare_command(
             metavar="GENERATED_A GENERATED_B...", help="Two or more folders, files or globs."
         ),
     ],
-    real: Annotated[
-        list[str],
-        typer.Option("--real", "-r", help="Folder, file or glob of real images; may be repeated."),
-    ],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model file or a shipped model's name.")
-    ] = "histology",
+    real: RealOption,
+    model: ModelOption = "histology",
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write everything here.")
     ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated names. Default: all but ms_ssim.", show_default=False),
-    ] = None,
-    features: Annotated[
-        str,
-        typer.Option(
-            help="What the metrics of features are computed on: rl2, latents, imagenet-resnet18, "
-            "inception or a weights file."
-        ),
-    ] = "rl2",
+    metrics: MetricsOption = None,
+    features: FeaturesOption = "rl2",
+    distance: DistanceOption = "euclidean",
     paired: Annotated[
         bool,
         typer.Option(
@@ -62,6 +69,24 @@ def compare_command(
             "always shown.",
         ),
     ] = False,
+    source_masks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Masks of the source images that were translated: Dice with --masks is then "
+            "ranked with the metrics.",
+            show_default=False,
+        ),
+    ] = None,
+    masks: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Masks of a generated set, of the same names as in --source-masks; once a set, "
+            "in their order.",
+            show_default=False,
+        ),
+    ] = None,
     also: Annotated[
         Path | None,
         typer.Option(
@@ -70,28 +95,18 @@ def compare_command(
             "names) and one a score, such as dice; name:lower where lower is better.",
         ),
     ] = None,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression on the file name whose first group is the slide or patient: "
-            "intervals then resample whole groups."
-        ),
-    ] = None,
+    group_pattern: GroupPatternOption = None,
+    mpp: MppOption = None,
+    any_mpp: AnyMppOption = False,
     n_resamples: Annotated[
         int, typer.Option(help="Resamples of intervals; 0 for values alone.")
     ] = 200,
-    k: Annotated[int, typer.Option("-k", help="Neighbours of WAD-Div.")] = 3,
-    prdc_k: Annotated[
-        int, typer.Option(help="Neighbours of precision, recall, density and coverage.")
-    ] = 5,
-    alpha: Annotated[
-        float, typer.Option(help="The filter keeps images with a p-value above this.")
-    ] = 0.05,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither read nor keep features between runs.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    k: KOption = 3,
+    prdc_k: PrdcKOption = 5,
+    alpha: AlphaOption = 0.05,
+    batch_size: BatchSizeOption = 32,
+    no_cache: NoCacheOption = False,
+    seed: SeedOption = 0,
 ) -> None:
     """Compare generated sets: paired differences with intervals, and whether metrics agree.
 
@@ -102,12 +117,16 @@ def compare_command(
 
     rl2qc compare epoch_10/ epoch_40/ --real real/
 
-    rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ -m mine.safetensors --also dice.csv
+    rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ --source-masks masks/
+    --masks pix2pix_masks/ --masks cyclegan_masks/ --masks diffusion_masks/
+
+    rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ -m mine.safetensors --also readers.csv
     """
     check_targets({"--json": json})
     titles = _titles(generated)
-    others = None if also is None else _read_scores(also)
-    from rl2qc.model.quality import QualityModel
+    others = {} if also is None else _read_scores(also)
+    if source_masks is not None or masks:
+        others["dice"] = _dice(source_masks, masks or [], titles)
     from rl2qc.reports.comparison import compare
     from rl2qc.reports.image_sets import ScoreSettings
 
@@ -115,19 +134,20 @@ def compare_command(
         metrics=split_names(metrics),
         k=k,
         prdc_k=prdc_k,
+        distance=cast("Metric", distance),
         alpha=alpha,
         features=features,
         cache=not no_cache,
         group_pattern=group_pattern,
+        mpp=mpp,
+        any_mpp=any_mpp,
         n_resamples=n_resamples,
         seed=seed,
     )
-    loaded = QualityModel.load(model)
-    loaded.batch_size = batch_size
     found = compare(
         dict(zip(titles, generated, strict=True)),
         real,
-        loaded,
+        load_model(model, batch_size),
         settings,
         paired=paired,
         agreement=agreement,
@@ -135,8 +155,7 @@ def compare_command(
         progress=True,
     )
     print_text(found.table())
-    for warning in found.warnings:
-        print(f"rl2qc: warning: {warning}", file=sys.stderr)
+    print_warnings(found.warnings)
     if json is not None:
         found.to_json(json)
         print(f"\ncomparison  {json}")
@@ -148,6 +167,20 @@ def _titles(inputs: list[str]) -> list[str]:
         raise UsageError("a generated set is named twice")
     names = [Path(item).name for item in inputs]
     return names if len(set(names)) == len(names) and all(names) else inputs
+
+
+def _dice(source_masks: str | None, masks: list[str], titles: list[str]) -> OtherScore:
+    from rl2qc.reports.comparison import OtherScore
+    from rl2qc.reports.mask_overlap import mask_overlap
+
+    if source_masks is None:
+        raise UsageError("--masks needs --source-masks to be compared with")
+    if len(masks) != len(titles):
+        raise UsageError(f"--masks is needed once a generated set: {len(titles)}, got {len(masks)}")
+    return OtherScore(
+        {t: mask_overlap(source_masks, m).value for t, m in zip(titles, masks, strict=True)},
+        higher_is_better=True,
+    )
 
 
 def _read_scores(path: Path) -> dict[str, OtherScore]:

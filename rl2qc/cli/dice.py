@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rl2qc.cli.score import check_targets, split_names
+from rl2qc.cli.options import check_targets, print_warnings, split_names
 from rl2qc.errors import UsageError
 
 __all__ = ["dice_command"]
@@ -51,8 +50,7 @@ def dice_command(
     print(f"dice  {found.value:.4f}{spread}  {len(found.names)} pairs, {found.n_empty} empty")
     worst = sorted(zip(found.per_image, found.names, strict=True))[:5]
     print("worst " + ", ".join(f"{name} {value:.3f}" for value, name in worst))
-    for warning in found.warnings:
-        print(f"rl2qc: warning: {warning}", file=sys.stderr)
+    print_warnings(found.warnings)
     if json is not None:
         found.to_json(json)
         print(f"\npairs  {json}")

@@ -16,6 +16,8 @@ __all__ = ["FidInfinityResult", "FidResult", "RFidResult", "fid", "fid_infinity"
 
 # Rows that are turned into float64 at once when moments are accumulated.
 _CHUNK = 4096
+# Largest over smallest size of a line from which the limit in 1/N can be read.
+_LINE = 1.5
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,8 @@ def fid_infinity(
 
     FID overestimates by a term of order 1/N in the size of either set. It is measured on random
     subsets whose sizes are evenly spaced in 1/N, and a straight line is fitted. The law needs
-    more images than dimensions; with fewer a warning says that the value is no estimate.
+    more images than dimensions in every subset; where there are fewer, a warning says that the
+    value is no estimate.
 
     Parameters
     ----------
@@ -292,7 +295,8 @@ def fid_infinity(
     n_points : int
         Sizes on the line, at least 2.
     smallest : int, optional
-        Images in the smallest subset (of the smaller varied set); a quarter of it by default.
+        Images in the smallest subset (of the smaller varied set). By default a quarter of it, or
+        d + 1 where that is more and leaves a line to fit (for 1.5 (d + 1) images and more).
     n_repeats : int
         Subsets averaged at each size; the full sets are measured once.
     vary_real : bool
@@ -319,7 +323,9 @@ def fid_infinity(
     """
     x, y = as_feature_pair(real, generated, min_rows=2)
     n = min(len(x), len(y)) if vary_real else len(y)
-    smallest = max(2, n // 4) if smallest is None else smallest
+    if smallest is None:
+        linear_from = x.shape[1] + 1
+        smallest = max(2, n // 4, linear_from if n >= _LINE * linear_from else 0)
     if n_points < 2 or n_repeats < 1:
         raise ValueError(
             f"the line needs n_points >= 2 and n_repeats >= 1, got {n_points} and {n_repeats}"

@@ -209,6 +209,17 @@ CATALOGUE: dict[str, Spec] = {
         "nearer to single real images than new real ones are: copies?",
         "no sign of copies; new real images lie nearer",
         bounds=_SHARE,
+        enough=100,
+    ),
+    "nearer_train": Spec(
+        "features",
+        False,
+        "share nearer to the real (training) set than to held-out images",
+        "nearer to the held-out images than chance has it",
+        "nearer to the real set than chance has it: copies of training images?",
+        bounds=_SHARE,
+        enough=100,
+        optional=True,
     ),
     "ms_ssim": Spec(
         "pixels",

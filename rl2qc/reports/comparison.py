@@ -31,6 +31,7 @@ from rl2qc.reports.image_sets import (
     measure_sets,
     pixel_stack,
 )
+from rl2qc.reports.sample_size import about_sizes
 from rl2qc.reports.scorecard import interval, layout, number
 from rl2qc.reports.scoring import resamples_of, versions
 from rl2qc.reports.values import full_values
@@ -179,8 +180,8 @@ def compare(
     Raises
     ------
     UsageError
-        For fewer than two sets, sets too small, paired sets of different size, or scores of
-        others that do not name every generator.
+        For fewer than two sets, sets too small or of another resolution than the model's, paired
+        sets of different size, or scores of others that do not name every generator.
     ImageError
         Files that are no images or too small.
     """
@@ -194,7 +195,7 @@ def compare(
     for name, other in others.items():
         if missing := [title for title in titles if title not in other.values]:
             raise UsageError(f"{name} has no value for {', '.join(missing)}")
-    sources, warnings = at_one_size({"real": real, **generated}, model)
+    sources, warnings = at_one_size({"real": real, **generated}, model, settings)
     for title, source in sources.items():
         check_size(title, source, settings)
     sizes = {title: len(sources[title]) for title in titles}
@@ -229,6 +230,7 @@ def compare(
     for name in [name for name in names if all(map(math.isnan, values[name]))]:
         warnings.append(f"{name}: {per_set[0][name].note}")
         del values[name]
+    warnings += about_sizes(list(values), sets)
     differences: dict[str, dict[str, Difference]] = {}
     with threadpool_limits(1):  # as in score()
         for name in tqdm(values, desc="resampling", disable=not progress, leave=False):
@@ -250,11 +252,13 @@ def compare(
             "n_generated": sizes,
             "k": settings.k,
             "prdc_k": settings.prdc_k,
+            "distance": settings.distance,
             "seed": settings.seed,
             "level": settings.level,
             "n_resamples": settings.n_resamples,
             "paired": paired,
             "patch_size": sources["real"].size,
+            "mpp": settings.mpp,
             "features": extractor.name,
             "features_identity": extractor.identity,
             "checkpoint": model.name,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,17 +14,25 @@ from numpy.typing import ArrayLike, NDArray
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import Patches, PatchSource, as_source
 from rl2qc.metrics.inception import inception_score
+from rl2qc.metrics.neighbors import Metric
 from rl2qc.metrics.rl2 import rl2
-from rl2qc.model.backbone import POOLED, STATISTICS_DIM
-from rl2qc.model.extractors import Extractor, InceptionFeatures, ModelFeatures, get_extractor
+from rl2qc.model.backbone import POOLED
+from rl2qc.model.extractors import (
+    Extractor,
+    InceptionFeatures,
+    ModelStatistics,
+    get_extractor,
+)
 from rl2qc.model.feature_cache import FeatureCache
 from rl2qc.model.holdout import slide_ids
 from rl2qc.model.quality import QualityModel
+from rl2qc.model.scale import check_scale
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
 from rl2qc.reports.pixels import SwdRows, read_sample
 from rl2qc.reports.row_metrics import RowMetrics
 
 __all__ = [
+    "HELD_OUT",
     "ImageSet",
     "RowMetric",
     "ScoreSettings",
@@ -41,6 +49,8 @@ _Rows: TypeAlias = NDArray[np.intp]
 RowMetric: TypeAlias = Callable[[_Rows, _Rows], float]
 """A metric of (real, generated) row numbers of a stack."""
 
+# Title of the real images that the generator has not seen.
+HELD_OUT = "held-out"
 # Images of a set that resamples draw from: their distance matrix is held in memory.
 RESAMPLED_AT_MOST = 1000
 
@@ -57,6 +67,9 @@ class ScoreSettings:
         Neighbours of WAD-Div.
     prdc_k : int
         Neighbours of precision, recall, density and coverage.
+    distance : {"euclidean", "cosine"}
+        Between neighbours in WAD-Div, IRS and authenticity; precision, recall, density and
+        coverage are defined by the Euclidean one.
     alpha : float
         False-positive rate at which the filter keeps an image: p-value above alpha.
     features : str
@@ -67,6 +80,10 @@ class ScoreSettings:
     group_pattern : str, optional
         Regular expression on the file name whose first group is the slide or patient: whole
         groups are then resampled. Generated images that it does not match stand by themselves.
+    mpp : float, optional
+        Microns per pixel of the images, to be held against the model's; None for not known.
+    any_mpp : bool
+        Only warn where they are far apart.
     n_resamples : int
         Resamples of intervals and of the real-against-real null; 0 for values alone.
     level : float
@@ -83,10 +100,13 @@ class ScoreSettings:
     metrics: Sequence[str] | None = None
     k: int = 3
     prdc_k: int = 5
+    distance: Metric = "euclidean"
     alpha: float = 0.05
     features: str = "rl2"
     cache: bool = True
     group_pattern: str | None = None
+    mpp: float | None = None
+    any_mpp: bool = False
     n_resamples: int = 200
     level: float = 0.95
     seed: int = 0
@@ -98,6 +118,9 @@ class ScoreSettings:
         for name in ("k", "prdc_k"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.distance not in get_args(Metric):
+            known = " or ".join(get_args(Metric))
+            raise UsageError(f"distance must be {known}, got {self.distance!r}")
         if self.n_resamples < 0 or self.n_resamples == 1:
             raise UsageError(f"n_resamples must be 0 or at least 2, got {self.n_resamples}")
         if self.seed < 0:
@@ -156,32 +179,25 @@ class Stack:
     features: RowMetrics | None = None
 
 
-class _Statistics:
-    """What the model's features, latents and scores all follow from, as an extractor."""
-
-    name = "rl2"
-    dim = STATISTICS_DIM
-
-    def __init__(self, model: QualityModel) -> None:
-        self._model = model
-        self.identity = f"{ModelFeatures(model).identity} stage statistics"
-
-    def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
-        return self._model.statistics(source, progress=progress)
-
-
 def kinds(settings: ScoreSettings) -> set[str]:
     """What the chosen metrics are computed from."""
     return {CATALOGUE[name].kind for name in chosen_metrics(settings.metrics)}
 
 
 def at_one_size(
-    sets: Mapping[str, Patches], model: QualityModel
+    sets: Mapping[str, Patches], model: QualityModel, settings: ScoreSettings
 ) -> tuple[dict[str, PatchSource], list[str]]:
-    """All sets at the model's patch size, or the smallest one's where it is below (a warning)."""
+    """All sets at the model's patch size, or the smallest one's where it is below, and warnings.
+
+    Raises
+    ------
+    UsageError
+        For images of another resolution than the model's.
+    """
+    scale = check_scale(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
+    warnings = [] if scale is None else [scale]
     sources = {title: as_source(patches) for title, patches in sets.items()}
     size = min(model.patch_size, *(s.size for s in sources.values()))
-    warnings = []
     if size < model.patch_size:
         warnings.append(
             f"images are {size} px, the model's patches {model.patch_size} px: distances hold, "
@@ -216,7 +232,8 @@ def measure_sets(
     Parameters
     ----------
     sources
-        By title; ``real`` is the set whose groups must be known where a pattern is given.
+        By title; ``real`` is the set whose groups must be known where a pattern is given, and
+        `HELD_OUT` one that needs none.
     probabilities
         Class posteriors by title.
 
@@ -226,7 +243,8 @@ def measure_sets(
         For a pattern that does not match, or probabilities that are not one row an image.
     """
     extractor = get_extractor(settings.features, model)
-    statistics = _Statistics(model)
+    # What the model's features, latents and scores all follow from.
+    statistics = ModelStatistics(model)
     asked, cache = kinds(settings), FeatureCache()
 
     def features(by: Extractor, source: PatchSource) -> NDArray[np.float32]:
@@ -245,6 +263,8 @@ def measure_sets(
             chosen = own if settings.features == "rl2" else latents
         elif asked & {"features", "probabilities"}:
             chosen = features(extractor, source)
+        if settings.distance == "cosine" and chosen is not None:
+            _check_cosine(source, chosen)
         sets[title] = ImageSet(
             source,
             chosen,
@@ -257,9 +277,18 @@ def measure_sets(
     return sets, extractor
 
 
-def feature_stack(sets: Sequence[ImageSet], settings: ScoreSettings) -> Stack:
-    """Features, latents and likelihoods of at most 1,000 images of each set."""
+def feature_stack(
+    sets: Sequence[ImageSet], settings: ScoreSettings, held_out: ImageSet | None = None
+) -> Stack:
+    """Features, latents and likelihoods of at most 1,000 images of each set.
+
+    ``held_out`` serves the metrics that need real images beside the real set; its rows, which are
+    never resampled, are none of the stack's.
+    """
+    n_scored = len(sets)
+    sets = [*sets, *([] if held_out is None else [held_out])]
     images = [_at_most(len(s), RESAMPLED_AT_MOST, settings.seed) for s in sets]
+    rows = _numbered(images)
     groups = [None if s.groups is None else s.groups[i] for s, i in zip(sets, images, strict=True)]
     metrics: dict[str, RowMetric] = {}
     stacked = None
@@ -275,7 +304,9 @@ def feature_stack(sets: Sequence[ImageSet], settings: ScoreSettings) -> Stack:
             features,
             k=settings.k,
             prdc_k=settings.prdc_k,
+            distance=settings.distance,
             groups=None if settings.group_pattern is None else labels,
+            held_out=None if held_out is None else rows[-1],
             seed=settings.seed,
         )
         metrics |= _feature_metrics(stacked)
@@ -288,7 +319,8 @@ def feature_stack(sets: Sequence[ImageSet], settings: ScoreSettings) -> Stack:
         metrics |= _likelihood_metrics("kept_fraction", keep, np.mean)
     if any(s.probabilities is not None for s in sets):
         metrics["inception_score"] = _inception_score(sets, images, settings.seed)
-    return Stack(_numbered(images), tuple(images), tuple(groups), metrics, stacked)
+    scored = slice(n_scored)
+    return Stack(rows[scored], tuple(images[scored]), tuple(groups[scored]), metrics, stacked)
 
 
 def pixel_stack(
@@ -320,6 +352,7 @@ def _feature_metrics(stacked: RowMetrics) -> dict[str, RowMetric]:
         "r_fid": stacked.r_fid,
         "kid": stacked.kid,
         "irs_adjusted": stacked.irs_adjusted,
+        "nearer_train": stacked.nearer_train,
     }
     return {
         name: direct.get(name) or of_neighbours(name)
@@ -377,6 +410,15 @@ def _joined(
     return np.concatenate(known) if len(known) == len(parts) else None
 
 
+def _check_cosine(source: PatchSource, features: NDArray[np.float32]) -> None:
+    nonzero = features.any(axis=1)
+    if not nonzero.all():
+        raise UsageError(
+            f"the cosine distance of {source.names[int(np.argmin(nonzero))]} is undefined, all its "
+            "features being 0: leave the image out or take --distance euclidean"
+        )
+
+
 def _probabilities(
     title: str,
     source: PatchSource,
@@ -413,7 +455,7 @@ def _groups(title: str, source: PatchSource, pattern: str | None) -> NDArray[np.
         raise UsageError(f"--group-pattern {pattern!r} is no regular expression: {error}") from None
     except UsageError as error:
         raise UsageError(str(error).replace("--slide-pattern", "--group-pattern")) from None
-    if len(set(labels.tolist())) < 2:
+    if title != HELD_OUT and len(set(labels.tolist())) < 2:
         raise UsageError(
             f"--group-pattern {pattern!r} finds a single slide in the {title} set: at least two "
             "are needed to resample by slide"

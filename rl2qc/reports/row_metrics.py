@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._checks import FloatArray, as_features
+from rl2qc.metrics._pair import Metric
 
 # The steps behind the public functions, which take features and so could not share distances.
 from rl2qc.metrics.frechet import fid
 from rl2qc.metrics.irs import _first_occurrences, _most_likely, _rarefied
 from rl2qc.metrics.wad_div import _to_exponential, _wasserstein
 
-__all__ = ["RowMetrics", "distance_matrix", "halves"]
+__all__ = ["RowMetrics", "cosine_matrix", "distance_matrix", "halves"]
 
 _Rows: TypeAlias = NDArray[np.intp]
 _Floats: TypeAlias = NDArray[np.float64]
@@ -39,10 +40,16 @@ class RowMetrics:
         Neighbours of WAD-Div.
     prdc_k : int
         Neighbours of precision, recall, density and coverage.
+    distance : {"euclidean", "cosine"}
+        Between neighbours in WAD-Div, IRS and authenticity; precision, recall, density and
+        coverage are defined by the Euclidean one.
     groups : array_like, shape (n,), optional
         Slide of each image, for metrics that halve the real set.
+    held_out : array_like of int, optional
+        Rows of real images that are in no set to be scored; without them the real set is halved
+        where such images are needed.
     seed : int
-        Of the halves, and of the subset that gives WAD-Div sets of one size.
+        Of the halves, and of the subsets that make sets equal in size.
 
     Examples
     --------
@@ -58,13 +65,19 @@ class RowMetrics:
         *,
         k: int = 3,
         prdc_k: int = 5,
+        distance: Metric = "euclidean",
         groups: ArrayLike | None = None,
+        held_out: ArrayLike | None = None,
         seed: int = 0,
     ) -> None:
         self.features = as_features(features)
         self.k, self.prdc_k, self.seed = k, prdc_k, seed
         self._groups = None if groups is None else np.asarray(groups)
-        self._distances = distance_matrix(self.features)
+        self._held_out = None if held_out is None else np.asarray(held_out, dtype=np.intp)
+        self._euclidean = distance_matrix(self.features)
+        self._distances = (
+            self._euclidean if distance == "euclidean" else cosine_matrix(self.features)
+        )
         x = self.features.astype(np.float64)
         self._kernel = (x @ x.T / x.shape[1] + 1) ** 3
         self._image = _first_occurrences(self.features)
@@ -95,14 +108,39 @@ class RowMetrics:
         return float(within_real / (m * (m - 1)) + within / (n * (n - 1)) - 2 * across)
 
     def irs_adjusted(self, real: _Rows, generated: _Rows) -> float:
-        """IRS_inf over that of held-out real images, one half of the real rows being training."""
-        train, held_out = halves(real, self._groups, self.seed)
+        """IRS_inf over that of held-out images; without any, of one half of the real rows."""
+        if self._held_out is None:
+            train, held_out = halves(real, self._groups, self.seed)
+        else:
+            train, held_out = real, self._held_out
         n_train = len(np.unique(self._image[train]))
         ours, theirs = self._retrieved(train, generated), self._retrieved(train, held_out)
         size = min(int(ours.sum()), int(theirs.sum()))
         s_ours, _ = _most_likely(_rarefied(ours, size), size, n_train)
         s_theirs, _ = _most_likely(_rarefied(theirs, size), size, n_train)
         return s_ours / s_theirs
+
+    def nearer_train(self, real: _Rows, generated: _Rows) -> float:
+        """Share of images nearer to the real rows than to as many held-out ones."""
+        if self._held_out is None:
+            raise ValueError("needs real images that the generator has not seen")
+        size = min(len(real), len(self._held_out))
+        return self._nearer(generated, real, self._held_out, size, self.seed)
+
+    def nearer_train_null(self, real: _Rows, generated: _Rows, n: int) -> _Floats:
+        """The same ``n`` times after real and held-out images (or slides) were shuffled.
+
+        An honest generator knows neither from the other, so its value is one of these.
+        """
+        if self._held_out is None:
+            raise ValueError("needs real images that the generator has not seen")
+        both, size = np.concatenate([real, self._held_out]), min(len(real), len(self._held_out))
+        values = []
+        for seed in range(self.seed, self.seed + n):
+            first, second = halves(both, self._groups, seed)
+            fewest = min(size, len(first), len(second))
+            values.append(self._nearer(generated, first, second, fewest, seed))
+        return np.array(values)
 
     def neighbours(self, real: _Rows, generated: _Rows) -> dict[str, float]:
         """All metrics of nearest neighbours, by name; the same rows are only looked at once.
@@ -115,8 +153,7 @@ class RowMetrics:
         return self._known[key]
 
     def _neighbours(self, real: _Rows, generated: _Rows) -> dict[str, float]:
-        m = self.prdc_k
-        of_real, of_generated = self._spacing(real), self._spacing(generated)
+        of_real, of_generated = self.spacing(real), self.spacing(generated)
         values = self._wad_div(real, generated, of_real, of_generated)
         across = self._distances[np.ix_(generated, real)]
         nearest, at = across.min(axis=1), across.argmin(axis=1)
@@ -126,15 +163,27 @@ class RowMetrics:
         retrieved = len(np.unique(self._image[real[at]]))
         values["irs_alpha"] = retrieved / n_train
         values["irs_inf"] = _most_likely(retrieved, len(generated), n_train)[0] / n_train
-        if min(len(real), len(generated)) > m:
-            radii = of_real[:, m - 1]
-            inside = across < radii
-            reached = (across < of_generated[:, m - 1, None]).any(axis=0)
-            values["precision"] = float(inside.any(axis=1).mean())
-            values["recall"] = float(reached.mean())
-            values["density"] = float(inside.sum(axis=1).mean() / m)
-            values["coverage"] = float((across.min(axis=0) < radii).mean())
+        if min(len(real), len(generated)) > self.prdc_k:
+            values |= self._prdc(real, generated)
         return values
+
+    def _prdc(self, real: _Rows, generated: _Rows) -> dict[str, float]:
+        m = self.prdc_k
+
+        def radii(rows: _Rows) -> _Floats:
+            # Column 0 is the image itself: at distance 0 none comes before it.
+            within = self._euclidean[np.ix_(rows, rows)]
+            return np.asarray(np.partition(within, m, axis=1)[:, m])
+
+        across = self._euclidean[np.ix_(generated, real)]
+        of_real, of_generated = radii(real), radii(generated)
+        inside = across < of_real
+        return {
+            "precision": float(inside.any(axis=1).mean()),
+            "recall": float((across < of_generated[:, None]).any(axis=0).mean()),
+            "density": float(inside.sum(axis=1).mean() / m),
+            "coverage": float((across.min(axis=0) < of_real).mean()),
+        }
 
     def _wad_div(
         self, real: _Rows, generated: _Rows, of_real: _Floats, of_generated: _Floats
@@ -142,7 +191,7 @@ class RowMetrics:
         values: dict[str, float] = {}
         if len(generated) <= self.k:
             return values
-        own = of_generated[:, : self.k].ravel()
+        own = of_generated.ravel()
         values["wad_div_zero"] = float(own.mean())
         values["wad_div_exponential"] = _to_exponential(own, 0.95, 95.0, "closed", 0)
         if len(real) <= self.k:
@@ -152,17 +201,13 @@ class RowMetrics:
         drawn = []
         for rows, known in ((generated, of_generated), (real, of_real)):
             if len(rows) > size:
-                known = self._spacing(rows[np.sort(rng.choice(len(rows), size, replace=False))])
-            drawn.append(known[:, : self.k].ravel())
+                known = self.spacing(rows[np.sort(rng.choice(len(rows), size, replace=False))])
+            drawn.append(known.ravel())
         values["wad_div_empirical"] = _wasserstein(*drawn)
         if scale := float(drawn[1].mean()):
             values["wad_div_ratio"] = float(drawn[0].mean()) / scale
             values["wad_div_normalized"] = min(values["wad_div_ratio"], 1.0)
         return values
-
-    def spacing(self, rows: _Rows) -> _Floats:
-        """Distances of each row to its `k` nearest others, (n, k), nearest first."""
-        return self._spacing(rows)[:, : self.k]
 
     def nearest(self, rows: _Rows, reference: _Rows, m: int) -> tuple[_Rows, _Floats]:
         """Positions in ``reference`` of the ``m`` nearest, and their distances."""
@@ -170,9 +215,20 @@ class RowMetrics:
         at = np.argsort(across, axis=1, kind="stable")[:, :m]
         return at, np.take_along_axis(across, at, axis=1)
 
-    def _spacing(self, rows: _Rows) -> _Floats:
-        """Distances to as many nearest others as any metric needs, or as there are."""
-        k = min(max(self.k, self.prdc_k), len(rows) - 1)
+    def _nearer(self, generated: _Rows, first: _Rows, second: _Rows, size: int, seed: int) -> float:
+        """Share nearer to ``size`` rows of the first than to as many of the second."""
+        rng = np.random.default_rng(seed)  # the same draws as in authenticity
+        to_first, to_second = (
+            self._distances[
+                np.ix_(generated, rows[np.sort(rng.choice(len(rows), size, replace=False))])
+            ].min(axis=1)
+            for rows in (first, second)
+        )
+        return float(np.mean((to_first < to_second) + 0.5 * (to_first == to_second)))
+
+    def spacing(self, rows: _Rows) -> _Floats:
+        """Distances to the `k` nearest others, or to as many as there are, nearest first."""
+        k = min(self.k, len(rows) - 1)
         within = self._distances[np.ix_(rows, rows)]
         np.fill_diagonal(within, np.inf)
         return np.sort(np.partition(within, max(k - 1, 0), axis=1)[:, :k], axis=1)
@@ -228,3 +284,13 @@ def distance_matrix(features: FloatArray) -> _Floats:
         squared[a, b] = squared[b, a] = np.einsum("ij,ij->i", difference, difference)
     np.fill_diagonal(squared, 0)
     return np.asarray(np.sqrt(squared, out=squared))
+
+
+def cosine_matrix(features: FloatArray) -> _Floats:
+    """Cosine distances 1 - cos of all pairs, (n, n); ``ValueError`` for a row of zeros."""
+    x = features.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    if not norms.all():
+        raise ValueError(f"cosine distance is undefined: row {int(np.argmin(norms))} is all zero")
+    # Half the squared distance of unit vectors: exact where 1 - cos would cancel.
+    return distance_matrix(x / norms) ** 2 / 2

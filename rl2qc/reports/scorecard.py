@@ -187,6 +187,21 @@ class Scorecard:
         lines += [f"{name}: {m.note}" for name, m in self.metrics.items() if m.note]
         return "\n".join(lines)
 
+    def curve_table(self) -> str:
+        """The metrics against the number of images, for the terminal; empty without curves."""
+        groups: dict[tuple[int, ...], list[str]] = {}
+        for name, curve in self.against_n.items():
+            groups.setdefault(curve.n, []).append(name)
+        lines: list[str] = []
+        for sizes, names in groups.items():
+            rows = [("generated images", *map(str, sizes), "infinite")]
+            for name in names:
+                curve = self.against_n[name]
+                rows.append((name, *map(number, curve.values), number(curve.limit)))
+            lines += layout(rows, right=range(1, len(sizes) + 2))
+        lines += [f"{name}: {c.note}" for name, c in self.against_n.items() if c.note]
+        return "\n".join(lines)
+
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of :meth:`Scorecard.to_dict`."""

@@ -6,7 +6,7 @@ import importlib.metadata
 import math
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from rl2qc.images.sources import Patches
-from rl2qc.metrics.frechet import fid_infinity
 from rl2qc.metrics.resampling import Interval, Null, bootstrap, null_distribution, subsample
 from rl2qc.model.quality import QualityModel
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
 from rl2qc.reports.evidence import Evidence
 from rl2qc.reports.image_sets import (
+    HELD_OUT,
     RESAMPLED_AT_MOST,
     ImageSet,
     ScoreSettings,
@@ -32,18 +32,15 @@ from rl2qc.reports.image_sets import (
     measure_sets,
     pixel_stack,
 )
-from rl2qc.reports.scorecard import Curve, Metric, Scorecard, verdict
+from rl2qc.reports.sample_size import about_held_out, about_sizes, curves
+from rl2qc.reports.scorecard import Metric, Scorecard, verdict
 from rl2qc.reports.values import Value, full_values
 
 __all__ = ["resamples_of", "score", "versions"]
 
 # Most resamples of the metrics that cost most: enough to fix the ends of an interval roughly.
 _PIXEL_RESAMPLES, _FID_RESAMPLES = 60, 100
-# Sizes of the curves as shares of a set, and how often each is drawn.
-_SHARES, _REPEATS = (0.125, 0.25, 0.5, 1.0), 3
 _NEAREST = 4
-# Below so many slides an interval over slides is rough.
-_FEW_GROUPS = 10
 
 
 def score(
@@ -54,6 +51,7 @@ def score(
     *,
     probabilities: ArrayLike | None = None,
     real_probabilities: ArrayLike | None = None,
+    held_out: Patches | None = None,
     progress: bool = False,
 ) -> Scorecard:
     """Score generated images against real ones on a model's features.
@@ -72,21 +70,29 @@ def score(
         Which metrics, and how; `ScoreSettings()` where left out.
     probabilities, real_probabilities : array_like, shape (n, classes), optional
         A classifier's posteriors, for the Inception score.
+    held_out
+        Real images that the generator has not seen, ``real`` being those that it was trained on:
+        for the adjusted IRS and for what generated images have in common with training images
+        (``nearer_train``). Without them the real set is halved where such images are needed.
     progress
         Show bars on stderr.
 
     Raises
     ------
     UsageError
-        Fewer than two images, k not below the size of a set, or options that do not fit.
+        Fewer than two images, k not below the size of a set, images of another resolution than
+        the model's, or options that do not fit.
     ImageError
         Files that are no images or too small.
     """
     started = time.monotonic()
     settings = ScoreSettings() if settings is None else settings
-    sources, warnings = at_one_size({"generated": generated, "real": real}, model)
-    for title, source in sources.items():
-        check_size(title, source, settings)
+    inputs = {"generated": generated, "real": real}
+    if held_out is not None:
+        inputs[HELD_OUT] = held_out
+    sources, warnings = at_one_size(inputs, model, settings)
+    for title in ("generated", "real"):
+        check_size(title, sources[title], settings)
     given = {"generated": probabilities, "real": real_probabilities}
     sets, extractor = measure_sets(
         sources,
@@ -95,16 +101,16 @@ def score(
         probabilities={t: p for t, p in given.items() if p is not None},
         progress=progress,
     )
-    pair = (sets["real"], sets["generated"])
-    names = chosen_metrics(settings.metrics)
-    stack = feature_stack(pair, settings)
+    pair, aside = (sets["real"], sets["generated"]), sets.get(HELD_OUT)
+    names = _names(settings, aside)
+    stack = feature_stack(pair, settings, aside)
     stacks = dict.fromkeys(names, stack)
     pixels = None
     if "pixels" in kinds(settings):
         of_pixels, samples = pixel_stack(pair, settings)
         stacks |= {name: of_pixels for name in names if CATALOGUE[name].kind == "pixels"}
         pixels = (samples[0], samples[1])
-    values = full_values(names, *pair, settings, pixels)
+    values = full_values(names, *pair, settings, pixels, aside)
 
     metrics, nulls = {}, {}
     floors = _Floors(settings)
@@ -115,12 +121,14 @@ def score(
             metrics[name] = replace(row, verdict=verdict(name, row))
             if len(null_values):
                 nulls[name] = null_values
-        against_n = _curves(names, stack, settings)
+        against_n = curves(names, pair, stack, settings)
     run = {
         "n_generated": len(sets["generated"]),
         "n_real": len(sets["real"]),
+        "n_held_out": 0 if aside is None else len(aside),
         "k": settings.k,
         "prdc_k": settings.prdc_k,
+        "distance": settings.distance,
         "alpha": settings.alpha,
         "seed": settings.seed,
         "level": settings.level,
@@ -128,9 +136,10 @@ def score(
         "resampled_images_at_most": RESAMPLED_AT_MOST,
         "groups": {
             title: None if s.groups is None else len(set(s.groups.tolist()))
-            for title, s in sets.items()
+            for title, s in (("generated", pair[1]), ("real", pair[0]))
         },
         "patch_size": sources["real"].size,
+        "mpp": settings.mpp,
         "features": extractor.name,
         "features_identity": extractor.identity,
         "dtype": "float32 features, float64 metrics",
@@ -139,7 +148,9 @@ def score(
         "device": str(model.device),
         "versions": versions(),
     }
-    warnings += _about_likelihoods(metrics) + _about_sizes(metrics, *pair)
+    warnings += _about_likelihoods(metrics) + about_held_out(pair[0], aside)
+    defined = [name for name, metric in metrics.items() if not math.isnan(metric.value)]
+    warnings += about_sizes(defined, {"generated": pair[1], "real": pair[0]})
     return Scorecard(
         metrics,
         {**run, "seconds": round(time.monotonic() - started, 1)},
@@ -147,6 +158,14 @@ def score(
         against_n,
         _evidence(pair, stack, nulls, settings),
     )
+
+
+def _names(settings: ScoreSettings, held_out: ImageSet | None) -> tuple[str, ...]:
+    """The metrics to compute: by default also the one that held-out images make possible."""
+    names = chosen_metrics(settings.metrics)
+    if settings.metrics is None and held_out is not None:
+        return chosen_metrics([*names, "nearer_train"])
+    return names
 
 
 def resamples_of(name: str, settings: ScoreSettings) -> int:
@@ -265,6 +284,8 @@ class _Floors:
         return self._known[name]
 
     def _make(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
+        if name == "nearer_train":
+            return self._shuffled(stack)
         seen: list[float] = []
 
         def metric(real: NDArray[np.intp], candidates: NDArray[np.intp]) -> float:
@@ -283,42 +304,28 @@ class _Floors:
         # Real-against-real and real-against-generated values take turns.
         return null, np.array(seen[::2])
 
-
-def _curves(names: Sequence[str], stack: Stack, settings: ScoreSettings) -> dict[str, Curve]:
-    """Metrics against the number of images, and where FID goes along its 1/N law."""
-    if not settings.n_resamples:
-        return {}
-    real, generated = stack.rows
-    shares = [s for s in _SHARES if s * min(len(real), len(generated)) >= 10]
-    if len(shares) < 2:
-        return {}
-    rng = np.random.default_rng(settings.seed)
-    draws = [
-        [
-            (
-                np.sort(rng.permutation(real)[: round(share * len(real))]),
-                np.sort(rng.permutation(generated)[: round(share * len(generated))]),
-            )
-            for _ in range(_REPEATS if share < 1 else 1)
-        ]
-        for share in shares
-    ]
-    curves = {}
-    for name in names:
-        if CATALOGUE[name].kind not in ("features", "latents") or name not in stack.metrics:
-            continue
-        try:
-            metric = stack.metrics[name]
-            means = [float(np.mean([metric(*rows) for rows in draw])) for draw in draws]
-        except ValueError:  # too few images for this metric at the smallest size
-            continue
-        curves[name] = Curve(tuple(len(draw[0][1]) for draw in draws), tuple(means))
-    if "fid" in curves and stack.features is not None:
-        features = stack.features.features
-        limit = fid_infinity(features[real], features[generated], n_points=6, seed=settings.seed)
-        note = "; ".join(limit.warnings) or f"linear in 1/N: R squared {limit.r_squared:.3f}"
-        curves["fid"] = replace(curves["fid"], limit=limit.value, note=note)
-    return curves
+    def _shuffled(self, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
+        """Halves of the real set would hide half of the copies: held-out images serve instead."""
+        assert stack.features is not None
+        n, level = resamples_of("nearer_train", self._settings), self._settings.level
+        real, generated = stack.rows
+        values = stack.features.nearer_train_null(real, generated, n)
+        observed = stack.features.nearer_train(real, generated)
+        below = np.mean((values < observed) + 0.5 * (values == observed))
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        null = Null(
+            floor=float(np.median(values)),
+            low=float(low),
+            high=float(high),
+            percentile=100 * float(below),
+            observed=observed,
+            n_real=len(real),
+            n_generated=len(generated),
+            level=level,
+            n_resamples=n,
+            by_group=stack.groups[0] is not None,
+        )
+        return null, values
 
 
 def _evidence(
@@ -364,29 +371,3 @@ def _about_likelihoods(metrics: Mapping[str, Metric]) -> list[str]:
         "reference, so train a model on your own clean patches (rl2qc train) before trusting "
         "likelihoods"
     ]
-
-
-def _about_sizes(metrics: Mapping[str, Metric], real: ImageSet, generated: ImageSet) -> list[str]:
-    warnings = [
-        f"{len(s)} {title} images are few: RL2 is stable from about 300, neighbour distances of "
-        "fewer are larger"
-        for title, s in (("generated", generated), ("real", real))
-        if len(s) < 300
-    ]
-    smaller = min(len(real), len(generated))
-    names = [name for name, metric in metrics.items() if not math.isnan(metric.value)]
-    if wanting := [n for n in names if CATALOGUE[n].enough > smaller]:
-        listed = ", ".join(f"{n} ({CATALOGUE[n].enough})" for n in wanting)
-        warnings.append(
-            f"{smaller} images are fewer than these metrics need to settle: {listed}: compare "
-            "them with their floor and with sets of the same size only"
-        )
-    if real.features is not None and "fid" in names and smaller <= real.features.shape[1]:
-        warnings.append(
-            f"FID of {smaller} images in {real.features.shape[1]} dimensions is biased upwards: "
-            "compare it with its floor, not with published values"
-        )
-    for title, s in (("generated", generated), ("real", real)):
-        if s.groups is not None and (n := len(set(s.groups.tolist()))) < _FEW_GROUPS:
-            warnings.append(f"{n} slides in the {title} set are few: intervals over them are rough")
-    return warnings

@@ -52,6 +52,7 @@ def full_values(
     generated: ImageSet,
     settings: ScoreSettings,
     pixels: _Pixels | None = None,
+    held_out: ImageSet | None = None,
 ) -> dict[str, Value]:
     """Values of the metrics called ``names``; what is not defined is NaN, its note says why."""
     families: Mapping[tuple[str, ...], Callable[[], dict[str, Value]]] = {
@@ -61,7 +62,7 @@ def full_values(
             lambda: _wad_div_empirical(real, generated, settings)
         ),
         ("irs_alpha", "irs_inf"): lambda: _irs(real, generated, settings),
-        ("irs_adjusted",): lambda: _irs_adjusted(real, generated, settings),
+        ("irs_adjusted",): lambda: _irs_adjusted(real, generated, settings, held_out),
         ("fid",): lambda: _fid(real, generated),
         ("r_fid",): lambda: _r_fid(real, generated, settings),
         ("kid",): lambda: _kid(real, generated, settings),
@@ -69,7 +70,9 @@ def full_values(
         ("ms_ssim",): lambda: _ms_ssim(pixels, settings),
         ("inception_score",): lambda: _inception_score(generated, settings),
         ("precision", "recall", "density", "coverage"): lambda: _prdc(real, generated, settings),
-        ("authenticity",): lambda: _authenticity(real, generated),
+        ("authenticity", "nearer_train"): (
+            lambda: _authenticity(real, generated, settings, held_out)
+        ),
         tuple(_LIKELIHOODS): lambda: _likelihoods(real, generated),
     }
     values: dict[str, Value] = {}
@@ -95,10 +98,10 @@ def _rl2(real: ImageSet, generated: ImageSet) -> dict[str, Value]:
 
 
 def _wad_div(generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
-    x, n = _features(generated), len(generated)
+    x, n, by = _features(generated), len(generated), settings.distance
     return {
-        "wad_div_zero": Value(wad_div(x, "zero", settings.k).value, 0, n),
-        "wad_div_exponential": Value(wad_div(x, "exponential", settings.k).value, 0, n),
+        "wad_div_zero": Value(wad_div(x, "zero", settings.k, metric=by).value, 0, n),
+        "wad_div_exponential": Value(wad_div(x, "exponential", settings.k, metric=by).value, 0, n),
     }
 
 
@@ -106,7 +109,7 @@ def _wad_div_empirical(
     real: ImageSet, generated: ImageSet, settings: ScoreSettings
 ) -> dict[str, Value]:
     x, y = _features(real), _features(generated)
-    result = wad_div(y, x, settings.k, seed=settings.seed)
+    result = wad_div(y, x, settings.k, metric=settings.distance, seed=settings.seed)
     n = (result.n_reference, result.n)
     note = f"both sets at {result.n} images, {settings.k} neighbours"
     undefined = "undefined: the real set has no spread"
@@ -124,7 +127,8 @@ def _wad_div_empirical(
 def _irs(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
     n = (len(real), len(generated))
     tail = (1 - settings.level) / 2
-    result = irs(_features(real), _features(generated), alpha=tail)
+    x, y = _features(real), _features(generated)
+    result = irs(x, y, metric=settings.distance, alpha=tail)
     # The expected share rises with the number of images drawn from: bounds map to bounds.
     low, high = (
         irs_expected(result.n_train, result.n, share, tail).mean / result.n_train
@@ -152,12 +156,18 @@ def _irs(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[s
     }
 
 
-def _irs_adjusted(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
-    train, held_out = halves(np.arange(len(real)), real.groups, settings.seed)
+def _irs_adjusted(
+    real: ImageSet, generated: ImageSet, settings: ScoreSettings, held_out: ImageSet | None
+) -> dict[str, Value]:
     x = _features(real)
-    result = irs(x[train], _features(generated), x[held_out])
+    if held_out is None:
+        kept, aside = halves(np.arange(len(real)), real.groups, settings.seed)
+        train, new = x[kept], x[aside]
+    else:
+        train, new = x, _features(held_out)
+    result = irs(train, _features(generated), new, metric=settings.distance)
     assert result.adjusted is not None
-    note = f"{len(train)} real images as training set, {len(held_out)} held out"
+    note = f"{len(train)} real images as training set, {len(new)} held out"
     if result.adjusted_saturated:
         note = f"saturated: too few images to bound it; {note}"
     return {"irs_adjusted": Value(result.adjusted, len(real), len(generated), note)}
@@ -246,10 +256,43 @@ def _prdc(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[
     }
 
 
-def _authenticity(real: ImageSet, generated: ImageSet) -> dict[str, Value]:
-    result = authenticity(_features(real), _features(generated))
-    note = "the real set taken as the training set; the floor is what new real images score"
-    return {"authenticity": Value(result.value, len(real), len(generated), note)}
+def _authenticity(
+    real: ImageSet, generated: ImageSet, settings: ScoreSettings, held_out: ImageSet | None
+) -> dict[str, Value]:
+    n = (len(real), len(generated))
+    result = authenticity(
+        _features(real),
+        _features(generated),
+        None if held_out is None else _features(held_out),
+        metric=settings.distance,
+        rng=np.random.default_rng(settings.seed),
+    )
+    if result.nearer_train is None:
+        note = "the real set taken as the training set; the floor is what new real images score"
+        missing = "needs real images that the generator has not seen: rl2qc score --held-out"
+        return {
+            "authenticity": Value(result.value, *n, note),
+            "nearer_train": Value(_NAN, *n, missing),
+        }
+    if result.n_held_out < len(real):
+        note = (
+            f"of the {len(real)} real images {result.n_held_out} are looked at, as many as are "
+            "held out: copies of others show in authenticity"
+        )
+    else:
+        note = f"{len(real)} images of either"
+    return {
+        "authenticity": Value(
+            result.value,
+            *n,
+            f"{result.n_held_out} held-out images score {result.held_out_value:.4g}",
+        ),
+        "nearer_train": Value(
+            result.nearer_train,
+            *n,
+            f"0.5 where nothing is memorised, floor from shuffling both; {note}",
+        ),
+    }
 
 
 _LIKELIHOODS = [

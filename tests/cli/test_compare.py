@@ -111,6 +111,64 @@ def test_sets_of_different_size_are_warned_about(rl2qc, folders, tiny_model_file
     assert "the sets differ in size (clean 40, few 20)" in done.err
 
 
+def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
+    import rl2qc as package
+
+    file = tmp_path / "c.json"
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], *FEW, "--json", file,
+               "--distance", "cosine", "--metrics", "wad_div_zero,irs_inf,coverage")  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(file.read_text())
+    features = [tiny_model.features(str(folders / n)) for n in ("clean", "noise0.3")]
+    expected = [package.wad_div(x, metric="cosine").value for x in features]
+    assert found["metrics"]["wad_div_zero"]["values"] == pytest.approx(expected, rel=1e-4)
+    difference = found["metrics"]["wad_div_zero"]["differences"]["noise0.3"]
+    assert difference["value"] == pytest.approx(expected[0] - expected[1], rel=1e-3)
+    assert difference["low"] < difference["value"] < difference["high"]
+    assert found["run"]["distance"] == "cosine"
+
+
+def test_small_samples_are_named_by_metric(rl2qc, folders, tiny_model_file):
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], "--n-resamples", "0",
+               "--metrics", "coverage")  # fmt: skip
+    assert "40 clean images are few" in done.err
+    assert "coverage (100)" in done.err
+    assert "irs_inf" not in done.err
+
+
+def test_dice_of_masks_is_ranked_with_the_metrics(rl2qc, folders, tiny_model_file, tmp_path):
+    """Do the metrics agree with anatomical consistency? Here the noisiest set keeps it best."""
+    names = ["clean", "noise0.1", "noise0.3"]
+    source = np.zeros((8, 8), np.uint8)
+    source[:, :4] = 255
+    masks = []
+    for name, shift in zip(["source", *names], (0, 2, 1, 0), strict=True):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.fromarray(np.roll(source, shift, axis=1)).save(tmp_path / name / f"{i}.png")
+        masks += ["--masks", tmp_path / name]
+    file = tmp_path / "c.json"
+    done = run(rl2qc, folders, tiny_model_file, names, "--n-resamples", "0", "--json", file,
+               "--metrics", "rl2,kid", "--source-masks", tmp_path / "source",
+               *masks[2:])  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(file.read_text())
+    assert found["metrics"]["dice"]["values"] == pytest.approx([0.5, 0.75, 1.0])
+    assert found["agreement"]["metrics"] == ["rl2", "kid", "dice"]
+    np.testing.assert_allclose(found["agreement"]["kendall"][2], [-1, -1, 1])
+
+
+def test_resolution_is_held_against_the_model(rl2qc, folders, tiny_model_file, tmp_path):
+    from rl2qc.model.quality import QualityModel
+
+    model = QualityModel.load(tiny_model_file)
+    model.mpp = 0.5
+    model.save(tmp_path / "half.safetensors")
+    done = run(rl2qc, folders, tmp_path / "half.safetensors", ["clean", "few"], "--mpp", "2")
+    assert done.code == 2
+    assert "2 um/px" in done.error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -124,6 +182,11 @@ def test_sets_of_different_size_are_warned_about(rl2qc, folders, tiny_model_file
         (["clean", "few", "--also", "words.csv"], "not every dice is a number"),
         (["clean", "few", "--also", "sideways.csv"], "must end in :higher or :lower"),
         (["clean", "few", "--json", "clean"], "is a folder"),
+        (["clean", "few", "--masks", "clean"], "--masks needs --source-masks"),
+        (["clean", "few", "--source-masks", "clean"], "once a generated set: 2, got 0"),
+        (["clean", "few", "--source-masks", "clean", "--masks", "few", "--masks", "clean"],
+         "masks have no partner"),
+        (["clean", "few", "--distance", "l1"], "distance must be euclidean or cosine"),
     ],
 )  # fmt: skip
 def test_bad_input(rl2qc, folders, tiny_model_file, monkeypatch, arguments, message):

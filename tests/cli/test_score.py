@@ -265,6 +265,9 @@ def test_smaller_images_are_scored_at_their_size_with_a_warning(rl2qc, folders):
         (["b", "-r", "a", "--metrics", "fid,psnr"], 2, "no metric 'psnr'"),
         (["b", "-r", "a", "--metrics", ","], 2, "no metrics chosen"),
         (["b", "-r", "a", "--features", "vgg"], 2, "no features 'vgg'"),
+        (["b", "-r", "a", "--distance", "l1"], 2, "distance must be euclidean or cosine"),
+        (["b", "-r", "a", "--held-out", "nowhere"], 2, "no such file or folder"),
+        (["b", "-r", "a", "--mpp", "-1"], 2, "--mpp must be a positive number"),
         (["b", "-r", "a", "--group-pattern", "("], 2, "--group-pattern '(' is no regular"),
         (["b", "-r", "a", "--group-pattern", "x_"], 2, "--group-pattern 'x_' matches no part"),
         (["b", "-r", "a", "--group-pattern", "s"], 2, "finds a single slide"),
@@ -335,3 +338,143 @@ def test_real_is_required(rl2qc, folders):
     done = rl2qc("score", folders / "a")
     assert done.code == 2
     assert "--real" in done.err
+
+
+def scores(rl2qc, model, tmp_path, *arguments):
+    file = tmp_path / "scores.json"
+    done = rl2qc("score", *arguments, "-m", model, "--json", file)
+    assert done.code == 0, done.err
+    card = json.loads(file.read_text())
+    jsonschema.validate(card, schema())
+    return card, done
+
+
+def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
+    import rl2qc as package
+    from rl2qc.metrics.authenticity import authenticity
+
+    pair = (folders / "noisy", "-r", folders / "a")
+    card, _ = scores(rl2qc, tiny_model_file, tmp_path, *pair, "--distance", "cosine", *FEW)
+    plain, _ = scores(rl2qc, tiny_model_file, tmp_path, *pair, *FEW)
+    x, y = (tiny_model.features(str(folders / n)) for n in ("a", "noisy"))
+    empirical = package.wad_div(y, x, metric="cosine", seed=0)
+    expected = {
+        "wad_div_zero": package.wad_div(y, metric="cosine").value,
+        "wad_div_exponential": package.wad_div(y, "exponential", metric="cosine").value,
+        "wad_div_empirical": empirical.value,
+        "wad_div_ratio": empirical.ratio,
+        "irs_alpha": package.irs(x, y, metric="cosine").irs_alpha,
+        "irs_inf": package.irs(x, y, metric="cosine").value,
+        "authenticity": authenticity(x, y, metric="cosine").value,
+    }
+    got = card["metrics"]
+    assert {n: got[n]["value"] for n in expected} == pytest.approx(expected, rel=1e-3)
+    # Its floor and interval are of the same distance.
+    zero = got["wad_div_zero"]
+    assert zero["low"] < zero["value"] < zero["high"]
+    assert zero["floor"] < plain["metrics"]["wad_div_zero"]["floor"] / 10
+    for name in ("fid", "kid", "precision", "recall", "density", "coverage"):
+        assert got[name] == plain["metrics"][name]
+    assert (card["run"]["distance"], plain["run"]["distance"]) == ("cosine", "euclidean")
+
+
+def test_held_out_images_given_by_the_user(
+    rl2qc, folders, tiny_model_file, tiny_model, tmp_path, stained
+):
+    """Copies of the training images are nearer to them than to new ones; new images are not."""
+    from rl2qc.metrics.authenticity import authenticity
+    from rl2qc.metrics.irs import irs
+
+    (tmp_path / "new").mkdir()
+    for i, image in enumerate(stained(50, seed=99)):
+        Image.fromarray(image).save(tmp_path / "new" / f"{i}.png")
+    card, _ = scores(rl2qc, tiny_model_file, tmp_path, folders / "b", "-r", folders / "a",
+                     "--held-out", tmp_path / "new", *FEW)  # fmt: skip
+    x, y = (tiny_model.features(str(folders / n)) for n in "ab")
+    z = tiny_model.features(str(tmp_path / "new"))
+    expected = authenticity(x, y, z, rng=np.random.default_rng(0))
+    metrics = card["metrics"]
+    assert set(metrics) == DEFAULT | {"nearer_train"}
+    found = metrics["nearer_train"]
+    assert found["value"] == expected.nearer_train
+    assert found["low"] < found["value"] < found["high"]
+    assert 0.2 < found["floor"] < 0.8
+    assert found["verdict"] == "like real"
+    assert metrics["irs_adjusted"]["value"] == pytest.approx(irs(x, y, z).adjusted)
+    assert "40 real images as training set, 50 held out" in metrics["irs_adjusted"]["note"]
+    assert (
+        f"50 held-out images score {expected.held_out_value:.4g}"
+        in (metrics["authenticity"]["note"])
+    )
+    assert card["run"]["n_held_out"] == 50
+
+    copies, _ = scores(rl2qc, tiny_model_file, tmp_path, folders / "a", "-r",
+                       folders / "a", "--held-out", tmp_path / "new", *FEW)  # fmt: skip
+    found = copies["metrics"]["nearer_train"]
+    assert found["value"] == 1
+    assert "copies of training images?" in found["verdict"]
+
+
+def test_held_out_images_that_were_trained_on(rl2qc, folders, tiny_model_file, tmp_path):
+    _, done = scores(rl2qc, tiny_model_file, tmp_path, folders / "b", "-r", folders / "a",
+                     "--held-out", folders / "a", "--metrics", "authenticity", *FEW)  # fmt: skip
+    assert "40 of 40 held-out images are in the real set as well" in done.err
+
+
+def test_without_held_out_images(rl2qc, folders, tiny_model_file, tmp_path):
+    card, _ = scores(rl2qc, tiny_model_file, tmp_path, folders / "b", "-r", folders / "a",
+                     "--metrics", "nearer_train,irs_adjusted", *FEW)  # fmt: skip
+    assert card["metrics"]["nearer_train"]["value"] is None
+    assert "--held-out" in card["metrics"]["nearer_train"]["note"]
+    assert "20 real images as training set, 20 held out" in card["metrics"]["irs_adjusted"]["note"]
+
+
+def test_metrics_against_the_number_of_images(rl2qc, folders, tiny_model_file, tmp_path):
+    arguments = (folders / "b", "-r", folders / "a", "--metrics", "rl2,fid,kept_fraction_real")
+    card, done = scores(rl2qc, tiny_model_file, tmp_path, *arguments, "--curve", *FEW)
+    lines = done.out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("generated images"))
+    assert lines[start].split()[2:] == ["10", "20", "40", "infinite"]
+    assert lines[start + 1].split() == [
+        "rl2", *(f"{v:.4g}" for v in card["against_n"]["rl2"]["values"]), "-"
+    ]  # fmt: skip
+    assert lines[start + 2].startswith("fid")
+    assert lines[start + 3].startswith("fid: FID is not linear in 1/N down to")
+    _, done = scores(rl2qc, tiny_model_file, tmp_path, *arguments, *FEW)
+    assert "generated images  " not in done.out
+    _, done = scores(rl2qc, tiny_model_file, tmp_path, *arguments, "--curve", "--n-resamples", "0")
+    assert "no curve: it needs at least 20 images a set" in done.out
+
+
+def test_resolution_is_held_against_the_model(rl2qc, folders, tiny_model_file, tmp_path):
+    from rl2qc.model.quality import QualityModel
+
+    model = QualityModel.load(tiny_model_file)
+    model.mpp = 0.5
+    model.save(tmp_path / "half.safetensors")
+    command = ["score", folders / "b", "-r", folders / "a", "-m", tmp_path / "half.safetensors",
+               "--n-resamples", "0", "--metrics", "rl2"]  # fmt: skip
+    done = rl2qc(*command, "--mpp", "2")
+    assert done.code == 2
+    assert "2 um/px" in done.error and "0.5 um/px" in done.error
+    done = rl2qc(*command, "--mpp", "2", "--any-mpp", "--json", tmp_path / "any.json")
+    assert done.code == 0
+    assert "2 um/px" in done.err
+    assert json.loads((tmp_path / "any.json").read_text())["run"]["mpp"] == 2
+    done = rl2qc(*command, "--mpp", "0.5")
+    assert (done.code, "um/px" in done.err) == (0, False)
+
+
+def test_warnings_of_the_cache_are_one_line_without_a_place(
+    rl2qc, folders, tiny_model_file, tmp_path, monkeypatch
+):
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    monkeypatch.setenv("RL2QC_CACHE", str(tmp_path / "taken"))
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file,
+                 "--n-resamples", "0", "--metrics", "rl2")  # fmt: skip
+    assert done.code == 0
+    lines = [line for line in done.err.splitlines() if "the feature cache" in line]
+    assert lines
+    assert all("rl2qc: warning: the feature cache" in line for line in lines)
+    assert "RuntimeWarning" not in done.err
+    assert ".py" not in done.err

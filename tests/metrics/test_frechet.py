@@ -189,7 +189,7 @@ def test_extrapolation_removes_the_bias(rng):
 def test_extrapolation_of_constant_sets_and_of_too_few_images():
     flat = fid_infinity(np.ones((20, 2)), np.ones((20, 2)))
     assert (flat.value, flat.r_squared) == (pytest.approx(0), 1)
-    few = np.random.default_rng(0).normal(size=(20, 8))
+    few = np.random.default_rng(0).normal(size=(13, 8))
     assert "no estimate" in fid_infinity(few, few).warnings[0]
 
 
@@ -235,3 +235,13 @@ def test_bad_features(function, bad, message):
 def test_bad_options(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("n", "smallest"), [(400, 100), (60, 17), (26, 17), (25, 6), (16, 4), (3, 2)]
+)
+def test_extrapolation_starts_above_the_dimension_where_it_can(n, smallest, rng):
+    x = rng.normal(size=(n, 16))
+    result = fid_infinity(x, x[::-1], n_points=3, n_repeats=1)
+    assert result.sizes[0] == smallest
+    assert (result.warnings == ()) == (smallest > 16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,3 +68,18 @@ def test_identical_images_have_no_scatter():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_stream_takes_the_memory_of_a_batch(rng):
+    """60 MB of features, of which no more than a few copies of one batch are held at a time."""
+    batches = (rng.standard_normal((500, 50)) for _ in range(300))
+    moments = Moments.of(next(batches))
+    tracemalloc.start()
+    try:
+        for batch in batches:
+            moments = moments.update(batch)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert moments.count == 150_000
+    assert peak < 8 * 500 * 50 * 8

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -172,6 +174,23 @@ def test_memory_stays_bounded(rng):
         tracemalloc.stop()
     # 8 MB of blocks, 8 MB chunks of the float64 passes, and the result.
     assert peak < 40 * 2**20
+
+
+def test_a_hundred_thousand_features_fit_in_one_gigabyte():
+    """All of the process counted; the queries fill a block, and more of them take no more."""
+    pytest.importorskip("resource")
+    code = (
+        "import resource, numpy as np\n"
+        "from rl2qc.metrics.neighbors import kneighbors\n"
+        "x = np.random.default_rng(0).standard_normal((100_000, 512), np.float32)\n"
+        "found = kneighbors(x[:2200], x, 4, backend='numpy')\n"
+        "assert (found.indices[:, 0] == np.arange(2200)).all()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    peak = int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
+    assert 100_000 * 512 * 4 < peak < 10**9
 
 
 @pytest.mark.parametrize("strict", [True, False])

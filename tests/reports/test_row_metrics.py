@@ -19,7 +19,7 @@ from rl2qc.reports.pixels import (
     SwdRows,
     read_sample,
 )
-from rl2qc.reports.row_metrics import RowMetrics, distance_matrix, halves
+from rl2qc.reports.row_metrics import RowMetrics, cosine_matrix, distance_matrix, halves
 
 
 def _sets(kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -36,18 +36,19 @@ def _sets(kind: str) -> tuple[np.ndarray, np.ndarray]:
     return real.astype(np.float32), generated.astype(np.float32)
 
 
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 @pytest.mark.parametrize("kind", ["plain", "offset", "duplicates", "collapsed", "more generated"])
-def test_all_rows_give_the_pure_functions(kind):
+def test_all_rows_give_the_pure_functions(kind, distance):
     real, generated = _sets(kind)
-    rows = RowMetrics(np.concatenate([real, generated]), k=3, prdc_k=4, seed=7)
+    rows = RowMetrics(np.concatenate([real, generated]), k=3, prdc_k=4, distance=distance, seed=7)
     a, b = np.arange(len(real)), len(real) + np.arange(len(generated))
     got = rows.neighbours(a, b)
-    empirical = wad_div(generated, real, 3, seed=7)
+    empirical = wad_div(generated, real, 3, metric=distance, seed=7)
     four = prdc(real, generated, 4)
-    retrieval = irs(real, generated)
+    retrieval = irs(real, generated, metric=distance)
     expected = {
-        "wad_div_zero": wad_div(generated, "zero", 3).value,
-        "wad_div_exponential": wad_div(generated, "exponential", 3).value,
+        "wad_div_zero": wad_div(generated, "zero", 3, metric=distance).value,
+        "wad_div_exponential": wad_div(generated, "exponential", 3, metric=distance).value,
         "wad_div_empirical": empirical.value,
         "wad_div_ratio": empirical.ratio,
         "wad_div_normalized": empirical.normalized,
@@ -57,15 +58,55 @@ def test_all_rows_give_the_pure_functions(kind):
         "recall": four.recall,
         "density": four.density,
         "coverage": four.coverage,
-        "authenticity": authenticity(real, generated).value,
+        "authenticity": authenticity(real, generated, metric=distance).value,
     }
     assert got == pytest.approx(expected, rel=1e-5, abs=1e-9)
     assert rows.fid(a, b) == pytest.approx(fid(real, generated).value, rel=1e-9, abs=1e-9)
     unbiased = kid(real, generated, n_subsets=1).unbiased
     assert rows.kid(a, b) == pytest.approx(unbiased, rel=1e-6, abs=1e-9)
     train, held_out = halves(a, None, 7)
-    adjusted = irs(real[train], generated, real[held_out]).adjusted
+    adjusted = irs(real[train], generated, real[held_out], metric=distance).adjusted
     assert rows.irs_adjusted(a, b) == pytest.approx(adjusted)
+    with pytest.raises(ValueError, match="has not seen"):
+        rows.nearer_train(a, b)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("n_held_out", [25, 60, 90])
+def test_given_held_out_rows_replace_the_halves(n_held_out, distance):
+    real, generated = _sets("plain")
+    new = np.random.default_rng(9).normal(size=(n_held_out, 8)).astype(np.float32)
+    ends = np.cumsum([len(real), len(generated), len(new)])
+    a, b, c = np.split(np.arange(ends[-1]), ends[:-1])
+    stacked = np.concatenate([real, generated, new])
+    rows = RowMetrics(stacked, distance=distance, held_out=c, seed=7)
+    expected = authenticity(
+        real, generated, new, metric=distance, rng=np.random.default_rng(7)
+    ).nearer_train
+    assert rows.nearer_train(a, b) == expected
+    assert 0 < expected < 1
+    # Of fewer held-out images only as many training images are looked at.
+    assert (rows.nearer_train(a, a) == 1) == (n_held_out >= len(real))
+    adjusted = irs(real, generated, new, metric=distance).adjusted
+    assert rows.irs_adjusted(a, b) == pytest.approx(adjusted)
+    null = rows.nearer_train_null(a, b, 300)
+    assert len(set(null)) > 10
+    assert null.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_shuffled_slides_stay_whole():
+    rng = np.random.default_rng(0)
+    centres = np.repeat(np.arange(8.0), 10)[:, None]
+    slides = centres + 0.01 * rng.normal(size=(80, 1))  # four of them real, four held out
+    generated = np.repeat(np.arange(8.0), 5)[:, None] + 0.01 * rng.normal(size=(40, 1))
+    stacked = np.concatenate([slides[:40], generated, slides[40:]])
+    groups = np.concatenate([centres[:40, 0], 100 + np.arange(40), centres[40:, 0]])
+    sets = np.split(np.arange(120), [40, 80])
+    by_slide = RowMetrics(stacked, groups=groups, held_out=sets[2]).nearer_train_null(*sets[:2], 50)
+    by_image = RowMetrics(stacked, held_out=sets[2]).nearer_train_null(*sets[:2], 50)
+    # A generated image of a slide that is whole on one side is nearest to that side.
+    assert set(np.round(by_slide * 8, 9)) <= {*range(9)}
+    assert not set(np.round(by_image * 8, 9)) <= {*range(9)}
 
 
 def test_some_rows_are_those_rows_alone():
@@ -95,6 +136,18 @@ def test_distances_are_those_of_differences(offset):
     got, expected = distance_matrix(x), cdist(x, x)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-11 * max(offset, 1))
     assert (got[10:20, 0] == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_cosine_distances_are_those_of_the_directions(scale):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 16))
+    x[10:20] = x[0] * rng.uniform(0.1, 9, size=(10, 1))
+    x[20:30] = x[1] + 1e-5 * rng.normal(size=(10, 16))
+    got, expected = cosine_matrix(scale * x), cdist(x, x, "cosine")
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-12)
+    with pytest.raises(ValueError, match="row 1 is all zero"):
+        cosine_matrix(np.array([[1.0], [0.0]]))
 
 
 def test_halves_keep_groups_together():

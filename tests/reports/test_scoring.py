@@ -14,7 +14,7 @@ from scipy.special import softmax
 from rl2qc.errors import UsageError
 from rl2qc.images.degrade import degrade
 from rl2qc.images.sources import as_source
-from rl2qc.metrics.frechet import fid, fid_infinity
+from rl2qc.metrics.frechet import fid
 from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.resampling import bootstrap, null_distribution
 from rl2qc.metrics.rl2 import rl2
@@ -76,15 +76,14 @@ def test_equal_seeds_give_equal_cards(card, sets, tiny_model):
     assert again.against_n["rl2"] == card.against_n["rl2"]
 
 
-def test_curves_end_at_the_whole_sets(card, sets, tiny_model):
+def test_curves_end_at_the_whole_sets(card):
     for name, curve in card.against_n.items():
         assert list(curve.n) == sorted(curve.n), name
         assert curve.n[-1] == 40
         if name not in ("kid", "r_fid"):  # whose values are means over subsets and splits
             assert curve.values[-1] == pytest.approx(card[name], rel=1e-4), name
-    x, y = (tiny_model.features(sets[n]) for n in ("real", "noisy"))
-    limit = fid_infinity(x, y, n_points=6, seed=4)
-    assert card.against_n["fid"].limit == pytest.approx(limit.value, rel=1e-3)
+    # 40 images do not determine a covariance in 512 dimensions.
+    assert math.isnan(card.against_n["fid"].limit)
     assert "no estimate" in card.against_n["fid"].note
     assert math.isnan(card.against_n["rl2"].limit)
 
