@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rl2qc.metrics.sliced import swd
     from rl2qc.metrics.wad_div import wad_div
     from rl2qc.model.quality import QualityModel
+    from rl2qc.reports.benchmark import benchmark
     from rl2qc.reports.comparison import compare
     from rl2qc.reports.image_sets import ScoreSettings
     from rl2qc.reports.scorecard import Scorecard
@@ -29,6 +30,7 @@ __all__ = [
     "ScoreSettings",
     "Scorecard",
     "TileTable",
+    "benchmark",
     "compare",
     "fid",
     "filter_slide",
@@ -47,6 +49,7 @@ _HOMES = {
     "ScoreSettings": "rl2qc.reports.image_sets",
     "Scorecard": "rl2qc.reports.scorecard",
     "TileTable": "rl2qc.slides.filtering",
+    "benchmark": "rl2qc.reports.benchmark",
     "compare": "rl2qc.reports.comparison",
     "fid": "rl2qc.metrics.frechet",
     "filter_slide": "rl2qc.slides.filtering",
