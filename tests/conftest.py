@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("rl2qc", deadline=None)
+hypothesis.settings.load_profile("rl2qc")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -20,6 +25,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real images are absent: no ../shared/data beside the project")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_engine() -> Iterator[None]:
+    """Many small models would each be compiled; tests of other engines name theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RL2QC_FORWARD", "torch")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -54,6 +54,7 @@ def decide_command(
     """
     from rl2qc.reports.cohort_page import PAGE, write_cohort_page
     from rl2qc.slides.decide import decide_run
+    from rl2qc.slides.summary import say_reasons
 
     decided = decide_run(folder, alpha, method=method, max_rejected=max_rejected, workers=workers)
     if (folder / PAGE).exists():
@@ -62,6 +63,8 @@ def decide_command(
     tiles, kept = sum(row.tiles for row in done), sum(row.kept for row in done)
     share = f" ({kept / tiles:.1%})" if tiles else ""
     print(f"kept {kept} of {tiles} tiles{share} of {len(done)} inputs at alpha {alpha:g}")
+    if reasons := say_reasons(done):
+        print(reasons)
     print(f"results  {_printable(str(folder))}")
     for row in done:
         if "over-rejected" in row.flags:

@@ -76,6 +76,12 @@ def filter_command(
     min_tissue: Annotated[
         float, typer.Option(help="Tiles with a smaller share of tissue are left out.")
     ] = 0.1,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Distance between neighbouring tiles in their px.", show_default="side by side"
+        ),
+    ] = None,
     max_rejected: Annotated[
         float, typer.Option(help="Slides that lose a larger share of their tissue are flagged.")
     ] = 0.5,
@@ -125,8 +131,9 @@ def filter_command(
     """Keep the clean tiles of slides and patch folders.
 
     For each slide DIR holds tiles.csv, tiles.geojson (for QuPath) and overlay.png, for each patch
-    folder tiles.csv; and once, summary.csv, run.json and report.html. Every input is attempted;
-    what failed has its traceback in DIR/failed, and the exit code is 1.
+    folder tiles.csv; and once, summary.csv, run.json and report.html. Rejected tiles have a likely
+    reason beside their score: out of focus, ink or pen, ... Every input is attempted; what failed
+    has its traceback in DIR/failed, and the exit code is 1.
 
     The same command again does what is left: a run that was killed goes on, and several processes
     may share DIR.
@@ -148,14 +155,16 @@ def filter_command(
     from rl2qc.slides.cohort import prepare_output, run_cohort
     from rl2qc.slides.coords import check_coords
     from rl2qc.slides.exports import parse_formats
-    from rl2qc.slides.filtering import FilterSettings
     from rl2qc.slides.jobs import find_jobs, parse_shard, take_shard
+    from rl2qc.slides.settings import FilterSettings
+    from rl2qc.slides.summary import say_reasons
 
     settings = FilterSettings(
         alpha=alpha,
         mpp=mpp,
         mpp_override=mpp_override,
         min_tissue=min_tissue,
+        stride=stride,
         batch_size=batch_size,
         num_workers=workers,
         icc=icc,
@@ -179,6 +188,7 @@ def filter_command(
     from rl2qc.model.quality import QualityModel
 
     loaded = QualityModel.load(model)
+    warnings += _check_folders(jobs, loaded.mpp, mpp, mpp_override, any_mpp)
     with _Bar(len(jobs)) as bar:
         rows = run_cohort(
             jobs,
@@ -193,11 +203,35 @@ def filter_command(
             progress=bar,
         )
     print(_table(rows))
+    if reasons := say_reasons(rows):
+        print(f"\n{reasons}")
     print(f"\nresults  {_printable(str(out))}")
     warnings += _write_page(out)
     _complain(rows, warnings, out)
     if any(row.status != "done" for row in rows):
         raise typer.Exit(1)
+
+
+def _check_folders(
+    jobs: Sequence[Job],
+    model_mpp: float | None,
+    mpp: float | None,
+    mpp_override: float | None,
+    any_mpp: bool,
+) -> list[str]:
+    """Warn of patches of unknown scale and refuse another scale than the model's: unlike slides,
+    they are taken as they are."""
+    from rl2qc.model.scale import check_scale
+
+    kinds = {job.kind for job in jobs}
+    # That the model records no resolution is said of the slides.
+    if "patches" not in kinds or (model_mpp is None and "slide" in kinds):
+        return []
+    # Where there are slides, --mpp-override is about them.
+    given = mpp if "slide" in kinds else mpp_override or mpp
+    advice = "use a model that was trained at theirs, or pass --any-mpp"
+    warning = check_scale(model_mpp, given, "the patches", advice=advice, any_mpp=any_mpp)
+    return [] if warning is None else [warning]
 
 
 def _ray_engine(model: str, address: str | None) -> Engine:

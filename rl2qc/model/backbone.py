@@ -92,11 +92,8 @@ class ResNet18Features(nn.Module):
 
 
 def _mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
-    # Sums over positions as matrix products: in channels-last order many times as fast as var_mean.
-    positions = x.permute(0, 2, 3, 1).flatten(1, 2)
-    share = positions.new_full((len(x), 1, positions.shape[1]), 1 / positions.shape[1])
-    mean = torch.bmm(share, positions)[:, 0]
-    square = torch.bmm(share, positions.square())[:, 0]
+    # In channels-last order many times as fast as var_mean.
+    mean, square = x.mean((2, 3)), x.square().mean((2, 3))
     return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 

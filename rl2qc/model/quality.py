@@ -24,7 +24,6 @@ from rl2qc.model.backbone import (
     ResNet18Features,
     load_weights,
     round_to_half,
-    to_tensor,
 )
 from rl2qc.model.calibration import conformal_p_values
 from rl2qc.model.checkpoint import (
@@ -36,6 +35,7 @@ from rl2qc.model.checkpoint import (
 from rl2qc.model.density import FeatureDensity
 from rl2qc.model.detector import Detector
 from rl2qc.model.holdout import join_held_out, split_rows
+from rl2qc.model.inference import Engine, Forward, compile_statistics
 from rl2qc.model.scores import (
     FILTER_SCORE,
     MAX_REFERENCE,
@@ -81,6 +81,8 @@ class QualityModel:
         Loss per epoch.
     provenance
         How the model was made.
+    engine
+        What computes the statistics (:func:`rl2qc.model.inference.compile_statistics`).
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class QualityModel:
         sha256: str = "",
         batch_size: int = 32,
         device: str | torch.device | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last).eval()
@@ -112,6 +115,11 @@ class QualityModel:
         self.history_, self.provenance = history, provenance
         self.name, self.sha256 = name, sha256
         self.batch_size = batch_size
+        self.engine = engine
+        self._compiled: Forward | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_compiled": None}  # compiled anew on the other side
 
     def __repr__(self) -> str:
         mpp = f"{self.mpp:g} um/px" if self.mpp else "unknown resolution"
@@ -307,23 +315,33 @@ class QualityModel:
         options: dict[str, Any],
     ) -> NDArray[np.float32]:
         images = np.concatenate(list(batches(source, 256)))
+
+        def features_of(patches: NDArray[np.uint8]) -> Tensor:
+            self._compiled = None  # the weights have changed
+            return torch.from_numpy(self.features(patches))
+
         with _bar(progress, "training jointly") as bar:
             self.history_ = fit_joint(
                 self.backbone,
                 self.density,
                 images[train],
                 images[held],
-                lambda x: torch.from_numpy(self.features(x)),
+                features_of,
                 seed=seed,
                 progress=_reporter(bar),
                 **options,
             )
         round_to_half(self.backbone)
+        self._compiled = None
         return self.statistics(images)
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path = DEFAULT_MODEL, *, device: str | torch.device | None = None
+        cls,
+        name_or_path: str | Path = DEFAULT_MODEL,
+        *,
+        device: str | torch.device | None = None,
+        engine: Engine | None = None,
     ) -> QualityModel:
         """Load a shipped model by name, or a model file.
 
@@ -365,6 +383,7 @@ class QualityModel:
                 name=path.stem,
                 sha256=digest,
                 device=device,
+                engine=engine,
             )
         except (KeyError, TypeError, RuntimeError) as error:
             raise CheckpointError(
@@ -488,9 +507,17 @@ class QualityModel:
 
     def _forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Statistics (b, 2048) of one batch of images (b, h, w, 3) uint8."""
-        with torch.inference_mode():
-            statistics = self.backbone.statistics(to_tensor(images).to(self.device))
-        return np.asarray(statistics.cpu().numpy())
+        return self._compile(images.shape[1], images.shape[2])(images)
+
+    def _compile(self, height: int, width: int) -> Forward:
+        if self._compiled is None or self._compiled.shape != (height, width):
+            self._compiled = compile_statistics(self.backbone, (height, width), self.engine)
+        return self._compiled
+
+    @property
+    def forward_name(self) -> str:
+        """Engine and version that compute the statistics, for the record."""
+        return self._compile(self.patch_size, self.patch_size).name
 
     def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
         """Latents (n, 512) float32 of features (n, 512)."""

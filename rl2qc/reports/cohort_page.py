@@ -20,15 +20,23 @@ from PIL import Image
 
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError, WorkError
+from rl2qc.images.reasons import REASONS
 from rl2qc.reports.contact_sheet import SHEETS, ContactSheets
 from rl2qc.slides.cohort import folder_lock
 from rl2qc.slides.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.slides.exports import overlay
-from rl2qc.slides.filtering import TileTable
 from rl2qc.slides.stored import read_table
 from rl2qc.slides.summary import SummaryRow, read_rows
+from rl2qc.slides.table import TileTable
 
-__all__ = ["PAGE", "Bar", "rank_histogram", "write_cohort_page"]
+__all__ = [
+    "PAGE",
+    "Bar",
+    "ReasonShare",
+    "rank_histogram",
+    "reason_shares",
+    "write_cohort_page",
+]
 
 PAGE = "report.html"
 _BINS = 20
@@ -45,6 +53,15 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class ReasonShare:
+    """How many tiles were rejected for a reason, and their share of all rejected ones."""
+
+    reason: str
+    tiles: int
+    share: float
+
+
+@dataclass(frozen=True)
 class _Slide:
     """What the page shows of one input."""
 
@@ -52,6 +69,7 @@ class _Slide:
     thumbnail: str
     overlay: str
     bars: tuple[Bar, ...]
+    reasons: tuple[ReasonShare, ...]
     alarm: bool
 
 
@@ -65,6 +83,7 @@ class _Scanner:
     kept_share: float
     drift: float
     bars: tuple[Bar, ...]
+    reasons: tuple[ReasonShare, ...]
     alarm: bool
 
 
@@ -96,7 +115,7 @@ def write_cohort_page(out: str | Path) -> Path:
     for row in rows:
         table = _table(out, row)
         if table is None:
-            slides.append(_Slide(row, "", "", (), False))
+            slides.append(_Slide(row, "", "", (), (), False))
             continue
         sheets.add(table)
         scanner = row.scanner or ("images" if row.kind == "patches" else "not recorded")
@@ -132,6 +151,19 @@ def rank_histogram(p_values: ArrayLike, alpha: float, bins: int = _BINS) -> tupl
     )
 
 
+def reason_shares(rows: Sequence[SummaryRow]) -> tuple[ReasonShare, ...]:
+    """The reasons of the rejections in ``rows``, in the order of ``REASONS``; () for none.
+
+    Example
+    -------
+    >>> reason_shares([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
+    (ReasonShare(reason='ink or pen', tiles=3, share=1.0),)
+    """
+    counts = {name: sum(row.reasons.get(name, 0) for row in rows) for name in REASONS}
+    total = sum(counts.values())
+    return tuple(ReasonShare(name, n, n / total) for name, n in counts.items() if n)
+
+
 def _table(out: Path, row: SummaryRow) -> TileTable | None:
     if row.status == "failed":
         return None
@@ -151,7 +183,8 @@ def _slide(row: SummaryRow, table: TileTable) -> _Slide:
         height = round(drawn.width * table.thumbnail.shape[0] / table.thumbnail.shape[1])
         picture = _data_uri(drawn.crop((0, 0, drawn.width, min(height, drawn.height))), _OVERLAY)
     bars = rank_histogram(table.measurements["p_value"], table.alpha)
-    return _Slide(row, thumbnail, picture, bars, _alarm(row.drift, row.tiles))
+    alarm = _alarm(row.drift, row.tiles)
+    return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm)
 
 
 def _scanner(
@@ -165,6 +198,7 @@ def _scanner(
         sum(row.kept for row in rows) / tiles if tiles else math.nan,
         drift,
         rank_histogram(ranks, alpha),
+        reason_shares(rows),
         _alarm(drift, tiles),
     )
 
@@ -215,6 +249,8 @@ def _render(
         # What needs a person's eye comes first.
         slides=sorted(slides, key=lambda slide: not slide.row.flags),
         scanners=scanners,
+        reasons=reason_shares(rows),
+        reason_names=REASONS,
         failed=[row for row in rows if row.status == "failed"],
         flagged=[row for row in rows if row.flags],
         done=sum(row.status != "failed" for row in rows),
@@ -228,7 +264,7 @@ def _render(
 def _sheet(tiles: Sequence[Any]) -> Iterator[dict[str, Any]]:
     for tile in tiles:
         if tile.image is not None:
-            about = {k: getattr(tile, k) for k in ("slide", "place", "p_value", "keep")}
+            about = {k: getattr(tile, k) for k in ("slide", "place", "p_value", "keep", "reason")}
             yield {**about, "image": _data_uri(tile.image, max(tile.image.size))}
 
 

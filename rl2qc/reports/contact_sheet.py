@@ -11,8 +11,8 @@ from PIL import Image
 
 from rl2qc.errors import Rl2qcError
 from rl2qc.images.sources import center_crop, read_image
-from rl2qc.slides.filtering import TileTable
 from rl2qc.slides.reader import SlideReader
+from rl2qc.slides.table import TileTable
 
 __all__ = ["SHEETS", "ContactSheets", "SheetTile"]
 
@@ -21,12 +21,14 @@ SHEETS = ("kept", "borderline", "rejected")
 
 @dataclass(frozen=True)
 class SheetTile:
-    """A tile on a sheet; ``image`` is None where it cannot be read any more."""
+    """A tile on a sheet; ``reason`` is why it was rejected, ``image`` is None where it cannot be
+    read any more."""
 
     slide: str
     place: str
     p_value: float
     keep: bool
+    reason: str
     image: Image.Image | None
 
 
@@ -49,6 +51,7 @@ class ContactSheets:
     def __init__(self, rng: np.random.Generator, *, size: int = 24, side: int = 112) -> None:
         self._rng, self._size, self._side = rng, size, side
         self._tables: list[TileTable] = []
+        self._reasons: list[NDArray[np.str_]] = []
         self._chosen: dict[str, list[NDArray[np.int64]]] = {name: [] for name in SHEETS}
 
     def add(self, table: TileTable) -> None:
@@ -69,6 +72,7 @@ class ContactSheets:
         }
         union = np.unique(np.concatenate(list(chosen.values())))
         self._tables.append(_rows(table, union))
+        self._reasons.append(table.reasons[union])
         for name, indices in chosen.items():
             self._chosen[name].append(np.searchsorted(union, indices))
 
@@ -84,7 +88,8 @@ class ContactSheets:
                 for (name, i), image in zip(
                     wanted, self._images(table, [i for _, i in wanted]), strict=True
                 ):
-                    sheets[name].append(_sheet_tile(table, i, image))
+                    reason = str(self._reasons[number][i])
+                    sheets[name].append(_sheet_tile(table, i, reason, image))
         return sheets
 
     def _images(self, table: TileTable, indices: Sequence[int]) -> list[Image.Image | None]:
@@ -156,9 +161,9 @@ def _pixels(table: TileTable, i: int, slide: SlideReader | None) -> NDArray[np.u
     return slide.read_region(x, y, (side, side), level=table.level, scale=table.scale).rgb
 
 
-def _sheet_tile(table: TileTable, i: int, image: Image.Image | None) -> SheetTile:
+def _sheet_tile(table: TileTable, i: int, reason: str, image: Image.Image | None) -> SheetTile:
     place = (
         f"x {table.x[i]}, y {table.y[i]}" if table.kind == "slide" else table.image_paths[i].name
     )
     p_value = float(table.measurements["p_value"][i])
-    return SheetTile(table.name, place, p_value, bool(table.keep[i]), image)
+    return SheetTile(table.name, place, p_value, bool(table.keep[i]), reason, image)

@@ -18,9 +18,11 @@ from typing import Any
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.slides.exports import DEFAULT_FORMATS
-from rl2qc.slides.filtering import FilterSettings, TileModel, target_mpp
 from rl2qc.slides.jobs import RESERVED_NAMES, Job
+from rl2qc.slides.judging import TileModel
+from rl2qc.slides.resolution import target_mpp
 from rl2qc.slides.run import CohortProgress, Run, folder_lock
+from rl2qc.slides.settings import FilterSettings
 from rl2qc.slides.summary import SummaryRow
 
 __all__ = ["CohortProgress", "Engine", "folder_lock", "local", "prepare_output", "run_cohort"]

@@ -16,11 +16,11 @@ from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.slides.cohort import folder_lock
 from rl2qc.slides.decision import METHODS
 from rl2qc.slides.exports import FORMATS, export, finish_exports
-from rl2qc.slides.filtering import TileTable
 from rl2qc.slides.locks import try_lock
 from rl2qc.slides.records import RECORD, Record, read_record, write_json, write_record
-from rl2qc.slides.stored import read_table
+from rl2qc.slides.stored import describe_table, read_table
 from rl2qc.slides.summary import SummaryRow, read_rows, row_of, write_summary
+from rl2qc.slides.table import TileTable
 
 __all__ = ["Decided", "decide_run"]
 
@@ -185,7 +185,7 @@ def _record(old: Record, table: TileTable) -> Record:
         old,
         key=_key(old, **decision),
         row=asdict(row),
-        slide={name: getattr(table, name, value) for name, value in old.slide.items()},
+        slide=describe_table(table),
     )
 
 

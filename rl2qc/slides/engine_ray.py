@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.slides.filtering import FilterSettings, TileModel
 from rl2qc.slides.jobs import Job
+from rl2qc.slides.judging import TileModel
 from rl2qc.slides.run import Run
+from rl2qc.slides.settings import FilterSettings
 from rl2qc.slides.summary import SummaryRow
 
 __all__ = ["RayEngine"]
@@ -72,7 +73,8 @@ class RayEngine:
                 ray.shutdown()
 
     def _do(self, ray: Any, run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
-        work = ray.put(_Work(self.load, run.out.absolute(), run.settings, run.formats))
+        settings = _from_anywhere(run.settings)
+        work = ray.put(_Work(self.load, run.out.absolute(), settings, run.formats))
         task = ray.remote(max_retries=self.retries)(_do_on_worker)
         pending = {
             task.remote(work, number, _absolute(job)): (number, job)
@@ -101,6 +103,12 @@ def _do_on_worker(work: _Work, number: int, job: Job) -> SummaryRow:
 @cache
 def _run(work: _Work) -> Run:
     return Run(work.load(), work.out, work.settings, work.formats, None)
+
+
+def _from_anywhere(settings: FilterSettings) -> FilterSettings:
+    if settings.coords is None:
+        return settings
+    return replace(settings, coords=str(Path(settings.coords).absolute()))
 
 
 def _absolute(job: Job) -> Job:

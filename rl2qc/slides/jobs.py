@@ -16,6 +16,7 @@ import openslide
 
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import IMAGE_SUFFIXES
+from rl2qc.slides.companions import dicom_series
 from rl2qc.slides.slide_list import find_mpp, read_mpp_table, read_slide_list
 
 __all__ = ["RESERVED_NAMES", "Job", "find_jobs", "is_slide", "parse_shard", "take_shard"]
@@ -32,9 +33,6 @@ RESERVED_NAMES = (
     ".locks",
 )
 """What the output folder holds beside a folder for each job."""
-# DICOM's Series Instance UID as it stands in a file; the header precedes all pixels.
-_DICOM_SERIES = re.compile(rb"\x20\x00\x0e\x00UI(..)([0-9.]{1,64})", re.DOTALL)
-_DICOM_HEADER = 2**16
 
 
 @dataclass(frozen=True)
@@ -245,7 +243,7 @@ def _slide_jobs(files: Iterable[Path]) -> list[Job]:
     series: dict[tuple[Path, bytes], Path] = {}
     for file in files:
         # An ordinary slide is a series of its own.
-        key = _dicom_series(file) if file.suffix.lower() == ".dcm" else os.fsencode(file)
+        key = dicom_series(file) if file.suffix.lower() == ".dcm" else os.fsencode(file)
         series.setdefault((file.parent, key), file)
     dicom_folders = Counter(f.parent for f in series.values() if f.suffix.lower() == ".dcm")
     return [
@@ -258,15 +256,6 @@ def _slide_jobs(files: Iterable[Path]) -> list[Job]:
         else Job(file.stem, "slide", file)
         for file in series.values()
     ]
-
-
-def _dicom_series(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            found = _DICOM_SERIES.search(opened.read(_DICOM_HEADER))
-    except OSError:
-        return b""
-    return found[2] if found else b""
 
 
 def _unique_names(jobs: Sequence[Job]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rl2qc.atomic import atomic_path
 from rl2qc.images.sources import IMAGE_SUFFIXES
+from rl2qc.slides.companions import slide_files
 from rl2qc.slides.jobs import Job
 
 __all__ = ["RECORD", "Record", "changes", "identify", "read_record", "write_json", "write_record"]
@@ -133,13 +134,7 @@ def _files(job: Job) -> Iterable[Path]:
         return job.images
     if job.kind == "patches":
         return sorted(p for p in job.path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    suffix = job.path.suffix.lower()
-    if suffix == ".mrxs" and job.path.with_suffix("").is_dir():
-        return [job.path, *sorted(job.path.with_suffix("").iterdir())]
-    if job.path.is_dir() or suffix == ".dcm":
-        folder = job.path if job.path.is_dir() else job.path.parent
-        return sorted(p for p in folder.iterdir() if p.is_file())
-    return [job.path]
+    return slide_files(job.path)
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -11,7 +12,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import openslide
 
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
+from rl2qc.slides.coords import find_coords
 from rl2qc.slides.exports import (
     RECORD_FORMATS,
     check_formats,
@@ -26,15 +28,10 @@ from rl2qc.slides.exports import (
     finish_exports,
     remove_exports,
 )
-from rl2qc.slides.filtering import (
-    FilterSettings,
-    TileModel,
-    TileTable,
-    filter_patches,
-    filter_slide,
-)
 from rl2qc.slides.jobs import Job
+from rl2qc.slides.judging import TileModel
 from rl2qc.slides.locks import try_lock, wait_for_lock
+from rl2qc.slides.patch_set import filter_patches
 from rl2qc.slides.records import (
     RECORD,
     Record,
@@ -44,6 +41,8 @@ from rl2qc.slides.records import (
     write_json,
     write_record,
 )
+from rl2qc.slides.settings import FilterSettings
+from rl2qc.slides.stored import describe_table
 from rl2qc.slides.summary import (
     FAILED,
     SummaryRow,
@@ -53,6 +52,8 @@ from rl2qc.slides.summary import (
     write_csv,
     write_summary,
 )
+from rl2qc.slides.table import TileTable
+from rl2qc.slides.whole_slide import filter_slide, slide_name
 
 __all__ = ["CohortProgress", "Run", "folder_lock"]
 
@@ -148,6 +149,9 @@ class Run:
             for name, value in asdict(self._settings(job)).items()
             if name not in _INDIFFERENT
         }
+        if self.settings.coords is not None:
+            # What the file says counts, and not where it lies.
+            settings["coords"] = _identify_coords(self.settings.coords, job)
         return {
             "model": {"name": self.model.name, "sha256": self.sha256},
             "settings": {**settings, "formats": sorted(self.formats)},
@@ -207,7 +211,7 @@ class Run:
                 write_csv(folder / _FAILURES, ["what", "reason"], table.failures)
                 files.append(_FAILURES)
             row = row_of(table, seconds=time.monotonic() - clock, path=job.path)
-            write_record(folder, Record(key, asdict(row), _describe(table), tuple(files)))
+            write_record(folder, Record(key, asdict(row), describe_table(table), tuple(files)))
         # Whatever goes wrong with one input must not cost the others their turn.
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
@@ -286,6 +290,7 @@ class Run:
             "settings": {**asdict(self.settings), "formats": list(self.formats)},
             "inputs": {"all": len(rows), **Counter(row.status for row in rows)},
             "versions": _versions(),
+            "forward": getattr(self.model, "forward_name", None),
             "warnings": [
                 *about["warnings"],
                 *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
@@ -328,18 +333,22 @@ def _filter(
     )
 
 
+def _identify_coords(place: str, job: Job) -> str | None:
+    """Name and hash of the coordinates for a slide; None if there are none."""
+    if job.kind != "slide":
+        return None
+    # That they are missing is for the reader of the slide to say.
+    with suppress(OSError, UsageError):
+        file = find_coords(place, slide_name(job.path))
+        return f"{file.name} ({hashlib.sha256(file.read_bytes()).hexdigest()[:12]})"
+    return None
+
+
 def _identity(job: Job) -> dict[str, Any]:
     # Why an input cannot be read is for its reader to say.
     with suppress(OSError):
         return identify(job)
     return {}
-
-
-def _describe(table: TileTable) -> dict[str, Any]:
-    """What a table holds beside its columns and its picture."""
-    columns = {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep"}
-    others = {"image_paths", "thumbnail", "failures"}
-    return {f.name: getattr(table, f.name) for f in fields(table) if f.name not in columns | others}
 
 
 def _same_place(path: object, job: Job) -> bool:

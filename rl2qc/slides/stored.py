@@ -1,4 +1,4 @@
-"""A table of tiles, read back from the folder that a run wrote it to."""
+"""A table of tiles in the folder of its results: what its record says, and the way back."""
 
 from __future__ import annotations
 
@@ -12,13 +12,27 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rl2qc.errors import WorkError
-from rl2qc.slides.filtering import TileTable
+from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.slides.records import Record, read_record
+from rl2qc.slides.table import TileTable
 
-__all__ = ["read_table"]
+__all__ = ["describe_table", "read_table"]
 
+# Told by the columns of tiles.csv, and by files of their own.
+_ELSEWHERE = frozenset(
+    {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
+    | {"thumbnail", "failures"}
+)
 _WHOLE = ("x", "y", "width", "height")
 _TUPLES = ("dimensions", "bounds", "level_dimensions", "warnings")
+
+
+def describe_table(table: TileTable) -> dict[str, Any]:
+    """What a record keeps of a table: all that ``tiles.csv`` and the other files do not hold."""
+    about = {f.name: getattr(table, f.name) for f in fields(table) if f.name not in _ELSEWHERE}
+    if table.reference is not None:
+        about["reference"] = {k: v.tolist() for k, v in table.reference.state().items()}
+    return about
 
 
 def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
@@ -57,6 +71,7 @@ def _read(folder: Path, record: Record) -> TileTable:
         header, *rows = csv.reader(file)
     cells = dict(zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True))
     paths: Sequence[str] = cells.pop("path", ())
+    cells.pop("reason", None)  # it follows from the quantities
     keep = np.array([cell == "true" for cell in cells.pop("keep")], np.bool_)
     whole: dict[str, Any] = {
         name: np.array([int(c) for c in cells.pop(name)], np.int64) for name in _WHOLE
@@ -80,6 +95,8 @@ def _about(record: Record) -> dict[str, Any]:
     for name in _TUPLES:
         if about.get(name) is not None:
             about[name] = tuple(about[name])
+    if about.get("reference") is not None:
+        about["reference"] = ReferenceQuantities.from_state(about["reference"])
     return about
 
 

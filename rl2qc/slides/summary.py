@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rl2qc.atomic import atomic_path
-from rl2qc.slides.filtering import TileTable
 from rl2qc.slides.records import RECORD, read_record
+from rl2qc.slides.table import TileTable
 
 __all__ = [
     "FAILED",
@@ -23,6 +25,7 @@ __all__ = [
     "read_rows",
     "row_from",
     "row_of",
+    "say_reasons",
     "write_csv",
     "write_summary",
 ]
@@ -33,7 +36,7 @@ SUMMARY, FAILED = "summary.csv", "failed"
 @dataclass(frozen=True)
 class SummaryRow:
     """What became of a job; ``status`` is "done", "partial" (images that cannot be used were
-    left out) or "failed"."""
+    left out) or "failed". ``reasons`` counts the rejected tiles by likely reason."""
 
     name: str
     kind: str
@@ -44,6 +47,7 @@ class SummaryRow:
     median_log_likelihood: float = math.nan
     drift: float = math.nan
     flags: tuple[str, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
     mpp: float | None = None
     level: int | None = None
     scale: float | None = None
@@ -70,6 +74,7 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
         median_log_likelihood=float(np.median(likelihoods)) if len(likelihoods) else math.nan,
         drift=table.drift,
         flags=table.flags,
+        reasons=_count(table.reasons),
         mpp=table.mpp,
         level=table.level,
         scale=table.scale,
@@ -81,6 +86,24 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
         warnings=table.warnings,
         path=str(path or table.path),
     )
+
+
+def say_reasons(rows: Iterable[SummaryRow]) -> str:
+    """The likely reasons of all rejections, the most frequent first; "" for none.
+
+    Example
+    -------
+    >>> say_reasons([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
+    '3 tiles rejected: ink or pen 3 (100%)'
+    """
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row.reasons)
+    if not total:
+        return ""
+    count = total.total()
+    parts = (f"{name} {n} ({n / count:.0%})" for name, n in total.most_common())
+    return f"{count} tiles rejected: {', '.join(parts)}"
 
 
 def row_from(values: Mapping[str, Any]) -> SummaryRow:
@@ -129,9 +152,15 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         writer.writerows(rows)
 
 
+def _count(reasons: NDArray[np.str_]) -> dict[str, int]:
+    """How often each reason is named, the most frequent first."""
+    return dict(Counter(reasons[reasons != ""].tolist()).most_common())
+
+
 def _cells(row: SummaryRow) -> list[Any]:
     """The row for a spreadsheet: what is unknown is empty."""
     values = {f.name: getattr(row, f.name) for f in fields(row)}
+    values["reasons"] = "; ".join(f"{name} {n}" for name, n in row.reasons.items())
     values["warnings"], values["flags"] = "; ".join(row.warnings), "; ".join(row.flags)
     values["seconds"] = round(row.seconds, 2)
     return [

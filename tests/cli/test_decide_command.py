@@ -1,50 +1,23 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
-import tifffile
 
 from rl2qc.errors import CheckpointError
 from rl2qc.model.quality import QualityModel
 
 
-class RedModel:
-    patch_size, mpp, name, sha256 = 64, 0.5, "red", "cd" * 32
-
-    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        red = images[..., 0].mean(axis=(1, 2)) / 255
-        return {"log_likelihood": red, "p_value": red}
-
-
 @pytest.fixture
-def slide(tmp_path: Path) -> Path:
-    """Six tiles of tissue, their p-values 0.2, 0.3, ... 0.7."""
-    pixels = np.full((128, 192, 3), 120, np.uint8)
-    for i in range(6):
-        y, x = 64 * (i // 3), 64 * (i % 3)
-        pixels[y : y + 64, x : x + 64, 0] = round(25.5 * (i + 2))
-    path = tmp_path / "case.tif"
-    tifffile.imwrite(
-        path,
-        pixels,
-        tile=(64, 64),
-        compression="deflate",
-        photometric="rgb",
-        resolution=(20000, 20000),
-        resolutionunit="CENTIMETER",
-    )
-    return path
-
-
-@pytest.fixture
-def out(rl2qc: Callable, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def out(
+    rl2qc: Callable, slide: Path, tmp_path: Path, red_model: None, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """What rl2qc filter made of the slide at 5 %."""
-    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
     folder = tmp_path / "out"
     assert rl2qc("filter", slide, "-o", folder, "--format", "csv,wsinfer,histoqc").code == 0
 
@@ -106,9 +79,8 @@ def test_damaged_results_are_listed(rl2qc: Callable, out: Path) -> None:
 
 
 def test_coordinates_and_formats_of_filter(
-    rl2qc: Callable, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rl2qc: Callable, slide: Path, tmp_path: Path, red_model: None
 ) -> None:
-    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
     given = tmp_path / "case_patches.h5"
     with h5py.File(given, "w") as file:
         coords = file.create_dataset("coords", data=[[128, 64], [0, 0], [64, 0]])
@@ -124,9 +96,8 @@ def test_coordinates_and_formats_of_filter(
 
 
 def test_what_filter_cannot_do_is_said_first(
-    rl2qc: Callable, slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rl2qc: Callable, slide: Path, tmp_path: Path, red_model: None
 ) -> None:
-    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
     out = tmp_path / "out"
     done = rl2qc("filter", slide, "-o", out, "--format", "csv,xml")
     assert (done.code, "no format 'xml'" in done.error) == (2, True)
@@ -151,3 +122,33 @@ def test_a_report_is_brought_up_to_date(rl2qc: Callable, out: Path) -> None:
     report.unlink()
     assert rl2qc("decide", out, "--alpha", 0.35).code == 0
     assert not report.exists()
+
+
+def test_the_new_report_is_of_the_new_decision(rl2qc: Callable, out: Path) -> None:
+    before = (out / "report.html").read_text(encoding="utf-8")
+    assert "6 of 6 tiles" in before
+    assert "Rejected as" not in before
+    done = rl2qc("decide", out, "--alpha", 0.35)
+    assert "2 tiles rejected: ink or pen 2 (100%)" in done.out
+    after = (out / "report.html").read_text(encoding="utf-8")
+    assert "4 of 6 tiles (67%)" in after
+    assert "&alpha; = 0.35" in after
+    assert "ink or pen 100%" in after
+    assert rl2qc("decide", out, "--alpha", 0.05).code == 0
+    assert (out / "report.html").read_text(encoding="utf-8") == before
+
+
+def test_torch_is_not_waited_for(out: Path) -> None:
+    """Deciding again takes seconds, which loading torch alone would."""
+    program = (
+        "import sys\n"
+        "from rl2qc.cli import main\n"
+        "sys.argv = ['rl2qc', 'decide', sys.argv[1], '--alpha', '0.45']\n"
+        "try:\n    main()\nexcept SystemExit as leave:\n    assert not leave.code\n"
+        "print(sorted({'torch', 'torchvision', 'albumentations', 'sklearn'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(out)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert kept(out) == [False] * 3 + [True] * 3

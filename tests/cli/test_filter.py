@@ -5,46 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 import typer
-from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from rl2qc.cli.filter import filter_command
 from rl2qc.errors import UsageError
-from rl2qc.model.quality import QualityModel
-
-
-class RedModel:
-    patch_size, mpp, name, sha256 = 64, 0.5, "red", "r" * 64
-
-    def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        red = images[..., 0].mean(axis=(1, 2)) / 255
-        return {"log_likelihood": red, "p_value": red}
+from rl2qc.images.synthetic_slide import write_pyramid
+from rl2qc.slides.stored import read_table
 
 
 @pytest.fixture
-def rl2qc_filter(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setattr(QualityModel, "load", lambda name: RedModel())
+def rl2qc_filter(red_model: None) -> Callable[..., Result]:
     app = typer.Typer()
     app.command()(filter_command)
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
-
-
-@pytest.fixture
-def slide(tmp_path: Path, rng: np.random.Generator) -> Path:
-    pixels = rng.integers(60, 180, (128, 192, 3), dtype=np.uint8)
-    path = tmp_path / "case.tif"
-    tifffile.imwrite(
-        path,
-        pixels,
-        tile=(64, 64),
-        compression="deflate",
-        photometric="rgb",
-        resolution=(20000, 20000),
-        resolutionunit="CENTIMETER",
-    )
-    return path
 
 
 def test_results_and_their_table(
@@ -93,6 +67,7 @@ def test_warnings_are_said(
         ("--mpp", "-1"),
         ("--batch-size", "0"),
         ("--workers", "0"),
+        ("--stride", "0"),
         ("--engine", "spark"),
         ("--address", "auto"),
         ("--max-rejected", "2"),
@@ -159,6 +134,14 @@ def test_resolutions_from_a_table(
     assert "nowhere, which is no slide of this run" in result.stderr
 
 
+def test_tiles_may_overlap(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
+) -> None:
+    result = rl2qc_filter(slide, "-o", tmp_path / "out", "--stride", 32)
+    assert result.exit_code == 0, result.output
+    assert len(read_table(tmp_path / "out" / "case")) == 3 * 5
+
+
 def test_missing_input(rl2qc_filter: Callable[..., Result], tmp_path: Path) -> None:
     result = rl2qc_filter(tmp_path / "nothing", "--out", tmp_path / "out")
     assert isinstance(result.exception, UsageError)
@@ -169,3 +152,40 @@ def test_help_shows_examples(rl2qc_filter: Callable[..., Result]) -> None:
     text = rl2qc_filter("--help").output
     assert "rl2qc filter slide.svs --out results/" in text
     assert "--mpp-override" in text
+
+
+def test_reasons_of_rejections_are_summed_up(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
+) -> None:
+    result = rl2qc_filter(slide, "-o", tmp_path / "out", "--alpha", 0.35)
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "tiles rejected:" in line]
+    # Flat turquoise: its hue is no stain's.
+    assert line == "2 tiles rejected: ink or pen 2 (100%)"
+    assert "tiles rejected" not in rl2qc_filter(slide, "-o", tmp_path / "all").stdout
+
+
+def test_ray_by_a_real_model(
+    rl2qc: Callable, tiny_model_file: Path, stained: Callable, tmp_path: Path
+) -> None:
+    """The whole way: a model file, a local cluster, and the results of this process."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'rl2qc[ray]'")
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    for i, field in enumerate(stained(2, 192, seed=9)):
+        write_pyramid(folder / f"{i}.tif", field, 0.5, levels=1)
+    (folder / "broken.svs").write_bytes(b"no slide")
+    run = ("filter", folder, "--model", tiny_model_file, "--mpp", 0.5, "--format", "csv")
+    by_ray = rl2qc(*run, "-o", tmp_path / "ray", "--engine", "ray")
+    assert by_ray.code == 1
+    assert "broken.svs cannot be opened as a slide" in by_ray.error
+    assert rl2qc(*run, "-o", tmp_path / "local").code == 1
+    for i in range(2):
+        theirs, ours = (read_table(tmp_path / way / str(i)) for way in ("ray", "local"))
+        assert len(theirs) == 9
+        for name, column in ours.measurements.items():
+            np.testing.assert_allclose(theirs.measurements[name], column, rtol=1e-4, err_msg=name)
+    # Finished there is finished here.
+    before = (tmp_path / "ray" / "0" / "record.json").stat().st_mtime_ns
+    assert rl2qc(*run, "-o", tmp_path / "ray").code == 1
+    assert (tmp_path / "ray" / "0" / "record.json").stat().st_mtime_ns == before

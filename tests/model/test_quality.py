@@ -272,7 +272,7 @@ class TestCheckpoint:
         def full_disk(*_args, **_kwargs):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(checkpoint, "save_file", full_disk)
+        monkeypatch.setattr(checkpoint, "save", full_disk)
         with pytest.raises(OSError, match="No space"):
             tiny_model.save(path)
         assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]

@@ -197,11 +197,14 @@ def test_csv_round_trip(table: TileTable, tmp_path: Path) -> None:
         "log_likelihood",
         "p_value",
         "keep",
+        "reason",
     ]
     for name, column in table.columns().items():
         read = [row[name] for row in rows]
         if name == "keep":
             assert read == ["true" if keep else "false" for keep in column]
+        elif name == "reason":
+            assert read == column.tolist()
         elif name in {"x", "y", "width", "height"}:
             assert [int(v) for v in read] == column.tolist()
         else:

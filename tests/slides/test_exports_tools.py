@@ -17,6 +17,7 @@ from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.errors import SlideError
+from rl2qc.images.quantities import QUANTITIES
 from rl2qc.slides.exports import export, finish_exports, remove_exports
 from rl2qc.slides.exports.geometry import magnification
 from rl2qc.slides.exports.histoqc import use_mask
@@ -124,7 +125,7 @@ def test_scores_are_aligned_with_coordinates(path: Path, tmp_path: Path, name: s
     (written,) = export(table, tmp_path / "out" / table.name, [name])
     with h5py.File(written) as file:
         columns = list(file["scores"].attrs["columns"])
-        assert columns == ["tissue_fraction", "log_likelihood", "p_value"]
+        assert columns == ["tissue_fraction", "log_likelihood", "p_value", *QUANTITIES]
         p_values = table.measurements["p_value"]
         np.testing.assert_array_equal(file["scores"][:, 2], p_values[table.keep])
         assert len(file["scores"]) == len(file["coords"])

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from slide_helpers import BrightnessModel, tissue_like, write_slide
@@ -181,6 +182,39 @@ def test_changed_settings_are_noticed(
     assert [row.status for row in rows] == ["failed", *["done"] * 4]
     # From here on, these are the settings of the folder.
     run_cohort(jobs, BrightnessModel(), out, FilterSettings(**change))
+
+
+def test_changed_coordinates_are_noticed(tmp_path: Path, rng: Any) -> None:
+    slide = write_slide(tmp_path / "a.tif", tissue_like(rng, 64, 192))
+    out, jobs = tmp_path / "out", find_jobs([slide])[0]
+
+    def run_on(place: Path, **options: Any) -> list[int]:
+        model = BrightnessModel()
+        run_cohort(jobs, model, out, FilterSettings(coords=str(place)), **options)
+        return model.batches
+
+    def write(file: Path, corners: list[tuple[int, int]]) -> None:
+        with h5py.File(file, "w") as opened:
+            coords = opened.create_dataset("coords", data=corners)
+            coords.attrs.update(patch_size=64, patch_level=0)
+
+    (tmp_path / "patches").mkdir()
+    given = tmp_path / "patches" / "a.h5"
+    write(given, [(0, 0)])
+    assert run_on(given) == [1]
+    # The same file, as its folder names it and where it moved to.
+    assert run_on(tmp_path) == run_on(given.parent) == []
+    moved = given.rename(tmp_path / "a.h5")
+    assert run_on(moved) == []
+    write(moved, [(0, 0), (64, 0)])
+    with pytest.raises(UsageError, match=r"coords a\.h5 \(\w{12}\) -> a\.h5 \(\w{12}\).*overwrite"):
+        run_on(moved)
+    assert run_on(moved, overwrite=True) == [2]
+    moved.unlink()
+    with pytest.raises(UsageError, match=r"coords a\.h5 .* -> default"):
+        run_on(moved)
+    with pytest.raises(UsageError, match=r"coords a\.h5 .* -> default"):
+        run_cohort(jobs, BrightnessModel(), out)
 
 
 def test_settings_that_change_nothing_do_not_matter(cohort: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.table import TileTable
 
 __all__ = ["magnification", "patch_pixels", "plain_number", "tile_side"]
 

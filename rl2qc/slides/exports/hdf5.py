@@ -5,8 +5,9 @@ of them would put the rejected ones back into the embedding. Next to it, ignored
 
 ``scores``
     (n, k) float64, aligned with ``coords``; its attribute ``columns`` names the k columns.
-``all/coords``, ``all/scores``, ``all/keep``
-    The same for every tile that was judged, with the decision as bool.
+``all/coords``, ``all/scores``, ``all/keep``, ``all/reason``
+    The same for every tile that was judged, with the decision as bool and the likely reason of a
+    rejection as text.
 
 Coordinates that were imported keep their order and the attributes that they came with.
 """
@@ -26,7 +27,7 @@ from rl2qc.slides.exports.geometry import (
     tile_side,
 )
 from rl2qc.slides.exports.text import valid_text
-from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.table import TileTable
 
 __all__ = ["trident_folder", "write_clam", "write_trident"]
 
@@ -116,6 +117,9 @@ def _write(table: TileTable, path: Path, layout: str, attributes: dict[str, Any]
             _dataset(file, name, values).attrs["columns"] = list(columns)
         _dataset(file, "all/coords", xy)
         file.create_dataset("all/keep", data=table.keep)
+        file.create_dataset(
+            "all/reason", data=table.reasons.astype(object), dtype=h5py.string_dtype()
+        )
 
 
 def _dataset(file: Any, name: str, values: NDArray[Any]) -> Any:

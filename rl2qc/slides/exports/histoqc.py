@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.atomic import atomic_path
-from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.table import TileTable
 
 __all__ = ["MASK", "use_mask", "write_results", "write_use_mask"]
 

@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 
 from rl2qc.slides.exports.dissolve import dissolve
-from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.table import TileTable
 
 __all__ = ["geojson_features", "write_geojson"]
 
 _CLASSES = {True: ("QC: kept", (0, 150, 60)), False: ("QC: rejected", (200, 0, 0))}
+# Rejected tiles by reason: in QuPath, classes derived from "QC: rejected".
+_REASON_COLORS = {
+    "out of focus": (120, 60, 200),
+    "ink or pen": (0, 120, 200),
+    "fold or dark": (110, 50, 20),
+    "pale or background": (150, 150, 150),
+    "noise or compression": (220, 130, 0),
+    "unlike the reference": (200, 0, 0),
+}
 
 
 def write_geojson(table: TileTable, path: Path) -> None:
@@ -31,7 +40,9 @@ def write_geojson(table: TileTable, path: Path) -> None:
 def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
     """A tile object for each tile, and one annotation for each class, in QuPath's terms.
 
-    Coordinates are level-0 px relative to the scanned bounds, since QuPath crops slides to them.
+    A rejected tile's class names the likely reason, "QC: rejected: ink or pen"; the annotations
+    are of all kept and of all rejected tiles. Coordinates are level-0 px relative to the scanned
+    bounds, since QuPath crops slides to them.
     Ids depend on the slide's name and the tile alone: writing again replaces, not duplicates.
     """
     left, top = table.bounds[:2] if table.bounds else (0, 0)
@@ -40,13 +51,14 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
         **{name: values.tolist() for name, values in table.measurements.items()},
         "tissue_fraction": table.tissue_fraction.tolist(),
     }
-    for i, (x, y, width, height, keep) in enumerate(
+    for i, (x, y, width, height, keep, reason) in enumerate(
         zip(
             xs.tolist(),
             ys.tolist(),
             table.width.tolist(),
             table.height.tolist(),
             table.keep.tolist(),
+            table.reasons.tolist(),
             strict=True,
         )
     ):
@@ -58,7 +70,7 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
             "tile",
             f"x{x}_y{y}",
             {"type": "Polygon", "coordinates": [ring]},
-            keep,
+            _class(keep, reason),
             measurements,
         )
     for keep in (True, False):
@@ -71,7 +83,13 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
                 else {"type": "MultiPolygon", "coordinates": polygons}
             )
             count = {"tiles": int(chosen.sum())}
-            yield _feature(table, "annotation", _CLASSES[keep][0], geometry, keep, count)
+            name, color = _CLASSES[keep]
+            yield _feature(table, "annotation", name, geometry, (name, color), count)
+
+
+def _class(keep: bool, reason: str) -> tuple[str, tuple[int, int, int]]:
+    name, color = _CLASSES[keep]
+    return (f"{name}: {reason}", _REASON_COLORS[reason]) if reason else (name, color)
 
 
 def _feature(
@@ -79,10 +97,10 @@ def _feature(
     kind: str,
     name: str,
     geometry: dict[str, Any],
-    keep: bool,
+    category: tuple[str, tuple[int, int, int]],
     measurements: dict[str, Any],
 ) -> dict[str, Any]:
-    label, color = _CLASSES[keep]
+    label, color = category
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"rl2qc:{table.name!a}:{kind}:{name}")),

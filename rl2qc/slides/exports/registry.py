@@ -17,7 +17,7 @@ from rl2qc.slides.exports.pictures import write_overlay, write_thumbnail
 from rl2qc.slides.exports.qupath import write_geojson
 from rl2qc.slides.exports.tables import write_csv, write_parquet, write_wsinfer
 from rl2qc.slides.exports.tiles import remove_tiles, sort_tiles, write_tiles
-from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.table import TileTable
 
 __all__ = [
     "DEFAULT_FORMATS",

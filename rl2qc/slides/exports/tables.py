@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rl2qc.slides.exports.text import valid_text
-from rl2qc.slides.filtering import TileTable
+from rl2qc.slides.table import TileTable
 
 __all__ = ["write_csv", "write_parquet", "write_wsinfer"]
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 from rl2qc.atomic import atomic_path
 from rl2qc.slides.exports.geometry import patch_pixels
-from rl2qc.slides.filtering import TileTable, read_ahead
+from rl2qc.slides.judging import read_ahead
 from rl2qc.slides.reader import SlideReader
+from rl2qc.slides.table import TileTable
 
 __all__ = ["REJECTED_FOLDER", "remove_tiles", "sort_tiles", "write_tiles"]
 

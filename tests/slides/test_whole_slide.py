@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from slide_helpers import BrightnessModel, damage, shrink, tissue_like, write_slide
 
-from rl2qc.errors import SlideError, UsageError, WorkError
-from rl2qc.slides.filtering import FilterSettings, filter_patches, filter_slide, read_ahead
+from rl2qc.errors import SlideError, UsageError
+from rl2qc.images.quantities import QUANTITIES
+from rl2qc.slides.filtering import FilterSettings, filter_slide
 
 
 @pytest.fixture
@@ -22,9 +21,6 @@ def pixels(rng: np.random.Generator) -> np.ndarray:
 @pytest.fixture
 def path(tmp_path: Path, pixels: np.ndarray) -> Path:
     return write_slide(tmp_path / "case.tif", pixels, levels=2)
-
-
-# ---------------------------------------------------------------- slides
 
 
 def test_every_tissue_tile_is_measured_on_its_own_pixels(path: Path, pixels: np.ndarray) -> None:
@@ -134,7 +130,7 @@ def test_nothing_to_judge_is_said(tmp_path: Path, rng: np.random.Generator) -> N
     table = filter_slide(glass, BrightnessModel())
     assert len(table) == 0
     assert math.isnan(table.kept_share)
-    assert list(table.columns())[-3:] == ["log_likelihood", "p_value", "keep"]
+    assert list(table.columns())[5:] == ["log_likelihood", "p_value", *QUANTITIES, "keep", "reason"]
     assert "no tile holds" in table.warnings[0]
     table = filter_slide(glass, BrightnessModel(patch_size=300))
     assert "smaller than one tile" in table.warnings[0]
@@ -232,142 +228,3 @@ def test_real_slide(shared_data: Path) -> None:
     assert table.mpp == 0.499
     assert table.tissue_coverage is not None
     assert 0.3 < table.tissue_coverage < 0.5
-
-
-# ---------------------------------------------------------------- reading ahead
-
-
-def test_reading_ahead_is_bounded_and_in_order() -> None:
-    lock, started, taken, most = threading.Lock(), 0, 0, 0
-
-    def read(item: int) -> int:
-        nonlocal started, most
-        with lock:
-            started += 1
-            most = max(most, started - taken)
-        return item
-
-    def items() -> Iterator[int]:
-        yield from range(200)
-
-    results = []
-    for value in read_ahead(read, items(), workers=4, window=6):
-        results.append(value)
-        with lock:
-            taken += 1
-    assert results == list(range(200))
-    assert most <= 7  # six ahead of the one in hand
-
-
-def test_reading_ahead_does_read_ahead() -> None:
-    third = threading.Event()
-
-    def read(item: int) -> int:
-        if item == 2:
-            third.set()
-        return item
-
-    results = read_ahead(read, range(10), workers=2, window=4)
-    next(results)
-    assert third.wait(5)
-    results.close()  # type: ignore[attr-defined]
-
-
-def test_an_error_ends_the_reading() -> None:
-    def read(item: int) -> int:
-        if item == 3:
-            raise RuntimeError("stop")
-        return item
-
-    with pytest.raises(RuntimeError, match="stop"):
-        list(read_ahead(read, range(1000), workers=2, window=4))
-    assert not [t for t in threading.enumerate() if t.name.startswith("rl2qc-read")]
-
-
-# ---------------------------------------------------------------- patches
-
-
-def save(folder: Path, name: str, image: np.ndarray) -> Path:
-    folder.mkdir(exist_ok=True)
-    Image.fromarray(image).save(folder / name)
-    return folder / name
-
-
-def test_patches(tmp_path: Path, rng: np.random.Generator) -> None:
-    folder = tmp_path / "set"
-    first = tissue_like(rng, 64, 64)
-    save(folder, "a.png", first)
-    save(folder, "b.png", tissue_like(rng, 64, 64, (slice(0, 32), slice(None))))
-    grey = rng.integers(0, 256, (64, 64), dtype=np.uint8)
-    save(folder, "c.png", grey)
-    table = filter_patches(folder, BrightnessModel())
-    assert (table.name, table.kind) == ("set", "patches")
-    assert [p.name for p in table.image_paths] == ["a.png", "b.png", "c.png"]
-    assert list(table.columns()) == [
-        "x",
-        "y",
-        "width",
-        "height",
-        "tissue_fraction",
-        "log_likelihood",
-        "p_value",
-        "keep",
-        "path",
-    ]
-    scores = table.measurements["log_likelihood"]
-    assert scores[0] == first[..., 0].mean()
-    assert scores[2] == grey.mean()
-    assert table.tissue_fraction[:2] == pytest.approx([1, 0.5], abs=0.07)
-    assert table.x.tolist() == table.y.tolist() == [0, 0, 0]
-    assert table.width.tolist() == table.height.tolist() == [64, 64, 64]
-    assert table.warnings == ()
-
-
-def test_larger_patches_are_judged_at_their_centre(
-    tmp_path: Path, rng: np.random.Generator
-) -> None:
-    image = tissue_like(rng, 100, 80)
-    table = filter_patches(save(tmp_path, "a.png", image), BrightnessModel())
-    assert table.measurements["log_likelihood"][0] == image[18:82, 8:72, 0].mean()
-    assert (table.width[0], table.height[0]) == (80, 100)
-    assert "their centre is judged" in table.warnings[0]
-
-
-def test_bad_patches_are_listed_and_the_others_done(
-    tmp_path: Path, rng: np.random.Generator
-) -> None:
-    folder = tmp_path / "set"
-    save(folder, "good.png", tissue_like(rng, 64, 64))
-    save(folder, "small.png", tissue_like(rng, 32, 64))
-    (folder / "text.png").write_text("no image")
-    table = filter_patches(folder, BrightnessModel())
-    assert [p.name for p in table.image_paths] == ["good.png"]
-    reasons = {Path(what).name: reason for what, reason in table.failures}
-    assert set(reasons) == {"small.png", "text.png"}
-    assert "smaller than the patch" in reasons["small.png"]
-    assert "not an image" in reasons["text.png"]
-    (folder / "good.png").unlink()
-    with pytest.raises(WorkError, match="none of the 2 images"):
-        filter_patches(folder, BrightnessModel())
-
-
-def test_a_slide_that_is_nearly_emptied_is_flagged(tmp_path):
-    """A stain that the model does not know must not empty a slide unnoticed."""
-    images = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
-    for i, image in enumerate(images):
-        Image.fromarray(image).save(tmp_path / f"{i}.png")
-
-    class Rejects:
-        patch_size, mpp, name = 64, 0.5, "rejects"
-
-        def __init__(self, kept):
-            self.kept = kept
-
-        def measure(self, images):
-            return {"p_value": np.where(images[:, 0, 0, 0] < self.kept, 1.0, 0.001)}
-
-    order = np.sort(images[:, 0, 0, 0])
-    for kept, flagged in ((order[2], True), (order[3], False)):
-        table = filter_patches(tmp_path, Rejects(kept))
-        said = any("train on clean tiles of your own" in w for w in table.warnings)
-        assert said is flagged, table.warnings
