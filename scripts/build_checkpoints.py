@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training_images import slide, split_images
+from training_images import split_images
 
 from rl2qc.model.quality import QualityModel
 
@@ -41,7 +41,6 @@ def main() -> None:
         model = QualityModel.fit(
             train,
             held_out=held_out,
-            groups=[slide(p) for p in train + held_out],
             backbone=options.backbone,
             patch_size=options.patch_size,
             seed=options.seed,

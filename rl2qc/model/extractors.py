@@ -109,7 +109,7 @@ class ModelStatistics:
         self.identity = f"{_resnet_identity(model.backbone)} > stage statistics"
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
-        """Stage statistics (n, d) float32, of which columns ``backbone.POOLED`` are the features."""
+        """Stage statistics (n, d) float32; columns ``backbone.POOLED`` are the features."""
         return self._model.statistics(source, progress=progress)
 
 

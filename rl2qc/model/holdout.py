@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import PatchSource
 
-__all__ = ["MIN_PATCHES", "fold_rows", "join_held_out", "slide_ids", "split_rows"]
+__all__ = ["MIN_PATCHES", "fold_rows", "groups_by_look", "join_held_out", "slide_ids", "split_rows"]
 
 # The smallest conformal p-value of m held-out patches is 1 / (m + 1): 19 reach alpha 0.05.
 MIN_HELD_OUT = 20
@@ -20,6 +24,8 @@ MIN_PATCHES = 5 * MIN_HELD_OUT
 # More folds cost time; fewer make the densities out of fold poorer than the final one, which then
 # keeps more than asked for.
 FOLDS = 10
+# Patches of one look, and the fewest looks.
+LOOK_SIZE, MIN_LOOKS = 30, 10
 
 
 def slide_ids(names: Sequence[str], pattern: str) -> list[str]:
@@ -108,6 +114,36 @@ def fold_rows(n: int, groups: Sequence[str] | None, seed: int) -> NDArray[np.int
         fold[group] = filled.argmin()
         filled[fold[group]] += sizes[group]
     return fold[row]
+
+
+def groups_by_look(features: NDArray[np.float32], seed: int) -> list[str]:
+    """Groups of patches that look alike, to stand for slides where these are unknown.
+
+    Patches of one slide look alike, and those of a new slide look like none of the reference. Folds
+    that split a slide would hide that and keep less than was asked for.
+
+    Parameters
+    ----------
+    features : (n, d)
+    seed
+
+    Example
+    -------
+    >>> x = np.repeat(np.eye(20, dtype=np.float32), 5, axis=0)
+    >>> looks = groups_by_look(x, seed=0)
+    >>> len(looks), looks[0] == looks[1]
+    (100, True)
+    """
+    pca = PCA(min(16, *features.shape), svd_solver="full", whiten=True)
+    leading = pca.fit_transform(features)
+    # Whitening would blow rounding errors up to a look of their own.
+    leading = leading[:, pca.explained_variance_ > 1e-6 * pca.explained_variance_[0]]
+    k = min(len(features), max(MIN_LOOKS, len(features) // LOOK_SIZE))
+    with warnings.catch_warnings():
+        # Copies can leave fewer looks than were sought: that is no fault.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = KMeans(k, n_init=1, random_state=seed).fit_predict(leading)
+    return [str(look) for look in found]
 
 
 def join_held_out(

@@ -34,7 +34,7 @@ from rl2qc.model.checkpoint import (
 )
 from rl2qc.model.density import FeatureDensity
 from rl2qc.model.detector import Detector
-from rl2qc.model.holdout import join_held_out, split_rows
+from rl2qc.model.holdout import groups_by_look, join_held_out, split_rows
 from rl2qc.model.inference import Engine, Forward, compile_statistics
 from rl2qc.model.scores import (
     FILTER_SCORE,
@@ -167,7 +167,8 @@ class QualityModel:
             Microns per pixel of the patches, recorded for reading slides.
         groups
             Slide or patient of each patch (then of each in ``held_out``): no group is split between
-            training and hold-out, nor between the folds that calibrate.
+            training and hold-out, nor between the folds that calibrate. None: the folds keep
+            together what looks alike.
         holdout
             Share held out for early stopping and calibration.
         held_out
@@ -272,6 +273,8 @@ class QualityModel:
         features = statistics[train][:, POOLED]
         self.reference_latent_mean_ = self.latents_of_features(features).mean(0)
         rows = np.random.default_rng(seed).permutation(len(features))[:MAX_REFERENCE]
+        if groups is None:
+            groups = groups_by_look(statistics[:, POOLED], seed)
         detector = Detector(seed).fit(
             statistics, *damaged, groups, np.isin(np.arange(len(statistics)), calibrates)
         )

@@ -1,0 +1,46 @@
+"""Folds and looks: sizes, groups kept whole, what looks alike kept together."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from rl2qc.model.holdout import fold_rows, groups_by_look
+
+
+@pytest.mark.parametrize("n", [100, 103])
+def test_folds_are_about_equal(n):
+    sizes = np.bincount(fold_rows(n, None, 0))
+    assert len(sizes) == 10 and sizes.max() - sizes.min() <= 1
+
+
+def test_a_group_lies_in_one_fold(rng):
+    groups = [f"slide {g}" for g in rng.integers(0, 37, 400)]
+    fold = fold_rows(400, groups, 1)
+    for group in set(groups):
+        assert len(set(fold[[g == group for g in groups]])) == 1
+    sizes = np.bincount(fold)
+    assert len(sizes) == 10 and sizes.min() > 20
+
+
+def test_fewer_groups_than_folds():
+    assert set(fold_rows(9, list("aaabbbccc"), 0)) == {0, 1, 2}
+
+
+def test_what_looks_alike_is_kept_together(rng):
+    slides = np.repeat(np.arange(12), 30)
+    features = 20 * rng.normal(size=(12, 64))[slides] + rng.normal(size=(360, 64))
+    looks = np.array(groups_by_look(features.astype(np.float32), 0))
+    # Nearly every pair of one slide has one look.
+    same = slides[:, None] == slides
+    assert (looks[:, None] == looks)[same].mean() > 0.8
+    assert len(set(looks)) == 12
+
+
+def test_copies_raise_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        looks = groups_by_look(np.repeat(np.eye(4, 32, dtype=np.float32), 30, axis=0), 0)
+    assert len(set(looks)) == 4
