@@ -15,11 +15,12 @@ def demo_command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the page and its files.")
     ] = Path("rl2qc-demo"),
-    own_reference: Annotated[
+    shipped: Annotated[
         bool,
         typer.Option(
-            "--own-reference",
-            help="First fit a model to clean procedural tiles, as for a stain of your own.",
+            "--shipped",
+            help="Filter with the shipped model itself, which has seen real tissue only, and not "
+            "with one fitted to clean procedural tiles on its backbone.",
         ),
     ] = False,
     overwrite: Annotated[
@@ -28,8 +29,9 @@ def demo_command(
 ) -> None:
     """Show the whole job on procedural tissue: no file and no network needed, a minute at most.
 
-    Draws a slide with a fold, ink, an air bubble and a field out of focus, filters it, scores
-    blurred patches against clean ones, and writes a page that shows it all.
+    Draws a slide with a fold, ink, an air bubble and a field out of focus, fits a model to clean
+    tiles of other slides, filters with it, scores blurred patches against clean ones, and writes a
+    page that shows it all.
 
     **Examples**
 
@@ -41,7 +43,7 @@ def demo_command(
 
     demo = run_demo(
         out,
-        own_reference=own_reference,
+        own_reference=not shipped,
         overwrite=overwrite,
         report=lambda line: print(f"{line} ...", file=sys.stderr, flush=True),
     )

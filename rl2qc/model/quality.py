@@ -51,7 +51,7 @@ __all__ = ["DEFAULT_MODEL", "QualityModel"]
 DEFAULT_MODEL = "histology"
 Mode = Literal["frozen", "joint"]
 # The probe wants about this many damaged patches; small references are damaged several times.
-N_DAMAGED, MAX_COPIES = 1000, 5
+N_DAMAGED, MAX_COPIES = 600, 3
 
 
 class QualityModel:

@@ -115,7 +115,7 @@ def run_demo(
     out: str | Path,
     *,
     backbone: str | Path = DEFAULT_MODEL,
-    own_reference: bool = False,
+    own_reference: bool = True,
     overwrite: bool = False,
     report: Report = lambda line: None,
 ) -> Demo:
@@ -128,8 +128,9 @@ def run_demo(
     backbone
         The shipped model by name, or a model file in its place.
     own_reference
-        Instead of using the shipped model itself, fit one to clean tiles of the same procedural
-        laboratory on its backbone, as a user does for their own stain.
+        Fit a model to clean tiles of the same procedural laboratory on the shipped backbone, as a
+        user does for their own stain; False filters with the shipped model itself, which has seen
+        real tissue only.
     overwrite
         Replace a demo that ``out`` holds.
     report

@@ -61,6 +61,7 @@ def test_the_folder_is_complete(printed: tuple[Path, str]) -> None:
     names = {path.name for path in printed[0].iterdir()}
     assert names == {
         "index.html",
+        "model.safetensors",
         "overlay.png",
         "slide.tiff",
         "tiles.csv",
@@ -126,15 +127,20 @@ def test_rl2_rises_with_blur_and_wad_div_with_repetition(printed: tuple[Path, st
     assert spread[4] > spread[0]
 
 
-def test_an_own_reference_is_a_switch(small: None, tmp_path: Path) -> None:
+def test_the_shipped_model_is_a_switch(small: None, tmp_path: Path) -> None:
     lines: list[str] = []
-    demo = run_demo(tmp_path / "demo", own_reference=True, report=lines.append)
+    demo = run_demo(tmp_path / "demo", own_reference=False, report=lines.append)
     assert isinstance(demo, Demo)
-    assert QualityModel.load(tmp_path / "demo" / "model.safetensors").mpp == 0.5
-    assert any("learning" in line for line in lines)
+    assert not (tmp_path / "demo" / "model.safetensors").exists()
+    assert not any("learning" in line for line in lines)
     damaged = demo.artifacts[-1]
     assert damaged.rejected > 0.8 * damaged.tiles
-    assert "the demo fitted its own model" in demo.page.read_text(encoding="utf-8")
+    assert "the demo fitted its own model" not in demo.page.read_text(encoding="utf-8")
+
+
+def test_the_fitted_model_knows_its_resolution(printed: tuple[Path, str]) -> None:
+    assert QualityModel.load(printed[0] / "model.safetensors").mpp == 0.5
+    assert "the demo fitted its own model" in (printed[0] / "index.html").read_text("utf-8")
 
 
 def test_tiles_are_counted_by_kind() -> None:

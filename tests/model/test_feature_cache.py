@@ -356,7 +356,7 @@ import sys
 import numpy as np
 from rl2qc.images.sources import as_source
 from rl2qc.model import feature_cache
-from tests.model.test_feature_cache import Colours
+from test_feature_cache import Colours
 
 feature_cache._CHUNK = 3
 cache = feature_cache.FeatureCache(sys.argv[1])
@@ -373,13 +373,13 @@ assert not cache._said, cache._said
 
 def test_two_processes_at_once(tmp_path, patch_folder, source):
     """Both write the same entries in other orders, from the making of the file onwards."""
-    root = Path(feature_cache.__file__).parents[2]
+    folders = Path(feature_cache.__file__).parents[2], Path(__file__).parent
     workers = [
         subprocess.Popen(
             [sys.executable, "-W", "error::RuntimeWarning", "-c", WORKER, tmp_path, patch_folder,
              str(seed)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))},
         )
         for seed in range(2)
     ]  # fmt: skip
