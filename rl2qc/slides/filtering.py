@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl2qc.slides.judging import Progress, TileModel, read_ahead
+from rl2qc.slides.judging import Progress, TileModel
 from rl2qc.slides.patch_set import filter_patches
 from rl2qc.slides.resolution import target_mpp
 from rl2qc.slides.settings import FilterSettings
@@ -16,6 +16,5 @@ __all__ = [
     "TileTable",
     "filter_patches",
     "filter_slide",
-    "read_ahead",
     "target_mpp",
 ]

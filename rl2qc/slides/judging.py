@@ -6,11 +6,9 @@ ahead is bounded, so that memory does not grow with the slide.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +16,16 @@ from numpy.typing import NDArray
 from rl2qc.errors import ImageError, SlideError
 from rl2qc.images.quantities import QUANTITIES, image_quantities
 from rl2qc.images.reasons import ReferenceQuantities
+from rl2qc.slides.read_ahead import read_ahead
 from rl2qc.slides.settings import FilterSettings
 
-__all__ = ["Judged", "Progress", "TileModel", "judge", "read_ahead", "reference_quantities"]
+__all__ = ["Judged", "Progress", "TileModel", "judge", "reference_quantities"]
 
 # The columns of a table that nothing was measured for.
 _COLUMNS = ("log_likelihood", "p_value", *QUANTITIES)
 
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and of all tiles."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class TileModel(Protocol):
@@ -135,27 +131,3 @@ def _measure(model: TileModel, images: NDArray[np.uint8]) -> dict[str, NDArray[n
         shapes = {name: values.shape for name, values in measured.items()}
         raise ValueError(f"{model.name} must measure p_value (n,) of {len(images)} tiles: {shapes}")
     return measured
-
-
-def read_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int, window: int
-) -> Iterator[Result]:
-    """``map(function, items)`` by threads, in order, at most ``window`` results ahead.
-
-    Example
-    -------
-    >>> list(read_ahead(abs, [-1, -2, -3], workers=2, window=2))
-    [1, 2, 3]
-    """
-    pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="rl2qc-read") as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= window:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from rl2qc.errors import SlideError
+from rl2qc.slides.read_ahead import read_ahead
 from rl2qc.slides.slide_info import SlideInfo, describe_slide
 
 __all__ = ["Overview", "Region", "SlideInfo", "SlideReader"]
@@ -28,6 +29,7 @@ _CACHE_BYTES = 128 * 2**20
 # Side of the blocks in which an overview is read, in px of the level. It is also what one damaged
 # byte costs the overview, and small slides should not lose all of it.
 _BLOCK = 256
+_OVERVIEW_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -169,34 +171,38 @@ class SlideReader:
         rgb[:] = self.info.background
         valid = np.zeros((rows, columns), np.float32)
         readable = np.ones((rows, columns), np.bool_)
-        failure: SlideError | None = None
-        for y0 in range(0, rows, side_y):
-            for x0 in range(0, columns, side_x):
-                size = (min(side_x, columns - x0), min(side_y, rows - y0))
-                block = np.s_[y0 : y0 + size[1], x0 : x0 + size[0]]
-                # Blocks begin at whole level-0 px; the fraction left over is cut off when the
-                # block is reduced.
-                x, y = x0 * step_x, y0 * step_y
-                skip_x, skip_y = (x % 1) / level_downsample, (y % 1) / level_downsample
-                right, bottom = skip_x + size[0] * scale_x, skip_y + size[1] * scale_y
-                box = (skip_x, skip_y, right, bottom)
-                try:
-                    layer = self._read(
-                        left + int(x), top + int(y), level, (math.ceil(right), math.ceil(bottom))
-                    )
-                except SlideError as error:
-                    failure = error
-                    readable[block] = False
-                    continue
-                image, alpha = self._flatten(layer)
-                rgb[block] = np.asarray(image.resize(size, Image.Resampling.BOX, box=box))
-                valid[block] = (
-                    1.0
-                    if alpha is None
-                    else np.asarray(alpha.resize(size, Image.Resampling.BOX, box=box)) / 255
+
+        def fill(corner: tuple[int, int]) -> SlideError | None:
+            x0, y0 = corner
+            size = (min(side_x, columns - x0), min(side_y, rows - y0))
+            block = np.s_[y0 : y0 + size[1], x0 : x0 + size[0]]
+            # Blocks begin at whole level-0 px; the fraction left over is cut off when the block
+            # is reduced.
+            x, y = x0 * step_x, y0 * step_y
+            skip_x, skip_y = (x % 1) / level_downsample, (y % 1) / level_downsample
+            right, bottom = skip_x + size[0] * scale_x, skip_y + size[1] * scale_y
+            box = (skip_x, skip_y, right, bottom)
+            try:
+                layer = self._read(
+                    left + int(x), top + int(y), level, (math.ceil(right), math.ceil(bottom))
                 )
-        if failure is not None and not readable.any():
-            raise failure
+            except SlideError as error:
+                readable[block] = False
+                return error
+            image, alpha = self._flatten(layer)
+            rgb[block] = np.asarray(image.resize(size, Image.Resampling.BOX, box=box))
+            valid[block] = (
+                1.0
+                if alpha is None
+                else np.asarray(alpha.resize(size, Image.Resampling.BOX, box=box)) / 255
+            )
+            return None
+
+        corners = ((x, y) for y in range(0, rows, side_y) for x in range(0, columns, side_x))
+        errors = read_ahead(fill, corners, workers=_OVERVIEW_THREADS, window=4 * _OVERVIEW_THREADS)
+        failures = [error for error in errors if error is not None]
+        if failures and not readable.any():
+            raise failures[-1]
         return Overview(rgb, valid, readable, (step_x, step_y))
 
     def _flatten(self, layer: Image.Image) -> tuple[Image.Image, Image.Image | None]:

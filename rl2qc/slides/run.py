@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,7 @@ def _model_name(model: Mapping[str, Any]) -> str:
     return f"{model.get('name')} ({str(model.get('sha256'))[:12]})"
 
 
+@cache
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "openslide": openslide.__library_version__}
     for package in ("rl2qc", "torch", "torchvision", "nflows", "numpy", "openslide-python"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -165,11 +166,6 @@ def filter_slide(
         elif not chosen.any():
             warnings.append(f"no tile holds {min_tissue:.0%} tissue")
         corners, fractions = corners[chosen], fractions[chosen]
-        # A small slide has few mask pixels, and its picture would be too coarse to look at.
-        thumbnail = overview.rgb
-        if max(thumbnail.shape) < _THUMBNAIL_PIXELS:
-            with suppress(SlideError):
-                thumbnail = slide.read_overview(max(info.bounds[2:]) / _THUMBNAIL_PIXELS).rgb
 
         # The centre of a tile whose side is not the model's.
         inset = (side - seen) // 2
@@ -184,7 +180,10 @@ def filter_slide(
             )
             return region.rgb, None
 
-        judged = judge(corners, read, model, settings, progress)
+        # The picture is read beside the model, which has no need of it.
+        with ThreadPoolExecutor(1, thread_name_prefix="rl2qc-thumbnail") as pool:
+            thumbnail = pool.submit(_thumbnail, slide, overview.rgb)
+            judged = judge(corners, read, model, settings, progress)
     if len(corners) and not len(judged.done):
         raise SlideError(
             f"{path}: none of its {len(corners)} tiles can be read: {judged.failures[0][1]}"
@@ -216,7 +215,7 @@ def filter_slide(
         tissue_coverage=tissue.coverage,
         failures=tuple((f"{corner[0]}, {corner[1]}", reason) for corner, reason in judged.failures),
         warnings=tuple(warnings),
-        thumbnail=thumbnail,
+        thumbnail=thumbnail.result(),
         scanner=info.scanner,
         icc=icc,
         max_rejected=max_rejected,
@@ -227,6 +226,14 @@ def filter_slide(
         odd_colours=colours,
         reference=reference_quantities(model),
     ).decide(alpha)
+
+
+def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A small slide has few mask pixels, and its overview would be too coarse to look at."""
+    if max(overview.shape) < _THUMBNAIL_PIXELS:
+        with suppress(SlideError):
+            return slide.read_overview(max(slide.info.bounds[2:]) / _THUMBNAIL_PIXELS).rgb
+    return overview
 
 
 def slide_name(path: Path) -> str:

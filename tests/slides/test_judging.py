@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rl2qc.slides.judging import read_ahead
+from rl2qc.slides.read_ahead import read_ahead
 
 
 def test_reading_ahead_is_bounded_and_in_order() -> None:

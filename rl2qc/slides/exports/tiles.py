@@ -9,7 +9,7 @@ from PIL import Image
 
 from rl2qc.atomic import atomic_path
 from rl2qc.slides.exports.geometry import patch_pixels
-from rl2qc.slides.judging import read_ahead
+from rl2qc.slides.read_ahead import read_ahead
 from rl2qc.slides.reader import SlideReader
 from rl2qc.slides.table import TileTable
 
