@@ -84,6 +84,24 @@ class ReferenceQuantities:
         low, median, high = np.quantile(values, [_TAIL, 0.5, 1 - _TAIL], axis=0)
         return cls(low, median, high)
 
+    @classmethod
+    def fences(cls, quantities: ArrayLike) -> ReferenceQuantities:
+        """Ranges that only the odd ones among patches (n, 7) lie outside, be they all alien.
+
+        1.5 interquartile ranges beyond the quartiles (Tukey, "Exploratory Data Analysis", 1977):
+        unlike :meth:`fit`, blind to what up to a quarter of the patches have on either side.
+
+        Example
+        -------
+        >>> quantities = np.tile(PROCEDURAL.median + 2, (40, 1))
+        >>> quantities[:8, QUANTITIES.index("focus")] -= 3
+        >>> reference = ReferenceQuantities.fences(quantities)
+        >>> likely_reasons(quantities, np.zeros(40), reference)[[0, 9]].tolist()
+        ['out of focus', 'unlike the reference']
+        """
+        low, median, high = np.quantile(_checked(quantities), [0.25, 0.5, 0.75], axis=0)
+        return cls(low - 1.5 * (high - low), median, high + 1.5 * (high - low))
+
     def state(self) -> dict[str, NDArray[np.float64]]:
         """All fitted numbers as arrays, by name."""
         return {"low": self.low, "median": self.median, "high": self.high}

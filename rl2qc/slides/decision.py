@@ -95,13 +95,20 @@ def rejected_share(keep: NDArray[np.bool_], tissue: ArrayLike) -> float:
 
 
 def say_over_rejection(
-    warnings: Iterable[str], rejected: float, max_rejected: float
+    warnings: Iterable[str], rejected: float, max_rejected: float, typically: str = ""
 ) -> tuple[str, ...]:
     """``warnings`` with the one about a slide that loses too much tissue brought up to date.
 
     A stain or scanner that the model does not know must not empty a slide unnoticed.
+    ``typically`` is the likely reason that holds for the slide as a whole, if there is one.
+
+    Example
+    -------
+    >>> say_over_rejection([], 0.9, 0.5, "out of focus")[0][:63]
+    '90% of the tissue is rejected (its typical tile: out of focus):'
     """
     others = tuple(warning for warning in warnings if not warning.endswith(_ADVICE))
     if not rejected > max_rejected:
         return others
-    return (*others, f"{rejected:.0%} of the tissue is rejected: {_ADVICE}")
+    what = f" (its typical tile: {typically})" if typically else ""
+    return (*others, f"{rejected:.0%} of the tissue is rejected{what}: {_ADVICE}")

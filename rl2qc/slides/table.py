@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.images.quantities import QUANTITIES
-from rl2qc.images.reasons import ReferenceQuantities, likely_reasons
+from rl2qc.images.reasons import PROCEDURAL, REASONS, ReferenceQuantities, likely_reasons
 from rl2qc.slides.decision import keep_tiles, rejected_share, say_over_rejection
 from rl2qc.slides.drift import DRIFT_ALARM, MIN_TILES, score_drift
 
 __all__ = ["TileTable"]
+
+# A slide of which no larger share is kept is alien as a whole.
+_ALIEN = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,15 +154,42 @@ class TileTable:
     @cached_property
     def reasons(self) -> NDArray[np.str_]:
         """(n,) the likely reason of each rejected tile (:data:`rl2qc.images.reasons.REASONS`); ""
-        for kept ones, and where no quantities were recorded."""
-        if not all(name in self.measurements for name in QUANTITIES):
+        for kept ones, and where no quantities were recorded.
+
+        Of a slide that is alien as a whole, with no more than a tenth of the tiles kept, every
+        quantity may lie outside the reference: there a reason is what sets a tile apart from the
+        slide's others.
+        """
+        quantities = self._quantities
+        if quantities is None:
             return np.full(len(self), "", np.str_)
-        quantities = np.stack([self.measurements[name] for name in QUANTITIES], axis=1)
-        reasons = likely_reasons(quantities, self.keep, self.reference)
+        own = ReferenceQuantities.fences(quantities) if self._is_alien else None
+        reasons = likely_reasons(quantities, self.keep, own or self.reference)
         # Where all colours are wrong, an odd hue is no sign of ink.
         if self.odd_colours:
             reasons = np.where(reasons == "ink or pen", "unlike the reference", reasons)
         return reasons
+
+    @property
+    def _quantities(self) -> NDArray[np.float64] | None:
+        """(n, 7), or None where they were not recorded."""
+        if not all(name in self.measurements for name in QUANTITIES):
+            return None
+        return np.stack([self.measurements[name] for name in QUANTITIES], axis=1)
+
+    @property
+    def _is_alien(self) -> bool:
+        return self.kind == "slide" and len(self) >= MIN_TILES and self.kept_share <= _ALIEN
+
+    @property
+    def _typically(self) -> str:
+        """The reason that holds for the median tile of an alien slide; "" where none does."""
+        quantities = self._quantities
+        if quantities is None or not self._is_alien:
+            return ""
+        median = np.median(quantities, axis=0, keepdims=True)
+        (reason,) = likely_reasons(median, [False], self.reference or PROCEDURAL)
+        return "" if reason == REASONS[-1] else str(reason)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Every column by name, in the order of the exports."""
@@ -188,5 +218,7 @@ class TileTable:
             method=method,
             max_rejected=self.max_rejected if max_rejected is None else max_rejected,
         )
-        warnings = say_over_rejection(self.warnings, decided.rejected_share, decided.max_rejected)
+        warnings = say_over_rejection(
+            self.warnings, decided.rejected_share, decided.max_rejected, decided._typically
+        )
         return replace(decided, warnings=warnings)

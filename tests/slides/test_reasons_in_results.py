@@ -158,3 +158,31 @@ def test_results_without_quantities_have_no_reasons(out: Path) -> None:
     table = read_table(out / "a")
     table.measurements.pop("focus")
     assert set(table.decide(0.5).reasons) == {""}
+
+
+class RejectsAll(WithReference):
+    """Nothing is like its reference, whose patches are less pale than anything here."""
+
+    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {"p_value": np.zeros(len(images))}
+
+
+def test_a_slide_that_is_alien_is_its_own_measure(slide: Path, pixels: np.ndarray) -> None:
+    model = RejectsAll(tiles_of(pixels)[9:])
+    table = filter_slide(slide, model, min_tissue=0)
+    assert not table.keep.any()
+    # Against the reference, one reason would hold for every tile.
+    quantities = measure_quantities(tiles_of(pixels))
+    assert set(likely_reasons(quantities, table.keep, model.quantities_)) == {"pale or background"}
+    assert (table.reasons[:8] == "out of focus").sum() >= 6
+    assert table.reasons[8] == "fold or dark"
+    assert (table.reasons[9:] == "unlike the reference").mean() > 0.8
+    (warning,) = (w for w in table.warnings if "of the tissue is rejected" in w)
+    assert "(its typical tile: pale or background)" in warning
+    (other,) = (w for w in table.decide(0).warnings if "of the tissue is rejected" in w)
+    assert other == warning
+
+
+def test_a_slide_that_is_like_the_reference_is_not(slide: Path, pixels: np.ndarray) -> None:
+    table = filter_slide(slide, SharpnessModel(), min_tissue=0, alpha=0.15)
+    assert not any("typical tile" in warning for warning in table.warnings)
