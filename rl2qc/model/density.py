@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from rl2qc.model.flow import realnvp
@@ -47,6 +49,12 @@ class FeatureDensity(nn.Module):
         """Latents (n, d), the z of RL2."""
         leading, rest = self.split(features)
         return torch.cat([self.flow.transform_to_noise(leading), rest], dim=1)
+
+    def latents_of(self, features: ArrayLike) -> NDArray[np.float32]:
+        """:meth:`latents` of arrays, without gradients."""
+        with torch.inference_mode():
+            latents = self.latents(torch.from_numpy(np.array(features, np.float32)))
+        return np.asarray(latents.numpy())
 
     def log_prob(self, features: Tensor) -> Tensor:
         """Log-likelihood (n,) of features (n, d), in nats."""
