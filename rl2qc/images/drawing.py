@@ -71,9 +71,10 @@ class Canvas:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
 
     def distance(self, mask: Mask) -> Floats:
-        """Distance of each True pixel to the nearest False one."""
+        """Distance of each True pixel to the nearest False one; the diagonal's length at most."""
         pixels = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        return np.asarray(pixels, np.float32) * np.float32(self.mpp)
+        farthest = np.float32(np.hypot(*self.shape))
+        return np.minimum(np.asarray(pixels, np.float32), farthest) * np.float32(self.mpp)
 
     def voronoi(self, strokes: Points) -> tuple[NDArray[np.int32], Floats, Floats]:
         """Give each pixel to the nearest of the strokes (n, 2, 2), each from point to point.

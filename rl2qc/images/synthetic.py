@@ -213,6 +213,9 @@ class _Tissue(Canvas):
         length, angle = rng.uniform(20, 80), rng.uniform(0, np.pi)
         centers = self.lattice((86 + 0.8 * length, 86), angle, jitter=0.2)
         n = len(centers)
+        if not n:  # the field is smaller than the space between two
+            nothing = np.zeros(self.shape, np.bool_)
+            return nothing, self.distance(nothing), np.zeros(self.shape, np.int32)
         turn = angle + rng.normal(0, 0.2, n)
         half = 0.5 * length * rng.uniform(0.1, 1.2, (n, 1)) / self.mpp
         step = half * np.stack([np.cos(turn), np.sin(turn)], 1)

@@ -177,3 +177,13 @@ def test_the_pyramid_opens_with_its_resolution(tmp_path: Path, rng: np.random.Ge
     mean = rgb.reshape(300, 2, 450, 2, 3).mean((1, 3))
     np.testing.assert_allclose(level1, mean, atol=1)
     assert [p.name for p in tmp_path.iterdir()] == ["slide.tiff"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("side", [32, 48, 64])
+@pytest.mark.parametrize("island", [False, True])
+def test_small_fields_may_hold_no_crypt(side: int, island: bool) -> None:
+    for seed in range(12):
+        field = synthetic_tissue(side, side, np.random.default_rng(seed), island=island)
+        assert field.shape == (side, side, 3)
+        assert np.ptp(field) > 20
