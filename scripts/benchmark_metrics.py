@@ -334,14 +334,9 @@ def cells(row: Row, size: int, pair: Pair) -> tuple[str, ...]:
     return title, one(pair.ours), one(pair.theirs), faster, share, row.target, met
 
 
-def print_table(rows: list[tuple[str, ...]]) -> None:
-    """Aligned, and Markdown."""
-    lines = [HEADER, tuple("" for _ in HEADER), *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-    for n, line in enumerate(lines):
-        fill = "-" if n == 1 else " "
-        padded = (cell.ljust(width, fill) for cell, width in zip(line, widths, strict=True))
-        print(f"| {' | '.join(padded)} |")
+def print_line(cells: tuple[str, ...]) -> None:
+    """Of a Markdown table, at once: a later row may fail."""
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -361,8 +356,11 @@ def main() -> None:
         return
 
     threads = os.environ.get("OMP_NUM_THREADS", "all")
+    made = {"cpus": os.cpu_count(), "threads": threads, "repeats": options.repeats}
     results: dict[str, dict[str, Any]] = {}
-    lines = []
+    print(f"{os.cpu_count()} CPUs, {threads} threads, medians of {options.repeats}\n")
+    print_line(HEADER)
+    print_line(("---",) * len(HEADER))
     for name in options.only:
         row = ROWS[name]
         size = row.quick if options.quick else row.size
@@ -372,8 +370,7 @@ def main() -> None:
             if row.images:
                 write_images(Path(folder), *row.images(size))
             pair = compare(row, size, Path(folder), options.repeats)
-        lines.append(cells(row, size, pair))
-        print(f"{name}: {pair.ours.seconds:.3g} s", file=sys.stderr, flush=True)
+        print_line(cells(row, size, pair))
         results[name] = {
             "work": row.title.format(f"{size:,}"),
             "size": size,
@@ -382,11 +379,8 @@ def main() -> None:
             "target": row.target,
             "met": row.met(pair) if size == row.size else None,
         }
-    print(f"{os.cpu_count()} CPUs, {threads} threads, medians of {options.repeats}\n")
-    print_table(lines)
-    if options.json:
-        made = {"cpus": os.cpu_count(), "threads": threads, "repeats": options.repeats}
-        options.json.write_text(json.dumps({**made, "rows": results}, indent=2) + "\n")
+        if options.json:
+            options.json.write_text(json.dumps({**made, "rows": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
