@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import tracemalloc
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,12 +15,14 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from rl2qc.errors import UsageError
+from rl2qc.images.reasons import REASONS
 from rl2qc.slides.exports import (
     FORMATS,
     check_formats,
@@ -276,6 +280,65 @@ def test_geojson_annotations(table: TileTable, tmp_path: Path) -> None:
     assert rejected["geometry"]["type"] == "MultiPolygon"
 
 
+def test_every_class_of_tiles_has_its_annotation(table: TileTable) -> None:
+    n = 4 * (len(REASONS) + 1)
+    reasons = np.tile(["", *REASONS], 4)
+    many = replace(
+        table,
+        x=100 + 64 * (np.arange(n) % 7),
+        y=50 + 64 * (np.arange(n) // 7),
+        width=np.full(n, 64),
+        height=np.full(n, 64),
+        tissue_fraction=np.ones(n),
+        measurements={"p_value": np.ones(n)},
+        keep=reasons == "",
+    )
+    vars(many)["reasons"] = reasons
+    features = list(geojson_features(many))
+    assert_qupath_takes({"type": "FeatureCollection", "features": features})
+    tiles, annotations = features[:n], features[n:]
+    assert len({feature["id"] for feature in features}) == len(features)
+    expected = {"QC: kept", *(f"QC: rejected: {reason}" for reason in REASONS)}
+    names = [annotation["properties"]["name"] for annotation in annotations]
+    assert names[0] == "QC: kept"
+    assert sorted(names) == sorted(expected)
+    for annotation in annotations:
+        kind = annotation["properties"]["classification"]
+        assert kind["name"] == annotation["properties"]["name"]
+        own = [t for t in tiles if t["properties"]["classification"] == kind]
+        assert annotation["properties"]["measurements"] == {"tiles": len(own)} == {"tiles": 4}
+        union = shapely.union_all([shapely.geometry.shape(tile["geometry"]) for tile in own])
+        assert shapely.geometry.shape(annotation["geometry"]).equals(union)
+
+
+def test_tiles_of_the_same_place_are_numbered(table: TileTable) -> None:
+    chosen = np.array([0, 1, 0, 2, 0, 1])
+    names = ("x", "y", "width", "height", "tissue_fraction", "keep")
+    doubled = replace(
+        table,
+        **{name: getattr(table, name)[chosen] for name in names},
+        measurements={name: values[chosen] for name, values in table.measurements.items()},
+    )
+    features = list(geojson_features(doubled))
+    assert_qupath_takes({"type": "FeatureCollection", "features": features})
+    assert len({feature["id"] for feature in features}) == len(features)
+    assert [f["properties"]["name"] for f in features[:6]] == [
+        "x0_y0",
+        "x64_y0",
+        "x0_y0_2",
+        "x128_y0",
+        "x0_y0_3",
+        "x64_y0_2",
+    ]
+    # The first of each is as if it were alone.
+    alone = {f["properties"]["name"]: f["id"] for f in geojson_features(table)}
+    assert all(
+        f["id"] == alone[f["properties"]["name"]]
+        for f in features
+        if f["properties"]["name"] in alone
+    )
+
+
 def test_one_part_is_a_polygon_and_no_tile_is_nothing(table: TileTable) -> None:
     keep = np.ones(6, bool)
     keep[5] = False
@@ -366,6 +429,81 @@ def test_a_ring_of_cells_that_closes_at_a_corner() -> None:
     assert len(polygons[0]) == 2
 
 
+Boxes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def assert_is_the_union(boxes: Boxes) -> None:
+    """By GEOS, which follows the rules of QuPath's geometry library."""
+    x, y, width, height = boxes
+    union = shapely.union_all(shapely.box(x, y, x + width, y + height))
+    polygons = dissolve(*boxes)
+    assert_valid(polygons)
+    shape = shapely.MultiPolygon([(outline, holes) for outline, *holes in polygons])
+    assert shape.is_valid, shapely.is_valid_reason(shape)
+    assert shape.equals(union)
+    assert len(polygons) == shapely.get_num_geometries(union)
+
+
+@st.composite
+def tile_sets(draw: st.DrawFn) -> Boxes:
+    """Tiles of one size on one to three grids, each with an offset and a stride of its own."""
+    side = draw(st.integers(1, 6))
+    places: list[tuple[int, int]] = []
+    for _ in range(draw(st.integers(1, 3))):
+        stride, left, top = (
+            draw(st.integers(1, 8)),
+            draw(st.integers(0, 9)),
+            draw(st.integers(0, 9)),
+        )
+        cells = st.tuples(st.integers(0, 6), st.integers(0, 6))
+        places += [
+            (left + stride * i, top + stride * j) for i, j in draw(st.lists(cells, min_size=1))
+        ]
+    x, y = np.array(places, np.int64).T
+    sides = np.full(len(x), side)
+    return x, y, sides, sides
+
+
+@given(tile_sets())
+def test_dissolved_tiles_are_their_union(boxes: Boxes) -> None:
+    assert_is_the_union(boxes)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("extent", [60, 300, 3000])
+def test_many_dissolved_tiles_are_their_union(seed: int, extent: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, extent, (2, 300))
+    width, height = rng.integers(1, 30, (2, 300)) if seed % 2 else np.full((2, 300), 16)
+    assert_is_the_union((x, y, width, height))
+
+
+def test_half_of_a_large_grid_is_its_union(rng: np.random.Generator) -> None:
+    y, x = np.nonzero(rng.random((60, 50)) < 0.5)
+    sides = np.full(len(x), 256)
+    assert_is_the_union((256 * x, 256 * y, sides, sides))
+
+
+def test_what_has_no_area_dissolves_to_nothing() -> None:
+    none = np.empty(0, np.int64)
+    assert dissolve(none, none, none, none) == []
+    one, zero = np.ones(1, np.int64), np.zeros(1, np.int64)
+    assert dissolve(one, one, one, zero) == dissolve(one, one, zero, one) == []
+
+
+@pytest.mark.parametrize("extent", [100_000, 4_000])
+def test_irregular_tiles_need_little_memory(extent: int, rng: np.random.Generator) -> None:
+    # A grid of all their edges has 16 million cells, whether they lie scattered or in one part.
+    x, y = rng.integers(0, extent, (2, 2000))
+    sides = np.full(2000, 256)
+    tracemalloc.start()
+    try:
+        dissolve(x, y, sides, sides)
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+
+
 # ---------------------------------------------------------------- the picture
 
 
@@ -392,9 +530,16 @@ def test_overlay_shows_each_tile_as_what_it_is(table: TileTable, tmp_path: Path)
     assert pixels.shape[1] == 800
 
 
-def test_overlay_of_many_small_tiles_and_of_alpha_zero(table: TileTable) -> None:
+def blended(colour: tuple[int, int, int], opacity: int) -> np.ndarray:
+    """What a colour makes of the grey of the slide."""
+    return np.array(colour) * opacity / 255 + 200 * (1 - opacity / 255)
+
+
+def test_small_tiles_are_tinted_without_outline_or_gap(table: TileTable) -> None:
+    # Two px of 256 are six of the picture; every other row is rejected.
     x, y = (a.ravel() for a in np.meshgrid(np.arange(0, 256, 2), np.arange(0, 192, 2)))
     n = len(x)
+    keep = y % 4 == 0
     small = replace(
         table,
         x=x + 100,
@@ -402,11 +547,25 @@ def test_overlay_of_many_small_tiles_and_of_alpha_zero(table: TileTable) -> None
         width=np.full(n, 2),
         height=np.full(n, 2),
         tissue_fraction=np.ones(n),
-        measurements={"p_value": np.linspace(0, 1, n)},
-        keep=np.ones(n, bool),
+        measurements={"p_value": np.where(keep, 1.0, 0.0)},
+        keep=keep,
     )
-    assert overlay(small).size[0] == 800
-    assert overlay(table.decide(0.0)).size[0] == 800
+    picture = np.asarray(overlay(small)).astype(float)
+    assert picture.shape[1] == 800
+    scale = 800 / 256
+    for top, expected in ((96, blended((0, 150, 60), 40)), (98, blended((200, 0, 0), 130))):
+        row = picture[round((top + 1) * scale), :800]
+        assert np.abs(row - expected).max() <= 1
+
+
+def test_overlay_of_alpha_zero(table: TileTable) -> None:
+    picture = np.asarray(overlay(table.decide(0.0))).astype(float)
+    scale = 800 / 256
+    for i, (x, y) in enumerate(zip(table.x - 100, table.y - 50, strict=True)):
+        centre = picture[round((y + 32) * scale), round((x + 32) * scale)]
+        # Only a p-value of 0 is rejected, and is tinted as strongly as can be.
+        expected = blended((200, 0, 0), 130) if i == 5 else np.full(3, 200)
+        assert np.abs(centre - expected).max() <= 1
 
 
 def test_overlay_needs_a_thumbnail(patches: TileTable) -> None:
@@ -453,15 +612,19 @@ def test_a_slide_without_tiles_can_be_written(table: TileTable, tmp_path: Path, 
 
 def test_removing_leaves_other_slides_and_foreign_files(table: TileTable, tmp_path: Path) -> None:
     other = replace(table, name="case [1]")
+    ours: dict[str, list[str]] = {}
     for slide in (other, table):
-        export(slide, tmp_path / slide.name, SINGLE)
+        folder = tmp_path / slide.name
+        ours[slide.name] = [os.path.relpath(p, folder) for p in export(slide, folder, SINGLE)]
     (tmp_path / "case 1" / "notes.txt").write_text("mine")
     before = files(tmp_path)
-    remove_exports(tmp_path / "case 1")
+    remove_exports(tmp_path / "case 1", [])
+    assert files(tmp_path) == before
+    remove_exports(tmp_path / "case 1", ours["case 1"])
     left = files(tmp_path)
     assert left["case 1/notes.txt"] == b"mine"
     assert {name for name in before if "[1]" in name} == set(left) - {"case 1/notes.txt"}
-    remove_exports(tmp_path / "case [1]")
+    remove_exports(tmp_path / "case [1]", ours["case [1]"])
     assert set(files(tmp_path)) == {"case 1/notes.txt"}
 
 

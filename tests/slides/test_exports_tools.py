@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import errno
 import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +25,13 @@ from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.errors import SlideError
 from rl2qc.images.quantities import QUANTITIES
+from rl2qc.slides.cohort import run_cohort
+from rl2qc.slides.decide import decide_run
 from rl2qc.slides.exports import export, finish_exports, remove_exports
 from rl2qc.slides.exports.geometry import magnification
 from rl2qc.slides.exports.histoqc import use_mask
 from rl2qc.slides.filtering import TileTable, filter_slide
+from rl2qc.slides.jobs import find_jobs
 from rl2qc.slides.reader import Region
 
 
@@ -137,10 +147,67 @@ def test_scores_are_aligned_with_coordinates(path: Path, tmp_path: Path, name: s
 
 
 def test_names_that_are_no_text(path: Path, tmp_path: Path) -> None:
-    table = replace(judged(path), name="caf\udce9")
-    for name in ("trident", "clam", "wsinfer", "parquet"):
-        (written,) = export(table, tmp_path / "out" / table.name, [name])
-        assert written.exists()
+    name = "caf\udce9"  # how Python shows a byte that is not UTF-8
+    readable = "caf\N{REPLACEMENT CHARACTER}"
+    table = replace(judged(path), name=name)
+    formats = ["trident", "clam", "wsinfer", "parquet", "histoqc"]
+    written = dict(zip(formats, export(table, tmp_path / "out" / name, formats), strict=True))
+    # On the disk, names keep their bytes; inside a file, what is no text is replaced.
+    assert [written[kind].name for kind in formats] == [
+        f"{name}_patches.h5",
+        f"{name}.h5",
+        f"{name}.csv",
+        "tiles.parquet",
+        f"{name}.tif_mask_use.png",
+    ]
+    for kind in ("trident", "clam"):
+        attributes, coords = read_trident(written[kind])
+        assert attributes["name"] == readable
+        assert coords.tolist() == kept(table)
+    assert len(written["wsinfer"].read_text().splitlines()) == 1 + len(table)
+    parquet = pyarrow.parquet.ParquetFile(written["parquet"].open("rb")).read()
+    assert parquet["x"].to_pylist() == table.x.tolist()
+    assert json.loads(parquet.schema.metadata[b"rl2qc"])["slide"] == readable
+
+
+ON_A_FULL_DISK = """
+import pickle, resource, sys
+from pathlib import Path
+from rl2qc.slides.exports import export
+
+format, folder = sys.argv[1], Path(sys.argv[2])
+table = pickle.loads((folder / "table.pickle").read_bytes())
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+for limit in (100, 3_000, 9_000, 20_000, 40_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        export(table, folder / "out" / table.name, [format])
+    except OSError as error:
+        print(limit, error.errno, [p.name for p in folder.rglob("*") if p.is_file()])
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+export(table, folder / "out" / table.name, [format])
+"""
+
+
+@pytest.mark.parametrize("name", ["trident", "clam"])
+def test_a_disk_that_fills_up_is_an_error_like_any_other(
+    path: Path, tmp_path: Path, name: str
+) -> None:
+    """A limit to the size of files fails in the middle of a write, as a full disk does, and
+    HDF5's own writes then ended the process."""
+    pytest.importorskip("resource")
+    table = judged(path, stride=16)
+    (tmp_path / "table.pickle").write_bytes(pickle.dumps(table))
+    command = [sys.executable, "-c", ON_A_FULL_DISK, name, str(tmp_path)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr
+    left = ["table.pickle", path.name]
+    expected = [f"{limit} {errno.EFBIG} " for limit in (100, 3_000, 9_000, 20_000, 40_000)]
+    for line, start in zip(child.stdout.splitlines(), expected, strict=True):
+        assert line.startswith(start)
+        assert sorted(ast.literal_eval(line.removeprefix(start))) == sorted(left)
+    (written,) = (tmp_path / "out").rglob("*.h5")
+    assert read_trident(written)[1].tolist() == kept(table)
 
 
 # ---------------------------------------------------------------- CLAM
@@ -210,8 +277,9 @@ def test_parquet_keeps_types_and_digits(path: Path, tmp_path: Path) -> None:
 
 def test_histoqc_mask_is_the_kept_area(path: Path, tmp_path: Path) -> None:
     table = replace(judged(path), slide_mpp=8.0)  # a mask of the slide's own size
-    (written,) = export(table, tmp_path / "case", ["histoqc"])
-    assert written == tmp_path / "case" / "case_mask_use.png"
+    (written,) = export(table, tmp_path / "out" / "case", ["histoqc"])
+    # As HistoQC's worker does: os.path.basename(file_name), suffix included.
+    assert written == tmp_path / "out" / "case.tif" / "case.tif_mask_use.png"
     expected = np.zeros((256, 384), np.uint8)
     for x, y in kept(table):
         expected[y : y + 64, x : x + 64] = 255
@@ -229,33 +297,83 @@ def test_histoqc_mask_of_a_large_slide_is_small(path: Path) -> None:
         use_mask(replace(table, dimensions=None))
 
 
-def test_histoqc_results(path: Path, tmp_path: Path) -> None:
-    table = judged(path)
-    out = tmp_path / "out"
-    for name in ("a", "b"):
-        export(replace(table, name=name), out / name, ["histoqc"])
-    (out / "summary.csv").write_text('name,warnings\na,"one\ttwo; three"\nfailed,\nb,\n')
-    (out / "run.json").write_text('{"started": "2026-01-02T03:04:05"}')
-    slide = {"dimensions": [384, 256], "slide_mpp": 0.5}
-    (out / "a" / "record.json").write_text(json.dumps({"slide": slide}))
-    finish_exports(out, ["csv"])
+@pytest.mark.parametrize(
+    ("name", "file", "expected"),
+    [
+        ("case", "slides/case.svs", "case.svs"),
+        ("a.b", "slides/a.b.ndpi", "a.b.ndpi"),
+        ("case.svs", "slides/case.svs.svs", "case.svs.svs"),
+        # Slides of one name have more of their path in it, to stay apart.
+        ("left__case", "left/case.svs", "left__case.svs"),
+        ("left__case.svs", "left/case.svs", "left__case.svs"),
+        # A folder of DICOM files.
+        ("1.2.840", "slides/1.2.840", "1.2.840"),
+        ("50% {name} *", "slides/50% {name} *.svs", "50% {name} *.svs"),
+    ],
+)
+def test_histoqc_calls_slides_by_their_files(
+    path: Path, tmp_path: Path, name: str, file: str, expected: str
+) -> None:
+    table = replace(judged(path), name=name, path=Path(file))
+    folder = tmp_path / name
+    (written,) = export(table, folder, ["histoqc"])
+    assert written == tmp_path / expected / f"{expected}_mask_use.png"
+    other = replace(table, name=f"{name}2", path=Path(file).with_name(f"{Path(file).name}2"))
+    (stays,) = export(other, tmp_path / other.name, ["histoqc"])
+    remove_exports(folder, {os.path.relpath(written, folder)})
+    assert not written.exists()
+    assert stays.exists()
+
+
+def histoqc_files(tsv: Path, basepath: Path) -> list[Path]:
+    """The slides that HistoQC's main program finds when it is given the results of another run."""
+    lines = tsv.read_text().splitlines(keepends=True)
+    return [
+        Path(os.path.join(basepath, line.strip().split("\t")[0]))  # noqa: PTH118
+        for line in lines
+        if line[0] != "#"
+    ]
+
+
+def filtered(slides: Sequence[Path], out: Path, *formats: str) -> Path:
+    jobs, _ = find_jobs(slides)
+    run_cohort(jobs, BrightnessModel(), out, formats=["csv", *formats])
+    return out
+
+
+def test_histoqc_results(tmp_path: Path, pixels: np.ndarray) -> None:
+    slides = [write_slide(tmp_path / f"{name}.tif", pixels) for name in ("a", "b  2")]
+    failing = tmp_path / "failed.svs"
+    failing.write_bytes(b"no slide")
+    out = filtered([*slides, failing], tmp_path / "out")
     assert not (out / "results.tsv").exists()
-    finish_exports(out, ["csv", "histoqc"])
+    out = filtered([*slides, failing], tmp_path / "other", "histoqc")
     lines = (out / "results.tsv").read_text().splitlines()
     # HistoQC's tools skip what begins with '#', but for the last of it, which names the columns.
     head = [line for line in lines if line.startswith("#")]
-    assert head[0] == "#start_time:\t2026-01-02T03:04:05"
+    started = json.loads((out / "run.json").read_text())["started"]
+    assert head[0] == f"#start_time:\t{started}"
     assert head[-1].startswith("#dataset:filename\tcomments\t")
     columns = head[-1].removeprefix("#dataset:").split("\t")
     rows = [dict(zip(columns, line.split("\t"), strict=True)) for line in lines[len(head) :]]
-    assert [row["filename"] for row in rows] == ["a", "b"]
+    assert [row["filename"] for row in rows] == ["a.tif", "b  2.tif"]
     for row in rows:
         mask = out / row["filename"] / f"{row['filename']}_mask_use.png"
         with Image.open(mask) as image:
             assert int(row["pixels_to_use"]) == (np.asarray(image) == 255).sum() > 0
-    assert (rows[0]["height"], rows[0]["width"], rows[0]["mpp_x"]) == ("256", "384", "0.5")
-    assert rows[0]["warnings"] == "one two; three"
-    assert rows[1]["warnings"] == ""
+        assert (row["height"], row["width"], row["mpp_x"]) == ("256", "384", "0.5")
+    assert histoqc_files(out / "results.tsv", tmp_path) == slides
+
+
+def test_histoqc_results_are_one_row_a_line(path: Path, tmp_path: Path) -> None:
+    out = filtered([path], tmp_path / "out", "histoqc")
+    with (out / "summary.csv").open(newline="") as file:
+        columns, cells = csv.reader(file)
+    cells[columns.index("warnings")] = "one\ttwo;\nthree"
+    with (out / "summary.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([columns, cells])
+    finish_exports(out, ["histoqc"])
+    assert (out / "results.tsv").read_text().endswith("\tone two; three\n")
 
 
 # ---------------------------------------------------------------- tiles
@@ -318,10 +436,10 @@ def test_tiles_of_an_earlier_run_go_and_foreign_files_stay(path: Path, tmp_path:
         "notes.txt",
         *(f"x{x}_y{y}.png" for x, y in kept(opposite)),
     }
-    remove_exports(tmp_path / "case")
+    remove_exports(tmp_path / "case", {"tiles"})
     assert [p.name for p in folder.iterdir()] == ["notes.txt"]
     (folder / "notes.txt").unlink()
-    remove_exports(tmp_path / "case")
+    remove_exports(tmp_path / "case", {"tiles"})
     assert not folder.exists()
 
 
@@ -330,3 +448,27 @@ def test_tiles_of_a_slide_that_is_gone(path: Path, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(SlideError, match="no such file"):
         export(table, tmp_path / "case", ["tiles"])
+
+
+# ---------------------------------------------------------------- the summary
+
+
+@pytest.mark.parametrize(
+    ("absorbed", "threshold"),
+    # Between two classes of one colour each, Otsu's threshold is the middle; it is held in bounds.
+    [(0.16, 0.08), (0.18, 0.09), (0.6, 0.10), (0.09, 0.06)],
+)
+def test_the_summary_says_what_counted_as_tissue(
+    tmp_path: Path, absorbed: float, threshold: float
+) -> None:
+    picture = np.full((1024, 1024, 3), 240, np.uint8)
+    picture[:, :512, 1] = round(240 * (1 - absorbed))
+    path = write_slide(tmp_path / "case.tif", picture)
+    out = filtered([path], tmp_path / "out")
+    for decided in (False, True):
+        if decided:
+            decide_run(out, 0.2)
+        with (out / "summary.csv").open(newline="") as file:
+            (row,) = csv.DictReader(file)
+        assert float(row["tissue_threshold"]) == pytest.approx(threshold, abs=0.004)
+        assert float(row["tissue_share"]) == pytest.approx(0.5, abs=0.02)

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 __all__ = ["Ring", "dissolve"]
 
 Ring = list[list[int]]
-
-# Steps along an outline, clockwise on the screen: the cell outlined is on the right hand.
-_RIGHT, _DOWN, _LEFT, _UP = range(4)
-_STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+_Ints = NDArray[np.int64]
 
 
-def dissolve(
-    x: NDArray[np.int64], y: NDArray[np.int64], width: NDArray[np.int64], height: NDArray[np.int64]
-) -> list[list[Ring]]:
+def dissolve(x: _Ints, y: _Ints, width: _Ints, height: _Ints) -> list[list[Ring]]:
     """The union of axis-parallel rectangles as valid polygons.
 
-    Rectangles may overlap. Those that touch at a corner alone stay apart, so that every ring is
-    simple; a ring is closed (its last point is its first).
+    Rectangles may overlap and lie anywhere: memory grows with their number and with the outline,
+    not with the area. Those that touch at a corner alone stay apart, so that every ring is simple;
+    a ring is closed (its last point is its first).
 
     Returns
     -------
-    Polygons, each its outline followed by its holes.
+    Polygons, each its outline followed by its holes; y pointing down, outlines run clockwise.
 
     Example
     -------
@@ -35,80 +33,123 @@ def dissolve(
     >>> dissolve(*two)
     [[[[0, 0], [4, 0], [4, 2], [0, 2], [0, 0]]]]
     """
-    xs, ys = np.unique([x, x + width]), np.unique([y, y + height])
-    labels = _label_cells(
-        np.searchsorted(xs, x),
-        np.searchsorted(xs, x + width),
-        np.searchsorted(ys, y),
-        np.searchsorted(ys, y + height),
-        (len(ys), len(xs)),
-    )
-    outlines: dict[int, list[Ring]] = {}
+    edges = _horizontal_edges(x, y, width, height)
+    if not len(edges):
+        return []
+    following = _follow(edges)
+    parts = _parts(edges, following)
+    outlines: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
-    for label, ring in _trace(labels):
-        points = [[int(xs[column]), int(ys[row])] for column, row in ring]
-        rings = outlines if _signed_area(points) > 0 else holes
-        rings.setdefault(label, []).append([*points, points[0]])
-    return [outlines[label] + holes.get(label, []) for label in sorted(outlines)]
-
-
-def _label_cells(
-    x0: NDArray[np.int64],
-    x1: NDArray[np.int64],
-    y0: NDArray[np.int64],
-    y1: NDArray[np.int64],
-    shape: tuple[int, int],
-) -> NDArray[np.int32]:
-    """Number the parts of the union that hang together by edges; 0 is outside, a border of it
-    included."""
-    changes = np.zeros((shape[0] + 1, shape[1] + 1), np.int64)
-    for rows, columns, change in ((y0, x0, 1), (y0, x1, -1), (y1, x0, -1), (y1, x1, 1)):
-        np.add.at(changes, (rows + 1, columns + 1), change)
-    covered = changes.cumsum(axis=0).cumsum(axis=1) > 0
-    labels: NDArray[np.int32] = ndimage.label(covered)[0]
-    return labels
-
-
-def _trace(labels: NDArray[np.int32]) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Follow the outlines of the labelled cells: label, and the corners (column, row) in turn."""
-    # The four cells around each corner of the grid.
-    south_east, south_west = labels[1:, 1:], labels[1:, :-1]
-    north_west, north_east = labels[:-1, :-1], labels[:-1, 1:]
-    # For each direction, the cell on the right hand, and the one on the left, which is empty.
-    sides = {
-        _RIGHT: (south_east, north_east),
-        _DOWN: (south_west, south_east),
-        _LEFT: (north_west, south_west),
-        _UP: (north_east, north_west),
-    }
-    leaving: dict[tuple[int, int], dict[int, int]] = {}
-    for direction, (right, left) in sides.items():
-        for row, column in np.argwhere((right > 0) & (left == 0)).tolist():
-            leaving.setdefault((column, row), {})[direction] = int(right[row, column])
-
-    todo = {(corner, direction): None for corner, ways in leaving.items() for direction in ways}
-    while todo:
-        corner, direction = next(iter(todo))
-        label = leaving[corner][direction]
-        steps = []
-        while (corner, direction) in todo:
-            del todo[corner, direction]
-            steps.append((corner, direction))
-            corner = (corner[0] + _STEPS[direction][0], corner[1] + _STEPS[direction][1])
-            ways = leaving[corner]
-            if len(ways) == 1:
-                (direction,) = ways
-            elif len(set(ways.values())) == 1:
-                # One part meets itself at this corner: turning left keeps its hole a ring apart.
-                direction = (direction - 1) % 4
+    for first, corners in _rings(edges, following):
+        for ring in _split_where_it_meets_itself(corners):
+            points = [[column, row] for column, row in [*ring, ring[0]]]
+            if _signed_area(points) > 0:
+                outlines[parts[first]] = points
             else:
-                # Two parts meet: turning right stays with this one.
-                direction = (direction + 1) % 4
-        turns = zip(steps, [steps[-1], *steps[:-1]], strict=True)
-        yield label, [at for (at, way), (_, last) in turns if way != last]
+                holes.setdefault(parts[first], []).append(points)
+    return [[outlines[part], *holes.get(part, [])] for part in sorted(outlines)]
+
+
+def _horizontal_edges(x: _Ints, y: _Ints, width: _Ints, height: _Ints) -> _Ints:
+    """Sweep downwards and note where the covered columns change.
+
+    Returns
+    -------
+    (n, 5): y, left and right end, whether the union lies below the edge (or else above it), and
+    the edge that begins the union above it (its own number, if the union lies below).
+    """
+    xs = np.unique([x, x + width])
+    at = np.concatenate([y, y + height])
+    order = np.argsort(at, kind="stable")
+    left, right = (np.tile(np.searchsorted(xs, ends), 2)[order] for ends in (x, x + width))
+    step = np.repeat([1, -1], len(x))[order]
+    rows, starts = np.unique(at[order], return_index=True)
+
+    depth = np.zeros(len(xs), np.int64)  # rectangles over each column, from xs[i] to xs[i + 1]
+    begun_by = np.zeros(len(xs), np.int64)
+    edges: list[tuple[int, int, int, int, int]] = []
+    for row, start, stop in zip(rows.tolist(), starts, np.append(starts, len(at))[1:], strict=True):
+        low, high = left[start:stop].min(), right[start:stop].max()
+        change = np.zeros(high - low + 1, np.int64)
+        np.add.at(change, left[start:stop] - low, step[start:stop])
+        np.add.at(change, right[start:stop] - low, -step[start:stop])
+        before = depth[low:high] > 0
+        depth[low:high] += change[:-1].cumsum()
+        turned = (depth[low:high] > 0).astype(np.int64) - before
+        bounds = np.flatnonzero(np.diff(turned, prepend=0, append=0)) + low
+        for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            below = int(turned[a - low])
+            if below > 0:
+                begun_by[a:b] = len(edges)
+            if below:
+                edges.append((row, int(xs[a]), int(xs[b]), below > 0, int(begun_by[a])))
+    return np.array(edges, np.int64).reshape(-1, 5)
+
+
+def _follow(edges: _Ints) -> _Ints:
+    """(n,) the horizontal edge that comes after each, the union on the right hand.
+
+    On every vertical line the corners, from top to bottom, are in turn the upper and the lower end
+    of an outline. Two edges may share a corner: the one below the union comes first, which stays
+    with the same rectangle instead of crossing over to the one that it touches.
+    """
+    row, left, right, below, _ = edges.T
+    number = np.arange(len(edges))
+    ends = np.concatenate([left, right])
+    order = np.lexsort((np.tile(below, 2), np.tile(row, 2), ends))
+    # An edge above the union runs to the right, one below it to the left.
+    is_head = np.concatenate([below == 0, below == 1])[order]
+    upper, lower = np.tile(number, 2)[order].reshape(-1, 2).T
+    down = is_head[::2]
+    following = np.empty(len(edges), np.int64)
+    following[np.where(down, upper, lower)] = np.where(down, lower, upper)
+    return following
+
+
+def _parts(edges: _Ints, following: _Ints) -> list[int]:
+    """The part of the union that each edge belongs to, parts counted from the top.
+
+    A hole belongs to the part above it.
+    """
+    n, number = len(edges), np.arange(len(edges))
+    pairs = np.tile(number, 2), np.concatenate([following, edges[:, 4]])
+    parts: list[int] = connected_components(
+        coo_array((np.ones(2 * n), pairs), shape=(n, n)), directed=False
+    )[1].tolist()
+    return parts
+
+
+def _rings(edges: _Ints, following: _Ints) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Each closed line: the number of its first edge, and its corners."""
+    after, corners = following.tolist(), edges[:, :4].tolist()
+    seen = [False] * len(edges)
+    for first in range(len(edges)):
+        line, edge = [], first
+        while not seen[edge]:
+            seen[edge] = True
+            row, left, right, below = corners[edge]
+            line += [(left, row), (right, row)] if below else [(right, row), (left, row)]
+            edge = after[edge]
+        if line:
+            yield first, line
+
+
+def _split_where_it_meets_itself(line: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """The simple rings of a closed line that may touch itself at corners."""
+    ring: list[tuple[int, int]] = []
+    place: dict[tuple[int, int], int] = {}
+    for corner in [*line, line[0]]:
+        if corner in place:
+            start = place[corner]
+            yield ring[start:]
+            for dropped in ring[start + 1 :]:
+                del place[dropped]
+            del ring[start + 1 :]
+        else:
+            place[corner] = len(ring)
+            ring.append(corner)
 
 
 def _signed_area(points: Ring) -> int:
     """Twice the area, negative for a hole."""
-    following = points[1:] + points[:1]
-    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(points, following, strict=True))
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(points))

@@ -109,7 +109,8 @@ def _write(table: TileTable, path: Path, layout: str, attributes: dict[str, Any]
     xy = np.stack([table.x, table.y], axis=1)
     columns = {"tissue_fraction": table.tissue_fraction, **table.measurements}
     scores = np.stack(list(columns.values()), axis=1)
-    with h5py.File(path, "w") as file:
+    # In memory first: on a full disk, HDF5 does not fail but end the process.
+    with h5py.File(path, "w", driver="core", backing_store=False) as file:
         coords = _dataset(file, "coords", xy[table.keep])
         for name, value in attributes.items():
             coords.attrs[name] = value
@@ -120,6 +121,9 @@ def _write(table: TileTable, path: Path, layout: str, attributes: dict[str, Any]
         file.create_dataset(
             "all/reason", data=table.reasons.astype(object), dtype=h5py.string_dtype()
         )
+        file.flush()
+        content = file.id.get_file_image()
+    path.write_bytes(content)
 
 
 def _dataset(file: Any, name: str, values: NDArray[Any]) -> Any:

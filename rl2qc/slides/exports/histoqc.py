@@ -1,9 +1,15 @@
-"""HistoQC's layout: a mask of usable pixels a slide, and ``results.tsv`` for the run."""
+"""HistoQC's layout: a mask of usable pixels a slide, and ``results.tsv`` for the run.
+
+HistoQC calls a slide by the whole name of its file, "case.svs", in the table as on the disk:
+``case.svs/case.svs_mask_use.png``. Its results page looks there, and a second run of it
+(``histoqc --basepath SLIDES results.tsv``) finds the slides by the first column.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +21,14 @@ from PIL import Image
 from rl2qc.atomic import atomic_path
 from rl2qc.slides.table import TileTable
 
-__all__ = ["MASK", "use_mask", "write_results", "write_use_mask"]
+__all__ = ["MASK_SUFFIX", "use_mask", "write_results", "write_use_mask"]
 
-MASK = "{name}_mask_use.png"
+MASK_SUFFIX = "_mask_use.png"
 # HistoQC works at 1.25x.
 _MASK_MPP = 8.0
 _MASK_PIXELS = 10_000
 _COLUMNS = ("filename", "comments", "type", "height", "width", "mpp_x", "mpp_y", "pixels_to_use")
+_BREAKS = re.compile(r"\s*[\t\r\n]\s*")
 
 
 def use_mask(table: TileTable) -> NDArray[np.uint8]:
@@ -59,8 +66,8 @@ def write_use_mask(table: TileTable, path: Path) -> None:
 def write_results(out: Path) -> None:
     """Write ``results.tsv`` from the masks and the summary of a run's folder.
 
-    Every slide of ``summary.csv`` with a mask has a row; ``filename`` is the name of its folder,
-    under which HistoQC's tools look for ``{filename}/{filename}_mask_use.png``.
+    Every slide of ``summary.csv`` with a mask has a row; ``filename`` is the name of the slide's
+    file, under which HistoQC's tools look for ``{filename}/{filename}_mask_use.png``.
     """
     started = ""
     if (out / "run.json").exists():
@@ -79,28 +86,31 @@ def write_results(out: Path) -> None:
             file.write(f"#{name}:\t{value}\n")
         file.write("#dataset:" + "\t".join([*_COLUMNS, "warnings"]) + "\n")
         for row in _rows(out):
-            file.write("\t".join(" ".join(str(cell).split()) for cell in row) + "\n")
+            file.write("\t".join(_BREAKS.sub(" ", str(cell)) for cell in row) + "\n")
 
 
 def _rows(out: Path) -> Iterator[list[Any]]:
     with (out / "summary.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         for row in csv.DictReader(file):
             name = row["name"]
-            path = out / name / MASK.format(name=name)
-            if not path.exists():
+            record = _record(out / name)
+            files = (out / name / file for file in record.get("files", ()))
+            mask = next((f for f in files if f.name.endswith(MASK_SUFFIX) and f.exists()), None)
+            if mask is None:
                 continue
-            with Image.open(path) as image:
+            with Image.open(mask) as image:
                 pixels = int(np.count_nonzero(np.asarray(image)))
-            slide = _slide(out / name)
+            filename = mask.name.removesuffix(MASK_SUFFIX)
+            slide = record.get("slide", {})
             width, height = slide.get("dimensions") or ("", "")
             mpp = slide.get("slide_mpp") or ""
-            yield [name, "", "", height, width, mpp, mpp, pixels, row.get("warnings", "")]
+            yield [filename, "", "", height, width, mpp, mpp, pixels, row.get("warnings", "")]
 
 
-def _slide(folder: Path) -> dict[str, Any]:
-    """What is recorded about a slide."""
+def _record(folder: Path) -> dict[str, Any]:
+    """What is recorded about a slide; nothing for one that failed."""
     record = folder / "record.json"
     if not record.exists():
         return {}
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")).get("slide", {})
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     return found

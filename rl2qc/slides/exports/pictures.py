@@ -35,9 +35,11 @@ def overlay(table: TileTable) -> Image.Image:
 
     layer = Image.new("RGBA", size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
-    x0, y0 = (table.x - left) * scale_x, (table.y - top) * scale_y
-    x1, y1 = x0 + table.width * scale_x - 1, y0 + table.height * scale_y - 1
-    boxes = np.stack([x0, y0, np.maximum(x0, x1), np.maximum(y0, y1)], axis=1).round()
+    # Rounded alike, neighbours share their edge: neither gap nor overlap.
+    x0, y0 = np.rint((table.x - left) * scale_x), np.rint((table.y - top) * scale_y)
+    x1 = np.rint((table.x + table.width - left) * scale_x) - 1
+    y1 = np.rint((table.y + table.height - top) * scale_y) - 1
+    boxes = np.stack([x0, y0, np.maximum(x0, x1), np.maximum(y0, y1)], axis=1)
     strengths = _strengths(table.measurements["p_value"], table.alpha)
     # Kept tiles first, so that no outline of theirs lies over a rejected one.
     for i in np.argsort(~table.keep, kind="stable"):

@@ -1,9 +1,10 @@
-"""QuPath GeoJSON: an object a tile, and one dissolved annotation a class."""
+"""QuPath GeoJSON: an object a tile, and one dissolved annotation for each class of tiles."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,14 @@ def write_geojson(table: TileTable, path: Path) -> None:
 def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
     """A tile object for each tile, and one annotation for each class, in QuPath's terms.
 
-    A rejected tile's class names the likely reason, "QC: rejected: ink or pen"; the annotations
-    are of all kept and of all rejected tiles. Coordinates are level-0 px relative to the scanned
-    bounds, since QuPath crops slides to them.
+    A rejected tile's class names the likely reason, "QC: rejected: ink or pen". Coordinates are
+    level-0 px relative to the scanned bounds, since QuPath crops slides to them.
     Ids depend on the slide's name and the tile alone: writing again replaces, not duplicates.
+    Tiles of the same place, which coordinates of other tools may hold, are numbered.
     """
     left, top = table.bounds[:2] if table.bounds else (0, 0)
     xs, ys = table.x - left, table.y - top
+    reasons, times = table.reasons, Counter[str]()
     columns = {
         **{name: values.tolist() for name, values in table.measurements.items()},
         "tissue_fraction": table.tissue_fraction.tolist(),
@@ -58,23 +60,25 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
             table.width.tolist(),
             table.height.tolist(),
             table.keep.tolist(),
-            table.reasons.tolist(),
+            reasons.tolist(),
             strict=True,
         )
     ):
         # QuPath takes numbers only: what is not finite is left out.
         measurements = {n: v[i] for n, v in columns.items() if np.isfinite(v[i])}
+        name = f"x{x}_y{y}"
+        times[name] += 1
         ring = [[x, y], [x + width, y], [x + width, y + height], [x, y + height], [x, y]]
         yield _feature(
             table,
             "tile",
-            f"x{x}_y{y}",
+            name if times[name] == 1 else f"{name}_{times[name]}",
             {"type": "Polygon", "coordinates": [ring]},
             _class(keep, reason),
             measurements,
         )
-    for keep in (True, False):
-        chosen = table.keep == keep
+    for keep, reason in ((True, ""), (False, ""), *((False, reason) for reason in _REASON_COLORS)):
+        chosen = (table.keep == keep) & (reasons == reason)
         if chosen.any():
             polygons = dissolve(xs[chosen], ys[chosen], table.width[chosen], table.height[chosen])
             geometry = (
@@ -83,8 +87,8 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
                 else {"type": "MultiPolygon", "coordinates": polygons}
             )
             count = {"tiles": int(chosen.sum())}
-            name, color = _CLASSES[keep]
-            yield _feature(table, "annotation", name, geometry, (name, color), count)
+            category = _class(keep, reason)
+            yield _feature(table, "annotation", category[0], geometry, category, count)
 
 
 def _class(keep: bool, reason: str) -> tuple[str, tuple[int, int, int]]:
