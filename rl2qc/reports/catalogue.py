@@ -32,7 +32,7 @@ class Spec:
     bounds : (float, float)
         Range of the metric.
     enough : int
-        Images in the smaller set below which a warning is given; 0 where any number will do.
+        Images in the smaller set below which it has not settled; 0 where any number will do.
     optional : bool
         Only computed when asked for by name.
     """
@@ -81,6 +81,7 @@ CATALOGUE: dict[str, Spec] = {
         "mean distance to the nearest neighbours",
         "images lie closer together than real ones: less varied",
         "images lie farther apart than real ones: more varied, or noisier",
+        enough=300,
     ),
     "wad_div_exponential": Spec(
         "features",
@@ -88,6 +89,7 @@ CATALOGUE: dict[str, Spec] = {
         "neighbour distances against an exponential law",
         "nearer to an exponential law than real ones",
         "farther from an exponential law than real ones",
+        enough=300,
     ),
     "wad_div_empirical": Spec(
         "features",
@@ -95,6 +97,7 @@ CATALOGUE: dict[str, Spec] = {
         "neighbour distances against those of the real set",
         "spacing closer to real than real sets have",
         "spacing unlike that of real images",
+        enough=300,
     ),
     "wad_div_normalized": Spec(
         "features",
@@ -103,6 +106,7 @@ CATALOGUE: dict[str, Spec] = {
         "less varied than real",
         "at least as varied as real",
         bounds=_SHARE,
+        enough=300,
     ),
     "wad_div_ratio": Spec(
         "features",
@@ -110,6 +114,7 @@ CATALOGUE: dict[str, Spec] = {
         "the same unclipped: above 1, more dispersed than real",
         "less varied than real",
         "more dispersed than real: more varied, or noisier",
+        enough=300,
     ),
     "irs_alpha": Spec(
         "features",
@@ -118,6 +123,7 @@ CATALOGUE: dict[str, Spec] = {
         "repeats fewer modes than real images cover",
         "spreads over more real images than real ones do",
         bounds=_SHARE,
+        enough=100,
     ),
     "irs_inf": Spec(
         "features",
@@ -145,6 +151,7 @@ CATALOGUE: dict[str, Spec] = {
         "real-against-real FID as a share of the observed one",
         _FAR,
         _NEAR,
+        enough=300,
     ),
     "kid": Spec(
         "features", False, "kernel distance, unbiased", _NEAR, _FAR, bounds=_ANY, enough=50
@@ -228,6 +235,7 @@ CATALOGUE: dict[str, Spec] = {
         "pairs look less alike than real ones",
         "pairs look more alike than real ones",
         bounds=_SHARE,
+        enough=50,
         optional=True,
     ),
     **_likelihood("mean_log_likelihood", "mean log p in nats"),

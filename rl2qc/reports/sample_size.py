@@ -9,21 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.metrics.frechet import fid_infinity
-from rl2qc.metrics.neighbors import kneighbors
 from rl2qc.reports.catalogue import CATALOGUE
 from rl2qc.reports.image_sets import ImageSet, ScoreSettings, Stack
 from rl2qc.reports.scorecard import Curve
 
-__all__ = ["about_held_out", "about_sizes", "curves"]
+__all__ = ["about_sizes", "curves"]
 
 # Sizes of the curves as shares of a set, how often each is drawn, and the fewest images.
 _SHARES, _REPEATS, _FEWEST = (0.125, 0.25, 0.5, 1.0), 3, 10
 # Of either set, for the line of FID in 1/N: it takes no more images to draw it well.
 _LIMIT_IMAGES, _LIMIT_POINTS = 20_000, 6
-# RL2 and neighbour distances settle from about here on.
-_ENOUGH = 300
-# Relative distance of features of one image that were computed in different batches.
-_SAME = 1e-5
+# Metrics of fitted covariances.
+_OF_COVARIANCES = ("fid", "r_fid")
 # Below so many slides an interval over slides is rough.
 _FEW_GROUPS = 10
 
@@ -64,7 +61,10 @@ def curves(
     ]
     found = {}
     for name in names:
-        if CATALOGUE[name].kind not in ("features", "latents") or name not in stack.metrics:
+        # The ratio of FIDs is a median over splits of whole sets, which a subset has not got.
+        if CATALOGUE[name].kind not in ("features", "latents") or name == "r_fid":
+            continue
+        if name not in stack.metrics:
             continue
         try:
             metric = stack.metrics[name]
@@ -79,26 +79,28 @@ def curves(
 
 def about_sizes(names: Sequence[str], sets: Mapping[str, ImageSet]) -> list[str]:
     """Warnings of numbers of images that are too small for the metrics called ``names``."""
-    warnings = [
-        f"{len(s)} {title} images are few: RL2 is stable from about {_ENOUGH}, neighbour "
-        "distances of fewer are larger"
-        for title, s in sets.items()
-        if len(s) < _ENOUGH
-    ]
-    smallest = min(len(s) for s in sets.values())
-    if wanting := [n for n in names if CATALOGUE[n].enough > smallest]:
-        listed = ", ".join(f"{n} ({CATALOGUE[n].enough})" for n in wanting)
-        warnings.append(
-            f"{smallest} images are fewer than these metrics need to settle: {listed}: compare "
-            "them with their floor and with sets of the same size only"
-        )
     dimension = max(
         (s.features.shape[1] for s in sets.values() if s.features is not None), default=0
     )
-    if "fid" in names and smallest <= dimension:
+    wanted = {
+        # Below that many images a covariance is not determined.
+        name: max(CATALOGUE[name].enough, dimension + 1 if name in _OF_COVARIANCES else 0)
+        for name in names
+    }
+    warnings = []
+    if few := [title for title, s in sets.items() if len(s) < max(wanted.values(), default=0)]:
+        smallest = min(len(s) for s in sets.values())
+        sizes: dict[int, list[str]] = {}
+        for name, enough in wanted.items():
+            if enough > smallest:
+                sizes.setdefault(enough, []).append(name)
+        settle = "; ".join(f"{', '.join(sizes[n])} ({n})" for n in sorted(sizes, reverse=True))
+        biased = [name for name in names if name in _OF_COVARIANCES and smallest <= dimension]
+        why = f"; so few in {dimension} dimensions bias {_listed(biased)}" if biased else ""
         warnings.append(
-            f"FID of {smallest} images in {dimension} dimensions is biased upwards: compare it "
-            "with its floor and with sets of the same size, not with published values"
+            f"{_listed([f'{len(sets[title])} {title}' for title in few])} images are few; wanted: "
+            f"{settle}. Compare these metrics with their floor and with sets of the same size, not "
+            f"with published values{why}"
         )
     for title, s in sets.items():
         if s.groups is not None and (n := len(set(s.groups.tolist()))) < _FEW_GROUPS:
@@ -106,18 +108,8 @@ def about_sizes(names: Sequence[str], sets: Mapping[str, ImageSet]) -> list[str]
     return warnings
 
 
-def about_held_out(real: ImageSet, held_out: ImageSet | None) -> list[str]:
-    """A warning if held-out images are in the real set as well."""
-    if held_out is None or real.features is None or held_out.features is None:
-        return []
-    nearest = kneighbors(held_out.features, real.features, 1).distances[:, 0]
-    size = np.linalg.norm(held_out.features, axis=1)
-    if not (common := np.count_nonzero(nearest <= _SAME * size)):
-        return []
-    return [
-        f"{common} of {len(held_out)} held-out images are in the real set as well: authenticity "
-        "and the adjusted IRS need images that the generator has not seen"
-    ]
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _with_limit(curve: Curve, pair: tuple[ImageSet, ImageSet], seed: int) -> Curve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -19,6 +20,16 @@ __all__ = ["SCHEMA_VERSION", "Curve", "Metric", "Scorecard", "schema"]
 
 SCHEMA_VERSION = 1
 _NAN = math.nan
+_VERDICT_WIDTH = 36
+# Fewer images than this are not told apart by anything, so that like real means nothing.
+_FEWEST = 50
+# Share of copies from which any score is that of real images in part.
+_MANY_COPIES = 0.05
+_LEGEND = (
+    "↑ higher, ↓ lower is better. value: of all images. at n and floor: of generated and of real "
+    "images against real ones at the same numbers of images, so compare these two. null %: share "
+    "of real-against-real values below at n (about 50: like real)."
+)
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,12 @@ class Metric:
     value
     low, high
         Confidence interval.
+    std
+        Standard deviation of the parts that the value is the mean of: KID's subsets, the splits
+        of the Inception score, the pairs of MS-SSIM.
     floor, floor_low, floor_high
-        Median and central range of the metric of real against real images.
+        Median and central range of the metric of real against real images. Of authenticity: of
+        held-out images, or of each real one, against the whole real set.
     observed
         The metric of generated images at the numbers of images that the floor has: the value to
         set against the floor, since most metrics depend on those numbers.
@@ -59,6 +74,7 @@ class Metric:
     meaning: str
     low: float = _NAN
     high: float = _NAN
+    std: float = _NAN
     floor: float = _NAN
     floor_low: float = _NAN
     floor_high: float = _NAN
@@ -162,30 +178,62 @@ class Scorecard:
 
     def table(self) -> str:
         """A table for the terminal, its notes below it."""
-        header = ("metric", "", "value", "interval", "floor", "null %", "verdict")
-        rows = [header]
+        rows = [("metric", "", "value", "interval", "at n", "floor", "null %", "verdict")]
         for name, m in self.metrics.items():
-            verdict = m.verdict or m.meaning
+            # Continued on lines of their own, so that the table keeps to its width.
+            first, *more = textwrap.wrap(m.verdict or m.meaning, _VERDICT_WIDTH) or [""]
             rows.append(
                 (
                     name,
                     {True: "↑", False: "↓", None: ""}[m.higher_is_better],
                     number(m.value),
                     interval(m.low, m.high),
+                    number(m.observed),
                     number(m.floor),
                     "-" if math.isnan(m.null_percentile) else f"{m.null_percentile:.0f}",
-                    verdict,
+                    first,
                 )
             )
-        lines = layout(rows, right=(2, 3, 4, 5))
-        level = self.run.get("level", 0.95)
-        lines.append(
-            f"\n↑ higher, ↓ lower is better. interval: {level:.0%}. floor: real against real.\n"
-            "null %: share of real-against-real values below that of the generated set at the\n"
-            "same numbers of images (about 50: like real)."
+            rows += [("", "", "", "", "", "", "", line) for line in more]
+        lines = [*layout(rows, right=(2, 3, 4, 5, 6)), ""]
+        level = f"interval: {self.run.get('level', 0.95):.0%}."
+        lines += textwrap.wrap(
+            " ".join((_LEGEND, level, *self.about_resamples())), 100, break_on_hyphens=False
         )
         lines += [f"{name}: {m.note}" for name, m in self.metrics.items() if m.note]
         return "\n".join(lines)
+
+    def about_resamples(self) -> list[str]:
+        """Sentences on the numbers of images behind floors and intervals."""
+        lines = []
+        names: dict[tuple[int, int], list[str]] = {}
+        for name, m in self.metrics.items():
+            if not math.isnan(m.floor):
+                names.setdefault((m.null_n_real, m.null_n_generated), []).append(name)
+        if names:
+            common = max(names, key=lambda sizes: len(names[sizes]))
+            parts = [f"{common[0]} real images against {common[1]}"]
+            parts += [
+                f"{', '.join(found)} {real} against {other}"
+                for (real, other), found in names.items()
+                if (real, other) != common
+            ]
+            lines.append(f"Floors: {'; '.join(parts)}.")
+        if self.is_capped:
+            lines.append(
+                f"Floors and intervals draw from at most {self._cap:,.0f} images of a set; "
+                "intervals are narrowed to all of them by the root of their number."
+            )
+        return lines
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether a set is larger than what is resampled."""
+        return any(self.run.get(n, 0) > self._cap for n in ("n_real", "n_generated"))
+
+    @property
+    def _cap(self) -> float:
+        return float(self.run.get("resampled_images_at_most", math.inf))
 
     def curve_table(self) -> str:
         """The metrics against the number of images, for the terminal; empty without curves."""
@@ -200,6 +248,10 @@ class Scorecard:
                 rows.append((name, *map(number, curve.values), number(curve.limit)))
             lines += layout(rows, right=range(1, len(sizes) + 2))
         lines += [f"{name}: {c.note}" for name, c in self.against_n.items() if c.note]
+        if lines and self.is_capped:
+            lines.append(
+                f"The curves end at {self._cap:,.0f} images of a set; a limit is of all images."
+            )
         return "\n".join(lines)
 
 
@@ -236,18 +288,36 @@ def layout(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str
     ]
 
 
-def verdict(name: str, metric: Metric) -> str:
-    """What a value means, in plain words, from its place among real-against-real values."""
+def verdict(name: str, metric: Metric, n_images: int, n_copies: int = 0) -> str:
+    """What a value means, in plain words, from its place among real-against-real values.
+
+    Parameters
+    ----------
+    name, metric
+    n_images
+        In the smaller set: a few images are unlike nothing.
+    n_copies
+        Generated images that equal a real one.
+    """
     spec = CATALOGUE[name]
     percentile = metric.null_percentile
     if math.isnan(metric.value):
         return "not computed"
+    if name == "authenticity" and n_copies:
+        return f"copies: {n_copies} of {metric.n_generated} generated images equal a real one"
     if math.isnan(percentile) or not spec.above:
         return ""
     if name == "kept_fraction_generated" and metric.value == metric.floor == 0:
         # Alike, but in being alien to the model: no praise.
         return "none is kept, nor of the real images"
+    if name == "wad_div_normalized" and metric.value == 1:
+        # The clipped value cannot tell more.
+        return "at least as dispersed as real: see wad_div_ratio"
     if 2.5 <= percentile <= 97.5:
+        if n_images < max(spec.enough, _FEWEST):
+            return "not told apart from real (few images)"
+        if n_copies > _MANY_COPIES * n_images:
+            return "like real, to which copies add"
         return "like real"
     words = spec.below if percentile < 50 else spec.above
     if spec.higher_is_better is False and percentile > 50 and metric.floor > 0:

@@ -15,9 +15,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from rl2qc.images.sources import Patches
+
+# Its warning: the ratio here is that of floors which are known already.
+from rl2qc.metrics.frechet import _rank_warnings
 from rl2qc.metrics.resampling import Interval, Null, bootstrap, null_distribution, subsample
 from rl2qc.model.quality import QualityModel
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
+from rl2qc.reports.copies import about_copies, about_held_out, authenticity_null, copies
 from rl2qc.reports.evidence import Evidence
 from rl2qc.reports.image_sets import (
     HELD_OUT,
@@ -32,7 +36,7 @@ from rl2qc.reports.image_sets import (
     measure_sets,
     pixel_stack,
 )
-from rl2qc.reports.sample_size import about_held_out, about_sizes, curves
+from rl2qc.reports.sample_size import about_sizes, curves
 from rl2qc.reports.scorecard import Metric, Scorecard, verdict
 from rl2qc.reports.values import Value, full_values
 
@@ -59,7 +63,8 @@ def score(
     Both sets are taken at one size: the model's, or the smaller one's where a set is smaller
     (with a warning: likelihoods are calibrated for the model's size only). Values are those of
     the pure functions in `rl2qc.metrics`; intervals and floors come from resampling at most 1,000
-    images of each set.
+    images of each set (the intervals are then narrowed to the number of all). ``r_fid`` is FID's
+    floor over FID at the floor's numbers of images.
 
     Parameters
     ----------
@@ -110,15 +115,20 @@ def score(
         of_pixels, samples = pixel_stack(pair, settings)
         stacks |= {name: of_pixels for name in names if CATALOGUE[name].kind == "pixels"}
         pixels = (samples[0], samples[1])
-    values = full_values(names, *pair, settings, pixels, aside)
+    # The floor of FID gives its ratio at no cost, and without a second answer.
+    alone = [name for name in names if name != "r_fid" or not settings.n_resamples]
+    values = full_values(tuple(alone), *pair, settings, pixels, aside)
+    copied = copies(pair[1], pair[0])
 
     metrics, nulls = {}, {}
-    floors = _Floors(settings)
+    floors = _Floors(settings, pair, aside)
     # Thousands of small products: threads would wait for each other longer than they work.
     with threadpool_limits(1):
         for name in tqdm(names, desc="resampling", disable=not progress, leave=False):
-            row, null_values = _row(name, values[name], stacks[name], floors, settings)
-            metrics[name] = replace(row, verdict=verdict(name, row))
+            value = values[name] if name in values else _r_fid(floors, stack, settings)
+            row, null_values = _row(name, value, stacks[name], floors, pair, settings)
+            said = verdict(name, row, min(map(len, pair)), len(copied[0]))
+            metrics[name] = replace(row, verdict=said)
             if len(null_values):
                 nulls[name] = null_values
         against_n = curves(names, pair, stack, settings)
@@ -128,6 +138,7 @@ def score(
         "n_held_out": 0 if aside is None else len(aside),
         "k": settings.k,
         "prdc_k": settings.prdc_k,
+        "prdc_convention": settings.prdc_convention,
         "distance": settings.distance,
         "alpha": settings.alpha,
         "seed": settings.seed,
@@ -148,7 +159,8 @@ def score(
         "device": str(model.device),
         "versions": versions(),
     }
-    warnings += _about_likelihoods(metrics) + about_held_out(pair[0], aside)
+    warnings += _about_likelihoods(metrics)
+    warnings += about_copies(pair[1], pair[0], copied) + about_held_out(pair[0], aside)
     defined = [name for name, metric in metrics.items() if not math.isnan(metric.value)]
     warnings += about_sizes(defined, {"generated": pair[1], "real": pair[0]})
     return Scorecard(
@@ -187,7 +199,12 @@ def versions() -> dict[str, str]:
 
 
 def _row(
-    name: str, value: Value, stack: Stack, floors: _Floors, settings: ScoreSettings
+    name: str,
+    value: Value,
+    stack: Stack,
+    floors: _Floors,
+    pair: tuple[ImageSet, ImageSet],
+    settings: ScoreSettings,
 ) -> tuple[Metric, NDArray[np.float64]]:
     """One metric with its interval and its floor, and the values behind the floor."""
     spec = CATALOGUE[name]
@@ -197,18 +214,22 @@ def _row(
         spec.meaning,
         low=value.low,
         high=value.high,
+        std=value.std,
         n_real=value.n_real,
         n_generated=value.n_generated,
         note=value.note,
         method=value.method,
     )
     nulls = np.empty(0)
+    if value.null is not None:
+        return _beside(row, value.null), nulls
     if math.isnan(value.value) or not settings.n_resamples or name not in stack.metrics:
         return row, nulls
     problems = []
-    if not value.method:
+    # The occupancy model takes all images for independent, which those of a slide are not.
+    if not value.method or (value.method == "occupancy" and _grouped(pair)):
         try:
-            found = _interval(name, value.value, stack, settings)
+            found = _interval(name, value, stack, pair, settings)
             row = replace(
                 row,
                 low=found.low,
@@ -226,26 +247,82 @@ def _row(
     return replace(row, note="; ".join(filter(None, (row.note, *problems)))), nulls
 
 
-def _interval(name: str, value: float, stack: Stack, settings: ScoreSettings) -> Interval:
+def _grouped(pair: tuple[ImageSet, ImageSet]) -> bool:
+    return any(s.groups is not None for s in pair)
+
+
+def _r_fid(floors: _Floors, stack: Stack, settings: ScoreSettings) -> Value:
+    """The floor of FID over FID at the numbers of images that the floor has."""
+    try:
+        null, _ = floors("fid", stack)
+    except ValueError as error:
+        return Value(math.nan, note=str(error))
+    if not null.observed:
+        return Value(math.nan, note="undefined: the generated images equal the real ones")
+    assert stack.features is not None
+    smallest, dimension = min(null.n_real, null.n_generated), stack.features.features.shape[1]
+    note = f"median of {resamples_of('fid', settings)} splits"
+    return Value(
+        null.floor / null.observed,
+        null.n_real,
+        null.n_generated,
+        "; ".join((note, *_rank_warnings(smallest, dimension))),
+    )
+
+
+def _interval(
+    name: str, value: Value, stack: Stack, pair: tuple[ImageSet, ImageSet], settings: ScoreSettings
+) -> Interval:
+    """Of the resampled images, narrowed to all that the value was computed on."""
     spec = CATALOGUE[name]
     resample = bootstrap if spec.method == "bootstrap" else subsample
-    return resample(
+    found = resample(
         stack.metrics[name],
         *stack.rows,
         groups=stack.groups,
         n_resamples=resamples_of(name, settings),
         level=settings.level,
         bounds=spec.bounds,
-        value=value,
+        value=value.value,
         seed=settings.seed,
     )
+    shares = [
+        _share_resampled(n, len(rows), groups, s)
+        for n, rows, groups, s in zip(
+            (value.n_real, value.n_generated), stack.rows, stack.groups, pair, strict=True
+        )
+        if n  # else the metric does not look at this set
+    ]
+    # Of two sets the one that is resampled whole keeps its part of the error: the cautious factor.
+    narrowed = math.sqrt(max(shares, default=1.0))
+    low, high = (
+        # How far an end that was cut off would reach is not known.
+        end if end == bound else value.value + narrowed * (end - value.value)
+        for end, bound in zip((found.low, found.high), spec.bounds, strict=True)
+    )
+    found = replace(found, low=low, high=high)
+    return found.holding(value.low, value.high) if value.method else found
+
+
+def _share_resampled(
+    n: int, n_rows: int, groups: NDArray[np.str_] | None, image_set: ImageSet
+) -> float:
+    """Of the units behind a value, images or slides, the share that resamples draw from."""
+    if n <= n_rows:
+        return 1.0
+    if groups is None or image_set.groups is None:
+        return n_rows / n
+    return len(np.unique(groups)) / len(np.unique(image_set.groups))
 
 
 def _against_null(
     name: str, row: Metric, stack: Stack, floors: _Floors, settings: ScoreSettings
 ) -> tuple[Metric, NDArray[np.float64]]:
     """A row with its floor and its place among real-against-real values, and those values."""
-    null, values = floors("fid" if name == "r_fid" else name, stack)
+    if name == "authenticity":
+        null, values = floors.of_authenticity(row.value)
+    else:
+        null, values = floors("fid" if name == "r_fid" else name, stack)
     if name == "r_fid":
         # The floor of FID over each of its real-against-real values: 1 by definition.
         values = null.floor / np.maximum(values, np.finfo(float).tiny)
@@ -258,7 +335,11 @@ def _against_null(
             observed=row.value,
             percentile=100 - null.percentile,
         )
-    row = replace(
+    return _beside(row, null), values
+
+
+def _beside(row: Metric, null: Null) -> Metric:
+    return replace(
         row,
         floor=null.floor,
         floor_low=null.low,
@@ -268,20 +349,25 @@ def _against_null(
         null_n_real=null.n_real,
         null_n_generated=null.n_generated,
     )
-    return row, values
 
 
 class _Floors:
     """Real-against-real nulls and the values behind them; FID's serves its ratio as well."""
 
-    def __init__(self, settings: ScoreSettings) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: ScoreSettings, pair: tuple[ImageSet, ImageSet], held_out: ImageSet | None
+    ) -> None:
+        self._settings, self._pair, self._held_out = settings, pair, held_out
         self._known: dict[str, tuple[Null, NDArray[np.float64]]] = {}
 
     def __call__(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
         if name not in self._known:
             self._known[name] = self._make(name, stack)
         return self._known[name]
+
+    def of_authenticity(self, observed: float) -> tuple[Null, NDArray[np.float64]]:
+        """Of whole sets: a half would lack half of the originals of copies."""
+        return authenticity_null(*self._pair, self._held_out, observed, self._settings)
 
     def _make(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
         if name == "nearer_train":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -15,8 +16,9 @@ from rl2qc.metrics.frechet import fid, r_fid
 from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.irs import irs, irs_expected
 from rl2qc.metrics.kernel import kid
-from rl2qc.metrics.ms_ssim import msssim_diversity
+from rl2qc.metrics.ms_ssim import MsSsimResult, msssim_diversity
 from rl2qc.metrics.prdc import prdc
+from rl2qc.metrics.resampling import Null
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.sliced import swd
 from rl2qc.metrics.wad_div import wad_div
@@ -32,7 +34,10 @@ _SSIM_PAIRS = 200
 
 @dataclass(frozen=True)
 class Value:
-    """A metric of whole sets; an interval only where the metric has one of its own."""
+    """A metric of whole sets; an interval and a floor only where it has ones of its own.
+
+    ``std`` is the deviation of the parts that the value is the mean of, such as KID's subsets.
+    """
 
     value: float
     n_real: int = 0
@@ -41,6 +46,8 @@ class Value:
     low: float = _NAN
     high: float = _NAN
     method: str = ""
+    std: float = _NAN
+    null: Null | None = None
 
 
 _Pixels: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -67,7 +74,7 @@ def full_values(
         ("r_fid",): lambda: _r_fid(real, generated, settings),
         ("kid",): lambda: _kid(real, generated, settings),
         ("swd",): lambda: _swd(pixels, settings),
-        ("ms_ssim",): lambda: _ms_ssim(pixels, settings),
+        ("ms_ssim",): lambda: _ms_ssim(real, generated, pixels, settings),
         ("inception_score",): lambda: _inception_score(generated, settings),
         ("precision", "recall", "density", "coverage"): lambda: _prdc(real, generated, settings),
         ("authenticity", "nearer_train"): (
@@ -188,7 +195,7 @@ def _r_fid(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict
     )
     if not math.isfinite(result.value):
         raise ValueError("undefined: the generated images equal the real ones")
-    note = f"median of {result.n_splits} splits"
+    note = "; ".join((f"median of {result.n_splits} splits", *result.warnings))
     return {"r_fid": Value(result.value, result.n_real, result.n_generated, note)}
 
 
@@ -198,7 +205,7 @@ def _kid(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[s
         f"mean over {result.n_subsets} subsets of {result.subset_size} images, standard "
         f"deviation {result.std:.3g}; over all pairs {result.unbiased:.4g}"
     )
-    return {"kid": Value(result.value, len(real), len(generated), note)}
+    return {"kid": Value(result.value, len(real), len(generated), note, std=result.std)}
 
 
 def _swd(pixels: _Pixels | None, settings: ScoreSettings) -> dict[str, Value]:
@@ -206,28 +213,64 @@ def _swd(pixels: _Pixels | None, settings: ScoreSettings) -> dict[str, Value]:
     result = swd(*pixels, n_projections=PROJECTIONS, patches_per_image=PATCHES, seed=settings.seed)
     note = (
         f"{PROJECTIONS} projections of {PATCHES} patches an image at {len(result.level_sizes)} "
-        "levels; the literature prints it times 1,000"
+        "levels, the literature prints it times 1,000; each set is standardised by itself, as "
+        "published, so a shift of colour, brightness or contrast that all images share is not seen"
     )
     return {"swd": Value(result.value, result.n_real, result.n_generated, note)}
 
 
-def _ms_ssim(pixels: _Pixels | None, settings: ScoreSettings) -> dict[str, Value]:
+def _ms_ssim(
+    real: ImageSet, generated: ImageSet, pixels: _Pixels | None, settings: ScoreSettings
+) -> dict[str, Value]:
+    """With the real set's own value as floor: a mean over pairs does not depend on their number."""
     assert pixels is not None
-    real, generated = (
+    of_real, found = (
         msssim_diversity(images, n_pairs=_SSIM_PAIRS, seed=settings.seed) for images in pixels
     )
-    # Pairs that share an image are not independent: only n / 2 of them are counted on.
-    pairs = min(generated.n_pairs, generated.n // 2)
-    reach = 1.96 * generated.std / math.sqrt(pairs)
+
+    def error(result: MsSsimResult, image_set: ImageSet) -> float:
+        # Pairs that share an image, or a slide, are not independent: units / 2 are counted on.
+        groups = image_set.groups
+        units = result.n if groups is None else len(np.unique(groups))
+        return result.std / math.sqrt(min(result.n_pairs, max(units // 2, 1)))
+
+    of_both = math.hypot(error(found, generated), error(of_real, real))
+    distance = found.value - of_real.value
+    if of_both:
+        percentile = 100 * NormalDist().cdf(distance / of_both)
+    else:
+        percentile = 50.0 + 50 * np.sign(distance)
+    z = NormalDist().inv_cdf((1 + settings.level) / 2)
+
+    def reach(value: float, deviation: float) -> tuple[float, float]:
+        return max(0.0, value - z * deviation), min(1.0, value + z * deviation)
+
+    low, high = reach(of_real.value, of_both)
+    null = Null(
+        floor=of_real.value,
+        low=low,
+        high=high,
+        percentile=float(percentile),
+        observed=found.value,
+        n_real=of_real.n,
+        n_generated=found.n,
+        level=settings.level,
+        n_resamples=0,
+        by_group=real.groups is not None,
+    )
+    note = (
+        f"{found.n_pairs} pairs; the floor is the value of {of_real.n_pairs} pairs of real images"
+    )
     return {
         "ms_ssim": Value(
-            generated.value,
+            found.value,
             0,
-            generated.n,
-            f"{generated.n_pairs} pairs; of real images {real.value:.4g}",
-            max(0.0, generated.value - reach),
-            min(1.0, generated.value + reach),
+            found.n,
+            "; ".join((note, *found.warnings)),
+            *reach(found.value, error(found, generated)),
             "normal",
+            found.std,
+            null,
         )
     }
 
@@ -242,14 +285,22 @@ def _inception_score(generated: ImageSet, settings: ScoreSettings) -> dict[str, 
         generated.probabilities, splits=min(10, len(generated)), seed=settings.seed
     )
     note = "; ".join((f"{len(result.per_split)} splits", *result.warnings))
-    return {"inception_score": Value(result.value, 0, result.n, note)}
+    std = float(np.std(result.per_split))
+    return {"inception_score": Value(result.value, 0, result.n, note, std=std)}
 
 
 def _prdc(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
-    result = prdc(_features(real), _features(generated), settings.prdc_k)
+    result = prdc(
+        _features(real),
+        _features(generated),
+        settings.prdc_k,
+        convention=settings.prdc_convention,
+    )
     n = (result.n_real, result.n_generated)
     return {
-        "precision": Value(result.precision, *n, f"{result.k} neighbours, convention prdc"),
+        "precision": Value(
+            result.precision, *n, f"{result.k} neighbours, convention {result.convention}"
+        ),
         "recall": Value(result.recall, *n),
         "density": Value(result.density, *n),
         "coverage": Value(result.coverage, *n),

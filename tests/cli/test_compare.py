@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 
 from rl2qc.images.degrade import degrade
+from rl2qc.reports.comparison import schema
 
 FEW = ["--n-resamples", "40"]
 
@@ -92,6 +94,7 @@ def test_three_sets_are_ranked(rl2qc, folders, tiny_model_file, tmp_path):
     agreement = json.loads(file.read_text())["agreement"]
     assert agreement["metrics"] == ["rl2", "kid", "dice", "error"]
     assert agreement["ranks"] == [[1, 2, 3], [1, 2, 3], [3, 2, 1], [1, 2, 3]]
+    assert agreement["unclear_pairs"] == [None] * 4
     np.testing.assert_allclose(agreement["kendall"][0], [1, 1, -1, 1])
     np.testing.assert_allclose(agreement["spearman"][2], [-1, -1, 1, -1])
     assert "Kendall" in done.out
@@ -109,6 +112,7 @@ def test_sets_of_different_size_are_warned_about(rl2qc, folders, tiny_model_file
     done = run(rl2qc, folders, tiny_model_file, ["clean", "few"], *FEW, "--metrics", "rl2,fid")
     assert done.code == 0, done.err
     assert "the sets differ in size (clean 40, few 20)" in done.err
+    assert "20 images of each, drawn at random" in done.err
 
 
 def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
@@ -131,7 +135,7 @@ def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
 def test_small_samples_are_named_by_metric(rl2qc, folders, tiny_model_file):
     done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], "--n-resamples", "0",
                "--metrics", "coverage")  # fmt: skip
-    assert "40 clean images are few" in done.err
+    assert "40 clean" in done.err and "images are few" in done.err
     assert "coverage (100)" in done.err
     assert "irs_inf" not in done.err
 
@@ -148,11 +152,15 @@ def test_dice_of_masks_is_ranked_with_the_metrics(rl2qc, folders, tiny_model_fil
             Image.fromarray(np.roll(source, shift, axis=1)).save(tmp_path / name / f"{i}.png")
         masks += ["--masks", tmp_path / name]
     file = tmp_path / "c.json"
-    done = run(rl2qc, folders, tiny_model_file, names, "--n-resamples", "0", "--json", file,
+    done = run(rl2qc, folders, tiny_model_file, names, *FEW, "--json", file,
                "--metrics", "rl2,kid", "--source-masks", tmp_path / "source",
                *masks[2:])  # fmt: skip
     assert done.code == 0, done.err
     found = json.loads(file.read_text())
+    jsonschema.validate(found, schema())
+    assert "dice of clean: 2 pairs are few" in done.err
+    assert found["metrics"]["dice"]["differences"]["noise0.3"]["value"] == pytest.approx(-0.5)
+    assert "noise0.3 better" in done.out
     assert found["metrics"]["dice"]["values"] == pytest.approx([0.5, 0.75, 1.0])
     assert found["agreement"]["metrics"] == ["rl2", "kid", "dice"]
     np.testing.assert_allclose(found["agreement"]["kendall"][2], [-1, -1, 1])
@@ -179,8 +187,17 @@ def test_resolution_is_held_against_the_model(rl2qc, folders, tiny_model_file, t
         (["clean", "few", "--also", "none.csv"], "no such file: --also none.csv"),
         (["clean", "few", "--also", "empty.csv"], "needs a column generator"),
         (["clean", "few", "--also", "short.csv"], "dice has no value for few"),
-        (["clean", "few", "--also", "words.csv"], "not every dice is a number"),
+        (["clean", "few", "--also", "words.csv"], "not every dice is a finite number"),
         (["clean", "few", "--also", "sideways.csv"], "must end in :higher or :lower"),
+        (["clean", "few", "--also", "nan.csv"], "not every dice is a finite number"),
+        (["clean", "few", "--also", "twice.csv"], "more than one row of the generator 'few'"),
+        (["clean", "few", "--also", "same.csv"], "more than one column 'a'"),
+        (["clean", "few", "--also", "taken.csv"], "fid is the name of a metric"),
+        (["clean", "few", "--also", "dice.csv", "--source-masks", "clean", "--masks", "clean",
+          "--masks", "few"], "has a column dice, which --masks gives"),
+        (["clean", ""], "an input name is empty"),
+        (["clean", "few", "--prdc-convention", "x"], "prdc_convention must be prdc or"),
+        (["clean", "few", "--group-pattern", "(0.|1.)|^"], "--group-pattern '(0.|1.)|^' matches"),
         (["clean", "few", "--json", "clean"], "is a folder"),
         (["clean", "few", "--masks", "clean"], "--masks needs --source-masks"),
         (["clean", "few", "--source-masks", "clean"], "once a generated set: 2, got 0"),
@@ -196,9 +213,54 @@ def test_bad_input(rl2qc, folders, tiny_model_file, monkeypatch, arguments, mess
         "short": "generator,dice\nclean,0.5\n",
         "words": "generator,dice\nclean,good\nfew,bad\n",
         "sideways": "generator,dice:up\nclean,1\nfew,1\n",
+        "nan": "generator,dice\nclean,nan\nfew,1\n",
+        "twice": "generator,dice\nclean,1\nfew,1\nfew,2\n",
+        "same": "generator,a,a:lower\nclean,1,1\nfew,1,1\n",
+        "taken": "generator,fid\nclean,1\nfew,1\n",
+        "dice": "generator,dice\nclean,1\nfew,1\n",
     }
     for name, text in tables.items():
         (folders / f"{name}.csv").write_text(text)
     done = rl2qc("compare", *arguments, "-r", "real", "-m", tiny_model_file)
     assert done.code == 2
     assert message in done.error
+
+
+def test_features_computed_elsewhere(rl2qc, folders, tiny_model_file, tmp_path):
+    import rl2qc as package
+
+    rng = np.random.default_rng(0)
+    arrays = {"real": rng.normal(size=(40, 4)), "clean": rng.normal(size=(40, 4)),
+              "few": rng.normal(2, 1, size=(20, 4))}  # fmt: skip
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    file = tmp_path / "c.json"
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "few"], *FEW, "--json", file,
+               "--features", tmp_path, "--metrics", "precision")  # fmt: skip
+    assert done.code == 0, done.err
+    expected = [package.prdc(arrays["real"], arrays[n]).precision for n in ("clean", "few")]
+    assert json.loads(file.read_text())["metrics"]["precision"]["values"] == expected
+    (tmp_path / "few.npy").unlink()
+    done = run(rl2qc, folders, tiny_model_file, ["clean", "few"], "--features", tmp_path)
+    assert (done.code, "no such file" in done.error, "few.npy" in done.error) == (2, True, True)
+
+
+def test_dice_by_slide_where_the_pattern_knows_the_masks(rl2qc, folders, tiny_model_file, tmp_path):
+    """Slides of masks are resampled whole; masks of other names stand by themselves."""
+    rng = np.random.default_rng(0)
+    for name, prefix in (("by", ""), ("alone", "m")):
+        for folder in ("source", "x", "y"):
+            place = tmp_path / name / folder
+            place.mkdir(parents=True)
+            for i in range(12):
+                mask = (rng.random((8, 8)) < 0.5).astype(np.uint8)
+                Image.fromarray(mask).save(place / f"{prefix}{i:02d}.png")
+    for name, by_group in (("by", True), ("alone", False)):
+        file, root = tmp_path / "c.json", tmp_path / name
+        done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], *FEW, "--json", file,
+                   "--metrics", "rl2", "--group-pattern", "^([0-9])", "--source-masks",
+                   root / "source", "--masks", root / "x", "--masks", root / "y")  # fmt: skip
+        assert done.code == 0, done.err
+        metrics = json.loads(file.read_text())["metrics"]
+        assert metrics["dice"]["differences"]["noise0.3"]["by_group"] == by_group
+        assert metrics["rl2"]["differences"]["noise0.3"]["by_group"]

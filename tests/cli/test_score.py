@@ -71,8 +71,9 @@ def test_table_json_csv_and_page(rl2qc, folders, tiny_model_file, tiny_model, tm
     assert (run["n_generated"], run["n_real"], run["k"]) == (40, 40, 3)
     assert run["checkpoint_sha256"] == tiny_model.sha256
     assert {"rl2qc", "torch", "numpy"} <= set(run["versions"])
-    assert any("40 real images are few" in w for w in scores["warnings"])
-    assert "40 generated images are few" in done.err
+    few = "40 generated and 40 real images are few"
+    assert sum("images are few" in w for w in scores["warnings"]) == 1
+    assert few in done.err
     with files["csv"].open(newline="") as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
     assert float(rows["rl2"]["value"]) == metrics["rl2"]["value"]
@@ -96,7 +97,8 @@ def test_noise_is_told_from_the_other_half(rl2qc, folders, tiny_model_file, tmp_
         assert 0.5 < cards["b"][name]["null_percentile"] < 99.5, name
         assert cards["noisy"][name]["verdict"] != "like real"
     assert cards["noisy"]["rl2"]["low"] > cards["b"]["rl2"]["high"]
-    assert cards["b"]["rl2"]["verdict"] == "like real"
+    # 40 images are too few to say more.
+    assert cards["b"]["rl2"]["verdict"] == "not told apart from real (few images)"
 
 
 def test_values_are_those_of_other_libraries(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
@@ -399,7 +401,7 @@ def test_held_out_images_given_by_the_user(
     assert found["value"] == expected.nearer_train
     assert found["low"] < found["value"] < found["high"]
     assert 0.2 < found["floor"] < 0.8
-    assert found["verdict"] == "like real"
+    assert found["verdict"] == "not told apart from real (few images)"
     assert metrics["irs_adjusted"]["value"] == pytest.approx(irs(x, y, z).adjusted)
     assert "40 real images as training set, 50 held out" in metrics["irs_adjusted"]["note"]
     assert (
@@ -478,3 +480,120 @@ def test_warnings_of_the_cache_are_one_line_without_a_place(
     assert all("rl2qc: warning: the feature cache" in line for line in lines)
     assert "RuntimeWarning" not in done.err
     assert ".py" not in done.err
+
+
+def test_real_probabilities_give_a_floor(rl2qc, folders, tiny_model_file, tmp_path):
+    """Answers as varied as the real ones are like real; answers that are all alike are not."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "real.npy", rng.dirichlet(np.full(4, 0.3), 40))
+    np.save(tmp_path / "varied.npy", rng.dirichlet(np.full(4, 0.3), 40))
+    np.save(tmp_path / "alike.npy", np.tile([0.97, 0.01, 0.01, 0.01], (40, 1)))
+    found = {}
+    for name in ("varied", "alike"):
+        file = tmp_path / f"{name}.json"
+        done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file,
+                     "--n-resamples", "60", "--probabilities", tmp_path / f"{name}.npy",
+                     "--real-probabilities", tmp_path / "real.npy", "--json", file,
+                     "--metrics", "inception_score")  # fmt: skip
+        assert done.code == 0, done.err
+        found[name] = json.loads(file.read_text())["metrics"]["inception_score"]
+    assert found["varied"]["floor_low"] < found["varied"]["floor"] < found["varied"]["floor_high"]
+    assert 0 < found["varied"]["null_percentile"] < 100
+    assert found["alike"]["null_percentile"] == 0
+    assert found["alike"]["verdict"] == "less distinct or less varied than real"
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [(None, "no such file: --real-probabilities"), (np.full((3, 4), 0.25), "(40, classes)")],
+)
+def test_wrong_real_probabilities(rl2qc, folders, tiny_model_file, tmp_path, array, message):
+    file = tmp_path / "real.npy"
+    if array is not None:
+        np.save(file, array)
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file,
+                 "--real-probabilities", file)  # fmt: skip
+    assert done.code == 2
+    assert message in done.error
+
+
+@pytest.mark.parametrize(
+    "arguments", [["b", "-r", ""], ["", "-r", "a"], ["b", "-r", "a", "--held-out", " "]]
+)
+def test_an_empty_name_is_not_the_current_folder(
+    rl2qc, folders, tiny_model_file, monkeypatch, arguments
+):
+    monkeypatch.chdir(folders / "a")
+    arguments = [{"a": folders / "a", "b": folders / "b"}.get(x, x) for x in arguments]
+    done = rl2qc("score", *arguments, "-m", tiny_model_file)
+    assert done.code == 2
+    assert "an input name is empty" in done.error
+
+
+def test_the_edge_of_balls(rl2qc, folders, tiny_model_file, tmp_path):
+    """A collapsed set has balls of no radius, which hold its copies by one convention only."""
+    import shutil
+
+    (tmp_path / "copies").mkdir()
+    for i in range(12):
+        shutil.copy(folders / "a" / "s0_0.png", tmp_path / "copies" / f"{i}.png")
+    density = {}
+    for convention in ("prdc", "kynkaanniemi"):
+        file = tmp_path / "scores.json"
+        done = rl2qc("score", tmp_path / "copies", "-r", tmp_path / "copies", "-m",
+                     tiny_model_file, *FEW, "--prdc-convention", convention,
+                     "--metrics", "precision,recall", "--json", file)  # fmt: skip
+        assert done.code == 0, done.err
+        card = json.loads(file.read_text())
+        jsonschema.validate(card, schema())
+        assert card["run"]["prdc_convention"] == convention
+        assert convention in card["metrics"]["precision"]["note"]
+        found = card["metrics"]["precision"]
+        density[convention] = (found["value"], found["floor"], card["metrics"]["recall"]["floor"])
+    assert density == {"prdc": (0, 0, 0), "kynkaanniemi": (1, 1, 1)}
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file,
+                 "--prdc-convention", "closed")  # fmt: skip
+    assert (done.code, "prdc_convention must be prdc or" in done.error) == (2, True)
+
+
+def test_patients_by_folder(rl2qc, folders, tiny_model_file, tmp_path):
+    for source, name in (("a", "real"), ("b", "new")):
+        for i, file in enumerate(sorted((folders / source).iterdir())):
+            place = tmp_path / name / f"patient{i % 4}" / f"{i}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.read_bytes())
+    file = tmp_path / "scores.json"
+    done = rl2qc("score", tmp_path / "new", "-r", tmp_path / "real", "-m", tiny_model_file, *FEW,
+                 "--group-pattern", "^(patient.)/", "--metrics", "rl2", "--json", file)  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(file.read_text())["run"]["groups"] == {"generated": 4, "real": 4}
+
+
+def test_a_group_that_takes_no_part_is_refused(rl2qc, folders, tiny_model_file):
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file,
+                 "--group-pattern", "(s0_|s1_)|^s")  # fmt: skip
+    assert done.code == 2
+    assert "--group-pattern '(s0_|s1_)|^s' matches no part of 24 of 40" in done.error
+
+
+def test_features_computed_elsewhere(rl2qc, folders, tiny_model_file, tmp_path):
+    import rl2qc as package
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 6)), rng.normal(1, 1, size=(40, 6))
+    np.save(tmp_path / "real.npy", x)
+    np.save(tmp_path / "generated.npy", y)
+    file = tmp_path / "scores.json"
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file, *FEW,
+                 "--features", tmp_path, "--metrics", "fid,coverage", "--json", file)  # fmt: skip
+    assert done.code == 0, done.err
+    card = json.loads(file.read_text())
+    assert card["metrics"]["fid"]["value"] == pytest.approx(package.fid(x, y).value, rel=1e-4)
+    assert card["metrics"]["coverage"]["value"] == package.prdc(x, y).coverage
+    assert card["run"]["features"] == tmp_path.name
+    assert "precomputed" in card["run"]["features_identity"]
+    np.save(tmp_path / "generated.npy", y[:39])
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file, *FEW,
+                 "--features", tmp_path, "--metrics", "fid")  # fmt: skip
+    assert done.code == 2
+    assert "generated.npy holds 39 rows for 40 images" in done.error

@@ -12,7 +12,7 @@ from rl2qc.metrics.frechet import fid, fid_infinity
 from rl2qc.reports import image_sets
 from rl2qc.reports.catalogue import CATALOGUE
 from rl2qc.reports.image_sets import ImageSet, ScoreSettings, feature_stack
-from rl2qc.reports.sample_size import about_held_out, about_sizes, curves
+from rl2qc.reports.sample_size import about_sizes, curves
 
 SETTINGS = ScoreSettings(n_resamples=10)
 
@@ -75,18 +75,24 @@ def test_sizes_slides_and_dimensions_are_warned_of(rng):
     slides = np.repeat(["s1", "s2"], 10)
     sets = {"a": image_set(rng.normal(size=(20, 32)), groups=slides),
             "real": image_set(rng.normal(size=(400, 32)))}  # fmt: skip
-    text = "\n".join(about_sizes(["fid"], sets))
-    assert "20 a images are few" in text
-    assert "real images are few" not in text
-    assert "FID of 20 images in 32 dimensions is biased upwards" in text
-    assert "2 slides in the a set are few" in text
+    few, slides = about_sizes(["fid", "rl2", "kid", "precision", "recall"], sets)
+    assert few.startswith("20 a images are few; wanted: fid, rl2 (300); precision, recall (100); ")
+    assert "recall (100); kid (50). Compare" in few
+    assert few.endswith("published values; so few in 32 dimensions bias fid")
+    assert "2 slides in the a set are few" in slides
     enough = {"a": image_set(rng.normal(size=(400, 32)))}
     assert about_sizes(["fid", "rl2", "precision"], enough) == []
 
 
-def test_held_out_images_that_are_not(rng):
-    real, new = rng.normal(size=(2, 6, 3))
-    assert about_held_out(image_set(real), None) == []
-    assert about_held_out(image_set(real), image_set(new)) == []
-    mixed = image_set([*new, *real[:2]])
-    assert "2 of 8 held-out images are in the real set" in about_held_out(image_set(real), mixed)[0]
+@pytest.mark.parametrize("name", ["fid", "r_fid"])
+def test_a_covariance_wants_more_images_than_dimensions(name, rng):
+    sets = {t: image_set(rng.normal(size=(400, 512))) for t in ("generated", "real")}
+    (text,) = about_sizes([name], sets)
+    assert text.startswith("400 generated and 400 real images are few")
+    assert f"{name} (513)" in text
+    assert f"so few in 512 dimensions bias {name}" in text
+
+
+def test_the_ratio_of_fid_has_no_curve(pair):
+    found = curves(["fid", "r_fid"], pair, feature_stack(pair, SETTINGS), SETTINGS)
+    assert list(found) == ["fid"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_everything_is_on_the_page(card, tmp_path):
     assert all(title in page.text for title in titles)
     assert "<b>0.png" in page.text
     assert all(name in page.text for name in card.metrics)
+
+
+def test_what_is_resampled_is_said_on_the_page(card, tmp_path):
+    write_page(card, tmp_path / "page.html")
+    text = " ".join(_Page((tmp_path / "page.html").read_text()).text.split())
+    assert "Floors: 15 real images against 15; authenticity 30 against 20." in text
+    assert "end at" not in text
+    large = replace(card, run={**card.run, "resampled_images_at_most": 12})
+    write_page(large, tmp_path / "page.html")
+    text = " ".join(_Page((tmp_path / "page.html").read_text()).text.split())
+    assert "draw from at most 12 images of a set" in text
+    assert "The curves end at 12 images" in text
 
 
 def test_best_and_worst_are_the_extremes(card):
