@@ -7,9 +7,34 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FloatArray", "as_feature_pair", "as_features", "check_k"]
+__all__ = ["FloatArray", "as_count", "as_feature_pair", "as_features", "check_k"]
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
+
+# KID takes the third power of inner products: beyond this it leaves the range of float64.
+_LARGEST = 1e50
+
+
+def as_count(value: int, name: str, *, at_least: int = 1) -> int:
+    """Check that an option is a whole number and no smaller than ``at_least``.
+
+    Raises
+    ------
+    ValueError
+        For anything but an int (or NumPy integer), and for one that is too small.
+
+    Examples
+    --------
+    >>> as_count(2.5, "n_splits")
+    Traceback (most recent call last):
+        ...
+    ValueError: n_splits must be a whole number, got 2.5
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value}")
+    return int(value)
 
 
 def as_features(values: ArrayLike, name: str = "features", *, min_rows: int = 1) -> FloatArray:
@@ -30,7 +55,8 @@ def as_features(values: ArrayLike, name: str = "features", *, min_rows: int = 1)
     Raises
     ------
     ValueError
-        If the array is not 2-D, not real, empty, not finite, or has fewer than ``min_rows`` rows.
+        If the array is not 2-D, not real, empty, not finite, of values beyond 1e50, or has fewer
+        than ``min_rows`` rows.
 
     Examples
     --------
@@ -59,11 +85,17 @@ def as_features(values: ArrayLike, name: str = "features", *, min_rows: int = 1)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
     # The extremes carry every NaN and infinity, and finding them allocates nothing.
-    if not np.isfinite(array.min()) or not np.isfinite(array.max()):
+    least, most = array.min(), array.max()
+    if not np.isfinite(least) or not np.isfinite(most):
         bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
         raise ValueError(
             f"{name} must be finite: NaN or infinity in {bad.size} of {n} rows,"
             f" the first is row {bad[0]}"
+        )
+    if (largest := max(-float(least), float(most))) > _LARGEST:
+        raise ValueError(
+            f"{name} too large: values up to {largest:.3g}, but their powers overflow beyond"
+            f" {_LARGEST:.0e}; scale the features down"
         )
     return array
 

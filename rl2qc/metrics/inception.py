@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
-from rl2qc.metrics._checks import as_features
+from rl2qc.metrics._checks import as_count, as_features
 
 __all__ = ["InceptionScoreResult", "inception_score"]
+
+# As published.
+_SPLITS = 10
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class InceptionScoreResult:
 def inception_score(
     probabilities: ArrayLike,
     *,
-    splits: int = 10,
+    splits: int | None = None,
     seed: int | np.random.Generator | None = 0,
 ) -> InceptionScoreResult:
     r"""Exponential of the mean divergence of class posteriors from their average.
@@ -51,9 +54,11 @@ def inception_score(
     ----------
     probabilities : array_like, shape (n, classes)
         Posteriors of any classifier, rows summing to 1 (within 1e-3, then exactly).
-    splits : int
-        Equal parts scored apart, 1 to n. The score rises with the images in a part, so it is
-        only to be compared at the same n and splits.
+    splits : int, optional
+        Equal parts scored apart, 1 to n. By default the published 10, or fewer (with a warning)
+        so that a part holds at least as many images as there are classes: no part can score above
+        its number of images. The score rises with the images in a part, so it is only to be
+        compared at the same n and splits.
     seed : int, numpy Generator or None
         Shuffles the images before they are split; ``None`` keeps their order, as the original
         code does.
@@ -81,7 +86,15 @@ def inception_score(
             "probabilities must be non-negative with rows that sum to 1;"
             " apply the softmax to logits first"
         )
-    if not 1 <= splits <= n:
+    warnings: tuple[str, ...] = ()
+    if splits is None:
+        splits = min(_SPLITS, max(1, n // n_classes))
+        if splits < _SPLITS:
+            warnings = (
+                f"{splits} splits instead of {_SPLITS}, for {n} images of {n_classes} classes:"
+                " compare it only at the same number of images and splits",
+            )
+    if not 1 <= as_count(splits, "splits", at_least=0) <= n:
         raise ValueError(f"splits must be between 1 and n = {n}, got {splits}")
     p /= totals
     if seed is not None:
@@ -90,11 +103,10 @@ def inception_score(
         float(np.exp(rel_entr(part, part.mean(axis=0)).sum(axis=1).mean()))
         for part in np.array_split(p, splits)
     ]
-    warnings: tuple[str, ...] = ()
-    if n // splits < n_classes:
-        warnings = (
-            f"{n // splits} images a split cannot score above {n // splits}"
-            f" of {n_classes} classes: use fewer splits or more images",
+    if (part := n // splits) < n_classes:
+        remedy = "use fewer splits or more images" if splits > 1 else "use more images"
+        warnings += (
+            f"{part} images a split cannot score above {part} of {n_classes} classes: {remedy}",
         )
     return InceptionScoreResult(
         float(np.mean(scores)), float(np.std(scores)), tuple(scores), n, n_classes, warnings

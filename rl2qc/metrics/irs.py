@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
-from rl2qc.metrics._checks import FloatArray, as_feature_pair
+from rl2qc.metrics._checks import FloatArray, as_count, as_feature_pair
+from rl2qc.metrics._duplicates import first_occurrences
 from rl2qc.metrics._occupancy import Tails, distribution, expected_distinct
 from rl2qc.metrics.neighbors import Backend, Metric, kneighbors
 
@@ -108,7 +108,8 @@ def irs(
 
     Every generated image retrieves its nearest training image; the number of distinct ones tells
     how many the generator draws from (`irs_from_counts`). Exact duplicates in the training set
-    are one image: which of them is nearest is chance, and they could never all be retrieved.
+    (under the cosine metric: positive multiples) are one image: which of them is nearest is
+    chance, and they could never all be retrieved.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def irs(
     (2, 0.5, 0.5)
     """
     real, x = as_feature_pair(train, generated, ("train", "generated"))
-    image = _first_occurrences(real)
+    image = first_occurrences(real, metric)
     n_train = len(np.unique(image))
 
     def retrieve(queries: FloatArray) -> NDArray[np.intp]:
@@ -208,7 +209,7 @@ def irs_from_counts(
     IrsEstimate(value=0.9375, low=0.46875, high=1.0, saturated=False)
     """
     _check_counts(n_train, n_generated, alpha)
-    if not 1 <= retrieved <= min(n_generated, n_train):
+    if not 1 <= as_count(retrieved, "retrieved", at_least=0) <= min(n_generated, n_train):
         raise ValueError(
             f"retrieved must be between 1 and min(n_generated, n_train) ="
             f" {min(n_generated, n_train)}, got {retrieved}"
@@ -294,10 +295,8 @@ def irs_minimum_learned(
 
 
 def _check_counts(n_train: int, n_generated: int, alpha: float) -> None:
-    if n_train < 1 or n_generated < 1:
-        raise ValueError(
-            f"n_train and n_generated must be at least 1, got {n_train} and {n_generated}"
-        )
+    as_count(n_train, "n_train")
+    as_count(n_generated, "n_generated")
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha must be in (0, 0.5), got {alpha!r}")
 
@@ -336,14 +335,3 @@ def _rarefied(counts: NDArray[np.intp], size: int) -> float:
         + gammaln(n - size + 1)
     )
     return float(len(counts) - np.exp(log_absent).sum())
-
-
-def _first_occurrences(features: FloatArray) -> NDArray[np.intp]:
-    """For every row, the first row that equals it."""
-    seen: dict[bytes, int] = {}
-    rows = np.empty(len(features), dtype=np.intp)
-    for i, row in enumerate(features):
-        # Adding 0 makes -0.0 and 0.0 the same bytes.
-        key = hashlib.blake2b((row + 0).tobytes(), digest_size=16).digest()
-        rows[i] = seen.setdefault(key, i)
-    return rows

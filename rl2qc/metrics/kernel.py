@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import FloatArray, as_feature_pair
+from rl2qc.metrics._checks import FloatArray, as_count, as_feature_pair
 
 __all__ = ["KidResult", "kid"]
 
@@ -137,14 +137,12 @@ def kid(
     x, y = as_feature_pair(real, generated, min_rows=2)
     smaller = min(len(x), len(y))
     size = min(1000, max(2, smaller // 2)) if subset_size is None else subset_size
-    if not 2 <= size <= smaller:
+    if not 2 <= as_count(size, "subset_size", at_least=0) <= smaller:
         raise ValueError(
             f"subset_size must be between 2 and the smaller set (n = {smaller}), got {size}"
         )
-    if n_subsets < 1:
-        raise ValueError(f"n_subsets must be at least 1, got {n_subsets}")
-    if degree < 1:
-        raise ValueError(f"degree must be at least 1, got {degree}")
+    as_count(n_subsets, "n_subsets")
+    as_count(degree, "degree")
     kernel = _Polynomial(degree, 1 / x.shape[1] if gamma is None else gamma, coef0)
     rng = np.random.default_rng(seed)
     estimates = [

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.metrics._checks import as_count
 from rl2qc.metrics._images import as_images
 
 __all__ = ["MsSsimResult", "ms_ssim", "msssim_diversity"]
@@ -133,8 +134,7 @@ def msssim_diversity(
     (1.0, 3, 2)
     """
     array = as_images(images, min_side=_WINDOW, min_count=2)
-    if n_pairs < 1:
-        raise ValueError(f"n_pairs must be at least 1, got {n_pairs}")
+    as_count(n_pairs, "n_pairs")
     scales = _scales(array.shape[1:3], n_scales)
     pairs = _pairs(len(array), n_pairs, np.random.default_rng(seed))
     scores = [_similarity(array[i], array[j], scales) for i, j in pairs]
@@ -156,7 +156,7 @@ def _scales(shape: tuple[int, ...], wanted: int | None) -> int:
         fitting, side = fitting + 1, (side + 1) // 2
     if wanted is None:
         return fitting
-    if not 1 <= wanted <= fitting:
+    if not 1 <= as_count(wanted, "n_scales", at_least=0) <= fitting:
         raise ValueError(
             f"n_scales must be between 1 and {fitting} for images of {shape[0]} x {shape[1]} px,"
             f" got {wanted}"

@@ -11,11 +11,14 @@ value of the metric at this number of images*; what that bias amounts to is the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from rl2qc.metrics._checks import as_count
+from rl2qc.metrics._shares import share_bounds
 
 __all__ = [
     "Difference",
@@ -55,6 +58,21 @@ class Interval:
     n_resamples: int
     method: Method
     by_group: bool = False
+
+    def holding(self, low: float, high: float) -> Interval:
+        """The smallest interval that holds this one and the bounds of another source.
+
+        For a value with bounds of its own, such as those of the occupancy model of
+        `rl2qc.metrics.irs`, whose assumption of independent images resampling does not share.
+
+        Examples
+        --------
+        >>> interval = Interval(0.5, 0.4, 0.6, 0.95, 200, "subsample", by_group=True)
+        >>> joined = interval.holding(0.3, 0.55)
+        >>> joined.low, joined.high
+        (0.3, 0.6)
+        """
+        return replace(self, low=min(self.low, low), high=max(self.high, high))
 
 
 @dataclass(frozen=True)
@@ -131,7 +149,7 @@ class _Units:
         self, sample: _Array, groups: ArrayLike | None, name: str, at_least: int = 2
     ) -> None:
         self.groups: list[_Rows] | None = None
-        self.count = len(sample)
+        self.count, self.effective = len(sample), float(len(sample))
         if groups is not None:
             labels = np.asarray(groups)
             if labels.shape != (len(sample),):
@@ -139,11 +157,20 @@ class _Units:
                     f"groups of {name} must hold one id an image ({len(sample)}),"
                     f" got shape {labels.shape}"
                 )
-            _, member = np.unique(labels, return_inverse=True)
-            self.groups = np.split(
-                np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1]
-            )
+            missing = [v is None or v != v for v in labels] if labels.dtype.kind in "Of" else []
+            if any(missing):
+                raise ValueError(
+                    f"groups of {name} lack the id of {sum(missing)} of {len(labels)} images,"
+                    f" the first is image {missing.index(True)}"
+                )
+            try:
+                _, member, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+            except TypeError:
+                raise ValueError(f"groups of {name} must be ids of one type") from None
+            self.groups = np.split(np.argsort(member, kind="stable"), np.cumsum(sizes)[:-1])
             self.count = len(self.groups)
+            # Kish: groups of unequal size say no more than this number of equal ones.
+            self.effective = float(sizes.sum() ** 2 / np.square(sizes).sum())
         if self.count < at_least:
             unit = "images" if groups is None else "groups"
             raise ValueError(
@@ -187,7 +214,10 @@ def bootstrap(
     level : float
         Between 0 and 1.
     bounds : (float, float)
-        Range of the metric, to which the ends are clipped.
+        Range of the metric, to which the ends are clipped. ``(0, 1)`` says that the metric is a
+        share: the interval then also holds that of Clopper and Pearson at the number of units
+        that the resamples are worth, since resamples of a share of 0 or 1 do not vary at all,
+        and those near either hardly do.
     value : float, optional
         The value at the samples themselves, where it is known already, or was computed with more
         effort than the resamples are to take.
@@ -202,7 +232,10 @@ def bootstrap(
     References
     ----------
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 6 and 10; Davison and
-    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8 (groups).
+    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8 (groups); Clopper and
+    Pearson, Biometrika 1934, at the effective sample size of Korn and Graubard, "Confidence
+    intervals for proportions with small expected number of positive counts estimated from survey
+    data", Survey Methodology 1998 (shares).
 
     Examples
     --------
@@ -222,7 +255,7 @@ def bootstrap(
     smallest = min(u.count for u in units)
     scale = np.sqrt(smallest / (smallest - 1))
     deviations = scale * _deviations(metric, arrays, units, draw, n_resamples, seed)
-    return _interval(value, deviations, level, bounds, "bootstrap", groups)
+    return _interval(value, deviations, level, bounds, "bootstrap", groups, units)
 
 
 def subsample(
@@ -288,7 +321,7 @@ def subsample(
     # Rounding makes the samples' factors differ a little: the largest is the cautious one.
     scale = np.sqrt(max(size(u) / (u.count - size(u)) for u in units))
     deviations = scale * _deviations(metric, arrays, units, draw, n_resamples, seed)
-    return _interval(value, deviations, level, bounds, "subsample", groups)
+    return _interval(value, deviations, level, bounds, "subsample", groups, units)
 
 
 def null_distribution(
@@ -464,8 +497,7 @@ def paired_difference(
 
 
 def _check(n_resamples: int, level: float, at_least: int = 2) -> None:
-    if n_resamples < at_least:
-        raise ValueError(f"n_resamples must be at least {at_least}, got {n_resamples}")
+    as_count(n_resamples, "n_resamples", at_least=at_least)
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level}")
 
@@ -519,10 +551,11 @@ def _interval(
     bounds: tuple[float, float],
     method: Method,
     groups: Sequence[ArrayLike | None] | None,
+    units: Sequence[_Units],
 ) -> Interval:
     below, above = np.quantile(deviations, [(1 + level) / 2, (1 - level) / 2])
     # A mean can lie beyond a quantile of its own very skewed sample; the value stays inside.
-    return Interval(
+    found = Interval(
         value,
         float(min(max(value - below, bounds[0]), value)),
         float(max(min(value - above, bounds[1]), value)),
@@ -531,6 +564,10 @@ def _interval(
         method,
         groups is not None and any(group is not None for group in groups),
     )
+    if tuple(bounds) != (0, 1) or not 0 <= value <= 1:
+        return found
+    effective, degrees = min(u.effective for u in units), min(u.count for u in units) - 1
+    return found.holding(*share_bounds(value, float(np.var(deviations)), level, effective, degrees))
 
 
 def _split(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.metrics._checks import as_count
 from rl2qc.metrics._images import as_images
 
 __all__ = ["Normalization", "SwdResult", "swd"]
@@ -108,9 +109,10 @@ def swd(
     >>> swd(images, images, n_projections=8).value
     0.0
     """
-    if min(n_projections, patches_per_image, patch_size) < 1:
-        raise ValueError("n_projections, patches_per_image and patch_size must be at least 1")
-    if min_size < patch_size:
+    as_count(n_projections, "n_projections")
+    as_count(patches_per_image, "patches_per_image")
+    as_count(patch_size, "patch_size")
+    if as_count(min_size, "min_size") < patch_size:
         raise ValueError(
             f"min_size must be at least the patch_size of {patch_size}, got {min_size}"
         )

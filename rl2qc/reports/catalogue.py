@@ -105,7 +105,8 @@ CATALOGUE: dict[str, Spec] = {
         "0: all alike, 1: as dispersed as the real set",
         "less varied than real",
         "at least as varied as real",
-        bounds=_SHARE,
+        # A ratio cut off at 1, and no share of images.
+        bounds=(float("-inf"), 1.0),
         enough=300,
     ),
     "wad_div_ratio": Spec(

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._checks import FloatArray, as_features
+from rl2qc.metrics._duplicates import first_occurrences
 from rl2qc.metrics._pair import Metric
 
 # The steps behind the public functions, which take features and so could not share distances.
 from rl2qc.metrics.frechet import fid
-from rl2qc.metrics.irs import _first_occurrences, _most_likely, _rarefied
+from rl2qc.metrics.irs import _most_likely, _rarefied
+from rl2qc.metrics.prdc import Convention
 from rl2qc.metrics.wad_div import _to_exponential, _wasserstein
 
 __all__ = ["RowMetrics", "cosine_matrix", "distance_matrix", "halves"]
@@ -40,6 +42,8 @@ class RowMetrics:
         Neighbours of WAD-Div.
     prdc_k : int
         Neighbours of precision, recall, density and coverage.
+    prdc_convention : {"prdc", "kynkaanniemi"}
+        As in `rl2qc.metrics.prdc.prdc`.
     distance : {"euclidean", "cosine"}
         Between neighbours in WAD-Div, IRS and authenticity; precision, recall, density and
         coverage are defined by the Euclidean one.
@@ -65,6 +69,7 @@ class RowMetrics:
         *,
         k: int = 3,
         prdc_k: int = 5,
+        prdc_convention: Convention = "prdc",
         distance: Metric = "euclidean",
         groups: ArrayLike | None = None,
         held_out: ArrayLike | None = None,
@@ -72,6 +77,7 @@ class RowMetrics:
     ) -> None:
         self.features = as_features(features)
         self.k, self.prdc_k, self.seed = k, prdc_k, seed
+        self._within = np.less if prdc_convention == "prdc" else np.less_equal
         self._groups = None if groups is None else np.asarray(groups)
         self._held_out = None if held_out is None else np.asarray(held_out, dtype=np.intp)
         self._euclidean = distance_matrix(self.features)
@@ -80,7 +86,7 @@ class RowMetrics:
         )
         x = self.features.astype(np.float64)
         self._kernel = (x @ x.T / x.shape[1] + 1) ** 3
-        self._image = _first_occurrences(self.features)
+        self._image = first_occurrences(self.features, distance)
         self._known: dict[bytes, dict[str, float]] = {}
 
     def fid(self, real: _Rows, generated: _Rows) -> float:
@@ -177,12 +183,12 @@ class RowMetrics:
 
         across = self._euclidean[np.ix_(generated, real)]
         of_real, of_generated = radii(real), radii(generated)
-        inside = across < of_real
+        inside = self._within(across, of_real)
         return {
             "precision": float(inside.any(axis=1).mean()),
-            "recall": float((across < of_generated[:, None]).any(axis=0).mean()),
+            "recall": float(self._within(across, of_generated[:, None]).any(axis=0).mean()),
             "density": float(inside.sum(axis=1).mean() / m),
-            "coverage": float((across.min(axis=0) < of_real).mean()),
+            "coverage": float(self._within(across.min(axis=0), of_real).mean()),
         }
 
     def _wad_div(

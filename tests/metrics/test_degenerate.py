@@ -140,6 +140,10 @@ CASES = {
     "rows of unequal length": ([[1.0], [1.0, 2.0]], Y, "rows of different lengths", {}),
     "no numbers": ([["a", "b"]], Y, "must hold real numbers", {}),
     "integers": ((4 * X).astype(int), (4 * Y).astype(int), ANY, {}),
+    "too large": (
+        1e51 * X, Y, "(real|reference|train|latents_a) too large: .* up to .*e.51, .*; scale", {},
+    ),
+    "large": (1e20 * X, 1e20 * Y, ANY, {}),
     "tiny": (1e-150 * X, 1e-150 * Y, ANY, {}),
 }  # fmt: skip
 
@@ -172,6 +176,8 @@ def test_pairs_of_sets(case, metric):
         (X, ANY),
         (WIDE[0], ANY),
         (1e-150 * X, ANY),
+        (1e100 * X, "features too large"),
+        (1e40 * X, ANY),
         (X[:1], "k = 3 needs more than 3 images, got n = 1"),
         (X[:3], "k = 3 needs more than 3 images, got n = 3"),
         (with_one(np.nan), "features must be finite"),

@@ -72,8 +72,27 @@ def test_single_precision_softmax_is_accepted_and_not_changed(rng):
 
 
 def test_warns_when_the_images_of_a_split_cap_the_score():
-    assert "cannot score above 3" in inception_score(np.full((30, 5), 0.2)).warnings[0]
+    assert "cannot score above 3" in inception_score(np.full((30, 5), 0.2), splits=10).warnings[0]
+    assert "cannot score above 4" in inception_score(np.full((4, 5), 0.2)).warnings[-1]
     assert inception_score(np.full((50, 5), 0.2)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("n", "classes", "splits"),
+    [(100, 10, 10), (99, 10, 9), (25, 10, 2), (20, 1008, 1), (500, 2, 10)],
+)
+def test_splits_hold_an_image_a_class_where_they_can(n, classes, splits, rng):
+    p = rng.dirichlet(np.full(classes, 0.1), size=n)
+    found = inception_score(p)
+    assert found == inception_score(p, splits=splits) or found.warnings
+    assert found.per_split == inception_score(p, splits=splits).per_split
+    assert any(f"{splits} splits instead of 10" in w for w in found.warnings) == (splits < 10)
+
+
+def test_few_images_of_as_many_classes_are_not_capped_by_their_splits():
+    """One image a class: 10 splits of 2 could not score above 2."""
+    assert inception_score(np.eye(20)).value == pytest.approx(20)
+    assert inception_score(np.eye(20), splits=10).value == pytest.approx(2)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +100,7 @@ def test_warns_when_the_images_of_a_split_cap_the_score():
     [
         (np.eye(3), 4, "splits must be between 1 and n = 3"),
         (np.eye(3), 0, "splits"),
+        (np.eye(3), 2.0, "splits must be a whole number, got 2.0"),
         (np.array([[2.0, -1.0]]), 1, "non-negative"),
         (np.array([[3.0, 1.0]]), 1, "softmax"),
         (np.array([[0.5, np.nan]]), 1, "finite"),

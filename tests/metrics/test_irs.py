@@ -26,16 +26,34 @@ def occupancy(n, s):
     return p[: n + 1]
 
 
-def brute_force(k, n, n_train, alpha=0.05):
+def occupancies(n, most):
+    """Of every number of classes: row s holds P(K = 0 ... n) of draws from s."""
+    s, k = np.arange(most + 1)[:, None], np.arange(n + 1)
+    p = np.zeros((most + 1, n + 1))
+    p[:, 0] = 1.0
+    stay, move = k / np.maximum(s, 1), np.maximum(s - k, 0) / np.maximum(s, 1)
+    for _ in range(n):
+        moved = p[:, :-1] * move[:, :-1]
+        p *= stay
+        p[:, 1:] += moved
+    return p
+
+
+def brute_force(table, k, n_train, alpha=0.05):
     """Every s in turn: (most likely s, lower bound, upper bound)."""
     sizes = np.arange(k, n_train + 1)
-    table = np.array([occupancy(n, s) for s in sizes])
-    likelihood = table[:, k]
+    likelihood = table[sizes, k]
     # The largest of equal ones: for n = 1 every s is as likely.
     best = sizes[np.flatnonzero(likelihood >= likelihood.max() * (1 - 1e-12))[-1]]
-    likely_low = sizes[table[:, k:].sum(axis=1) >= alpha]
-    likely_high = sizes[table[:, : k + 1].sum(axis=1) >= alpha]
+    likely_low = sizes[table[sizes, k:].sum(axis=1) >= alpha]
+    likely_high = sizes[table[sizes, : k + 1].sum(axis=1) >= alpha]
     return best, likely_low[0] if likely_low.size else n_train, likely_high[-1]
+
+
+def test_both_oracles_agree():
+    table = occupancies(30, 50)
+    for s in (1, 7, 30, 50):
+        np.testing.assert_allclose(table[s], occupancy(30, s), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 40, 150])
@@ -79,17 +97,21 @@ def test_tails(n):
             assert tails.at_least(s) == pytest.approx(expected[k:].sum(), abs=1e-9)
 
 
-@pytest.mark.parametrize(("n", "n_train"), [(1, 5), (2, 9), (5, 5), (12, 40), (40, 25), (90, 30)])
+@pytest.mark.parametrize(
+    ("n", "n_train"),
+    [(1, 5), (2, 9), (5, 5), (12, 40), (40, 25), (90, 30), (150, 300), (500, 200), (60, 1000)],
+)
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 def test_estimate_and_bounds_for_every_count(n, n_train, alpha):
+    table = occupancies(n, n_train + 1)
     for k in range(1, min(n, n_train) + 1):
-        best, low, high = brute_force(k, n, n_train, alpha)
+        best, low, high = brute_force(table, k, n_train, alpha)
         found = irs_from_counts(k, n, n_train, alpha)
         assert found.value == best / n_train
         assert found.low == low / n_train
         assert found.high == high / n_train
         # Saturated means that a larger training set would have raised the estimate.
-        assert found.saturated == (k == n or brute_force(k, n, n_train + 1)[0] == n_train + 1)
+        assert found.saturated == (k == n or brute_force(table, k, n_train + 1)[0] == n_train + 1)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +214,39 @@ def test_duplicates_in_the_training_set_are_one_image(rng):
     assert (result.retrieved, result.value) == (plain.retrieved, plain.value)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_under_cosine_duplicates_are_images_of_one_direction(dtype, scale, rng):
+    train = rng.normal(size=(20, 64))
+    doubled = np.concatenate([train, 3.7 * train[:8], 0.013 * train[:8], train[5:9] * 2])
+    doubled = (scale * doubled).astype(dtype)
+    queries = train[rng.integers(0, 20, 300)].astype(dtype)
+    result = irs(doubled, queries, metric="cosine")
+    assert (result.n_train, result.n_duplicates) == (20, 20)
+    assert (result.irs_alpha, result.value) == (1, 1)
+    # Under the Euclidean metric they are images of their own; opposite ones always are.
+    assert irs(doubled, queries).n_train == 36 + 4
+    opposite = np.concatenate([train, -train]).astype(dtype)
+    assert irs(opposite, queries, metric="cosine").n_train == 40
+
+
+def test_directions_that_are_merely_close_stay_apart(rng):
+    train = rng.normal(size=(30, 16))
+    near = train + 1e-5 * rng.normal(size=(30, 16))
+    for dtype in (np.float32, np.float64):
+        both = np.concatenate([train, near]).astype(dtype)
+        assert irs(both, train, metric="cosine").n_train == 60
+    # The nearer they are, the more digits of them there must be.
+    closer = np.concatenate([train, train + 1e-9 * rng.normal(size=(30, 16))])
+    assert irs(closer, train, metric="cosine").n_train == 60
+
+
+def test_thousands_of_multiples_of_few_directions_return_at_once(rng):
+    train = rng.normal(size=(7, 8))[rng.integers(0, 7, 20_000)] * rng.uniform(0.1, 9, (20_000, 1))
+    result = irs(train, train[:50], metric="cosine")
+    assert (result.n_train, result.retrieved) == (7, 7)
+
+
 def test_identical_images_everywhere():
     result = irs(np.ones((10, 3)), np.ones((5, 3)))
     assert (result.n_train, result.retrieved, result.value) == (1, 1, 1.0)
@@ -239,9 +294,14 @@ def test_adjusted_brings_the_larger_set_down_by_its_mean_over_all_subsets():
         (lambda: irs([[1.0]], [[1.0, 2.0]]), "same dimension, got 1 and 2"),
         (lambda: irs([[1.0]], [[1.0]], [[1.0, 2.0]]), "train and held_out must have the same"),
         (lambda: irs([[1.0]], [[1.0]], alpha=0.5), r"alpha must be in \(0, 0.5\)"),
+        (lambda: irs_from_counts(2.5, 5, 5), "retrieved must be a whole number, got 2.5"),
+        (lambda: irs_from_counts(2, 5.0, 5), "n_generated must be a whole number, got 5.0"),
+        (lambda: irs_from_counts(2, 5, 5.5), "n_train must be a whole number, got 5.5"),
+        (lambda: irs_expected(9.5, 10), "n_train must be a whole number"),
+        (lambda: irs_minimum_learned(10, 10.5, 0.5), "n_generated must be a whole number"),
         (lambda: irs_from_counts(0, 5, 5), r"retrieved must be between 1 and .* = 5, got 0"),
         (lambda: irs_from_counts(6, 5, 9), "retrieved must be between 1 and"),
-        (lambda: irs_from_counts(1, 0, 9), "must be at least 1, got 9 and 0"),
+        (lambda: irs_from_counts(1, 0, 9), "n_generated must be at least 1, got 0"),
         (lambda: irs_minimum_learned(10, 10, 0.0), r"diversity must be in \(0, 1\]"),
         (lambda: irs_minimum_learned(10, 10, 0.5, 0), r"alpha must be in \(0, 0.5\)"),
     ],

@@ -165,6 +165,9 @@ def test_bad_features(bad, message):
     [
         ({"subset_size": 7}, "smaller set"),
         ({"subset_size": 1}, "between 2"),
+        ({"subset_size": 5.0}, "subset_size must be a whole number, got 5.0"),
+        ({"n_subsets": 2.5}, "n_subsets must be a whole number"),
+        ({"degree": 1.5}, "degree must be a whole number"),
         ({"n_subsets": 0}, "n_subsets"),
         ({"degree": 0}, "degree"),
     ],

@@ -156,6 +156,8 @@ GOOD = np.zeros((3, 24, 24, 3), np.uint8)
         (GOOD[:, :10], {}, "at least 11 px"),
         ([GOOD[0], GOOD[0, :20]], {}, "one size"),
         (GOOD, {"n_pairs": 0}, "n_pairs"),
+        (GOOD, {"n_pairs": 2.5}, "n_pairs must be a whole number"),
+        (GOOD, {"n_scales": 1.0}, "n_scales must be a whole number"),
         (GOOD, {"n_scales": 3}, "between 1 and 2"),
         (GOOD, {"n_scales": 0}, "between 1 and 2"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
-from scipy.stats import binom, norm
+from scipy.stats import binom, binomtest, norm
 
 from rl2qc.metrics.resampling import (
     Interval,
@@ -44,6 +44,86 @@ def coverage(method, metric, draw, truth, rng, *, runs=150, **options):
         )
         hits += interval.low <= truth <= interval.high
     return hits / runs
+
+
+# --- shares -----------------------------------------------------------------------------------
+
+SHARE = {"bounds": (0, 1)}
+
+
+def ones_and_zeros(k, n):
+    return np.r_[np.ones(k), np.zeros(n - k)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("p", [0.5, 0.95, 0.98, 0.99, 0.01])
+@pytest.mark.parametrize("n", [50, 80, 120])
+def test_shares_are_covered_near_their_ends_too(method, p, n):
+    """Exactly: an interval depends on the count alone, whose law is known."""
+    counts = np.arange(*binom.interval(1 - 1e-5, n, p)).astype(int)
+    counts = np.append(counts, counts[-1] + 1)
+    found = [method(mean, ones_and_zeros(k, n), n_resamples=100, **SHARE) for k in counts]
+    covered = binom.pmf(counts, n, p) @ [i.low <= p <= i.high for i in found]
+    assert covered >= 0.95
+    unprotected = [method(mean, ones_and_zeros(k, n), n_resamples=100) for k in counts]
+    assert all(0 <= i.low <= i.high <= 1 for i in found)
+    if p in (0.98, 0.99, 0.01):  # the resamples alone do not
+        assert binom.pmf(counts, n, p) @ [i.low <= p <= i.high for i in unprotected] < 0.92
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_shares_are_covered_in_a_simulation(method):
+    rng, n, misses = np.random.default_rng(6), 60, 0
+    for _ in range(300):
+        interval = method(
+            mean, (rng.random(n) < 0.98).astype(float), n_resamples=100, seed=rng, **SHARE
+        )
+        misses += not interval.low <= 0.98 <= interval.high
+    assert misses <= binom.ppf(1 - 1e-3, 300, 0.05)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("k", "n"), [(0, 60), (60, 60), (2, 2), (119, 120), (3, 90)])
+def test_the_interval_of_a_share_holds_the_exact_one(method, k, n):
+    interval = method(mean, ones_and_zeros(k, n), **SHARE)
+    exact = binomtest(k, n).proportion_ci(method="exact")
+    # Away from 0 and 1 the number of units is itself estimated from the resamples.
+    slack = 0 if k in (0, n) else 0.15
+    assert interval.low <= exact.low + slack * (k / n - exact.low) + 1e-12
+    assert interval.high >= exact.high - slack * (exact.high - k / n) - 1e-12
+    if k in (0, n):
+        assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whole_slides_are_the_units_of_a_share(method):
+    slide = np.repeat(np.arange(10), 100)
+    ten = binomtest(10, 10).proportion_ci(method="exact")
+    interval = method(mean, np.ones(1000), groups=[slide], **SHARE)
+    assert (interval.low, interval.high) == pytest.approx((ten.low, 1))
+    # Two slides that hold nearly all of the images are worth little more than two.
+    uneven = np.repeat(np.arange(10), [496, 496, 1, 1, 1, 1, 1, 1, 1, 1])
+    two, three = (binomtest(n, n).proportion_ci(method="exact") for n in (2, 3))
+    assert two.low < method(mean, np.ones(1000), groups=[uneven], **SHARE).low < three.low
+    # What all slides have in common, images vary in: no reason for the width of ten images.
+    noisy = (np.arange(1000) % 10 < 9).astype(float)
+    noisy[::53] = 0
+    found = method(mean, noisy, groups=[slide], **SHARE)
+    assert found.high - found.low < 0.06 < ten.high - ten.low
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bounded_values_that_are_no_zeros_and_ones_keep_their_interval(method, rng):
+    x = rng.beta(40, 10, size=60)  # a Dice of about 0.8 each
+    plain, share = method(mean, x), method(mean, x, **SHARE)
+    assert share.high - share.low < 1.15 * (plain.high - plain.low)
+    assert share.low <= plain.low and share.high >= plain.high
+
+
+def test_a_joined_interval_holds_both():
+    interval = Interval(0.5, 0.4, 0.6, 0.9, 100, "subsample", by_group=True)
+    assert interval.holding(0.3, 0.45) == Interval(0.5, 0.3, 0.6, 0.9, 100, "subsample", True)
+    assert interval.holding(0.45, 0.7) == Interval(0.5, 0.4, 0.7, 0.9, 100, "subsample", True)
 
 
 # --- intervals --------------------------------------------------------------------------------
@@ -242,7 +322,11 @@ def test_seeded(method, rng):
         ([[1.0, 2.0]], {"groups": [[7, 7]]}, "at least 2 groups"),
         ([[1.0, 2.0]], {"groups": [[1, 2, 3]]}, "one id an image"),
         ([[1.0, 2.0]], {"groups": [None, None]}, "one entry"),
+        ([[1.0, 2.0]], {"groups": [[None, "a"]]}, "lack the id of 1 of 2 images.* image 0"),
+        ([[1.0, 2.0]], {"groups": [[3.0, np.nan]]}, "lack the id of 1 of 2 images.* image 1"),
+        ([[1.0, 2.0]], {"groups": [np.array([1, "a"], object)]}, "ids of one type"),
         ([[1.0, 2.0]], {"n_resamples": 1}, "n_resamples"),
+        ([[1.0, 2.0]], {"n_resamples": 50.0}, "n_resamples must be a whole number, got 50.0"),
         ([[1.0, 2.0]], {"level": 1.0}, "level"),
         ([[1.0, 2.0]], {"level": 0.0}, "level"),
         ([[1.0, np.nan]], {}, "must be finite"),

@@ -189,6 +189,10 @@ def test_bad_images(bad, message):
     ("options", "message"),
     [
         ({"n_projections": 0}, "at least 1"),
+        ({"n_projections": 8.0}, "n_projections must be a whole number"),
+        ({"patches_per_image": 8.0}, "patches_per_image must be a whole number"),
+        ({"patch_size": 7.0}, "patch_size must be a whole number"),
+        ({"min_size": 16.5}, "min_size must be a whole number"),
         ({"patches_per_image": 0}, "at least 1"),
         ({"patch_size": 0}, "at least 1"),
         ({"min_size": 6}, "at least the patch_size of 7"),

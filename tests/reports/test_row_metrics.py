@@ -8,9 +8,10 @@ from scipy.spatial.distance import cdist
 
 from rl2qc.metrics.authenticity import authenticity
 from rl2qc.metrics.frechet import fid
-from rl2qc.metrics.irs import irs
+from rl2qc.metrics.irs import irs, irs_expected, irs_from_counts
 from rl2qc.metrics.kernel import kid
 from rl2qc.metrics.prdc import prdc
+from rl2qc.metrics.resampling import subsample
 from rl2qc.metrics.sliced import swd
 from rl2qc.metrics.wad_div import wad_div
 from rl2qc.reports.pixels import (
@@ -148,6 +149,72 @@ def test_cosine_distances_are_those_of_the_directions(scale):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-12)
     with pytest.raises(ValueError, match="row 1 is all zero"):
         cosine_matrix(np.array([[1.0], [0.0]]))
+
+
+def _two_sets(real, generated):
+    rows = RowMetrics(np.concatenate([real, generated]))
+    return rows, np.arange(len(real)), len(real) + np.arange(len(generated))
+
+
+def test_coverage_near_one_is_covered():
+    rng = np.random.default_rng(1)
+
+    def draw():
+        return _two_sets(rng.normal(size=(60, 2)), rng.normal(size=(48, 2)))
+
+    def value(rows, a, b):
+        return rows.neighbours(a, b)["coverage"]
+
+    truth = np.mean([value(*draw()) for _ in range(600)])
+    assert 0.93 < truth < 0.98
+    inside = {(0, 1): 0, (0, np.inf): 0}
+    for seed in range(60):
+        rows, a, b = draw()
+        for bounds in inside:
+            found = subsample(
+                lambda x, y, rows=rows: value(rows, x, y),
+                a, b, n_resamples=60, bounds=bounds, seed=seed,
+            )  # fmt: skip
+            inside[bounds] += found.low <= truth <= found.high
+    assert inside[0, 1] >= 52 > inside[0, np.inf]  # fewer than 52 of 60: 1 in 200 at 95 %
+
+
+def test_retrieval_of_images_that_come_by_slide_is_covered_by_the_joined_interval():
+    rng, n_train, n = np.random.default_rng(2), 120, 160
+    slide = np.repeat(np.arange(20), 8)
+
+    def draw():
+        centres = rng.normal(size=(20, 4))[slide]
+        return _two_sets(rng.normal(size=(n_train, 4)), centres + 0.35 * rng.normal(size=(n, 4)))
+
+    many = [rows.neighbours(a, b) for rows, a, b in (draw() for _ in range(300))]
+    inside = np.zeros((2, 2))
+    for seed in range(40):
+        rows, a, b = draw()
+        share = rows.neighbours(a, b)["irs_alpha"]
+        model = irs_from_counts(round(share * n_train), n, n_train, 0.025)
+        ends = [irs_expected(n_train, n, s, 0.025).mean / n_train for s in (model.low, model.high)]
+        occupancy = {"irs_inf": (model.low, model.high), "irs_alpha": (min(ends), max(ends))}
+        for column, (name, (low, high)) in enumerate(occupancy.items()):
+            truth = np.mean([values[name] for values in many])
+            found = subsample(
+                lambda x, y, rows=rows, name=name: rows.neighbours(x, y)[name],
+                a, b, groups=[None, slide], n_resamples=60, bounds=(0, 1), seed=seed,
+            ).holding(low, high)  # fmt: skip
+            inside[:, column] += low <= truth <= high, found.low <= truth <= found.high
+    assert (inside[0] <= 32).all()  # the occupancy model takes images for independent
+    assert (inside[1] >= 34).all()  # fewer of 40 are one chance in 300 at 95 %
+
+
+def test_under_cosine_images_of_one_direction_are_one():
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(20, 16))
+    doubled = np.concatenate([real, 3.7 * real])
+    queries = np.repeat(real, 5, axis=0)
+    for distance, alpha in (("cosine", 1.0), ("euclidean", 0.5)):
+        rows = RowMetrics(np.concatenate([doubled, queries]), distance=distance)
+        got = rows.neighbours(np.arange(40), 40 + np.arange(100))["irs_alpha"]
+        assert got == irs(doubled, queries, metric=distance).irs_alpha == alpha
 
 
 def test_halves_keep_groups_together():
