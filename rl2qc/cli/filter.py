@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl2qc.cli.options import mpp_of
 from rl2qc.errors import Rl2qcError, UsageError
 
 if TYPE_CHECKING:
     from rl2qc.slides.cohort import Engine
     from rl2qc.slides.jobs import Job
+    from rl2qc.slides.run import Run
     from rl2qc.slides.summary import SummaryRow
 
 __all__ = ["filter_command"]
@@ -49,6 +51,10 @@ def filter_command(
     mpp: Annotated[
         float | None,
         typer.Option(help="Microns per pixel to read tiles at.", show_default="the model's"),
+    ] = None,
+    mag: Annotated[
+        float | None,
+        typer.Option(help="--mpp as a magnification: 20 is 0.5 um/px.", show_default=False),
     ] = None,
     mpp_override: Annotated[
         float | None,
@@ -152,13 +158,14 @@ def filter_command(
 
     rl2qc filter slides/ -o results/ --coords trident/20x_256px_0px_overlap/ --format trident
     """
-    from rl2qc.slides.cohort import prepare_output, run_cohort
-    from rl2qc.slides.coords import check_coords
+    from rl2qc.slides.cohort import local, prepare_output, run_cohort
+    from rl2qc.slides.coords import match_coords
     from rl2qc.slides.exports import parse_formats
     from rl2qc.slides.jobs import find_jobs, parse_shard, take_shard
     from rl2qc.slides.settings import FilterSettings
     from rl2qc.slides.summary import say_reasons
 
+    mpp = mpp_of(mpp, mag)
     settings = FilterSettings(
         alpha=alpha,
         mpp=mpp,
@@ -180,7 +187,7 @@ def filter_command(
     part, parts = parse_shard(shard)
     jobs, warnings = find_jobs(inputs, mpp_csv=mpp_csv)
     if coords is not None:
-        check_coords(coords, [job.path.stem for job in jobs if job.kind == "slide"])
+        jobs = match_coords(coords, jobs)
     # Names come before parts, so that all processes call a slide alike.
     jobs = take_shard(jobs, part, parts)
     prepare_output(out, jobs, overwrite=overwrite)
@@ -199,7 +206,7 @@ def filter_command(
             record={"command": sys.argv, "shard": [part + 1, parts]},
             warnings=warnings,
             overwrite=overwrite,
-            engine=_ray_engine(model, address) if engine == "ray" else None,
+            engine=bar.watch(_ray_engine(model, address) if engine == "ray" else local),
             progress=bar,
         )
     print(_table(rows))
@@ -267,14 +274,29 @@ class _Bar:
         from tqdm import tqdm
 
         self._bar = tqdm(unit=" tiles", smoothing=0.1, dynamic_ncols=True)
-        self._jobs, self._number, self._opened = jobs, -1, 0
+        self._jobs, self._over = jobs, 0
+        self._number, self._opened = -1, 0
         self._before, self._current = 0, 0
 
     def __enter__(self) -> _Bar:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            # Inputs that others did, or that failed, have left no tiles to wait for.
+            self._bar.total = self._bar.n
+            self._bar.refresh()
         self._bar.close()
+
+    def watch(self, engine: Engine) -> Engine:
+        """The same engine; what it is done with is counted, whoever did it and in any order."""
+
+        def watched(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
+            for row in engine(run, jobs):
+                self._over += 1
+                yield row
+
+        return watched
 
     def __call__(self, number: int, job: Job, done: int, total: int) -> None:
         if number != self._number:
@@ -282,7 +304,7 @@ class _Bar:
             self._current, self._opened = total, self._opened + 1
             self._bar.set_description(f"{number + 1}/{self._jobs} {_printable(job.name)[:32]}")
         seen = self._before + self._current
-        left = max(0, self._jobs - number - 1)
+        left = max(0, self._jobs - self._over - 1)
         self._bar.total = seen + round(seen / self._opened * left)
         self._bar.update(self._before + done - self._bar.n)
 
@@ -345,5 +367,6 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """File names need not be valid text; terminals insist on it."""
-    return os.fsencode(text).decode("utf-8", "replace")
+    """File names need not be valid text, nor one line; terminals and tables insist on it."""
+    valid = os.fsencode(text).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in valid)

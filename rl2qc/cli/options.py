@@ -27,11 +27,13 @@ __all__ = [
     "ModelOption",
     "MppOption",
     "NoCacheOption",
+    "PrdcConventionOption",
     "PrdcKOption",
     "RealOption",
     "SeedOption",
     "check_targets",
     "load_model",
+    "mpp_of",
     "print_text",
     "print_warnings",
     "split_names",
@@ -55,7 +57,8 @@ FeaturesOption: TypeAlias = Annotated[
     str,
     typer.Option(
         help="What the metrics of features are computed on: rl2, latents, imagenet-resnet18, "
-        "inception or a weights file."
+        "inception, a weights file, or a folder of features computed elsewhere (real.npy and "
+        "generated.npy, in compare <name of the set>.npy; one row an image)."
     ),
 ]
 DistanceOption: TypeAlias = Annotated[
@@ -67,8 +70,8 @@ DistanceOption: TypeAlias = Annotated[
 GroupPatternOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Regular expression on the file name whose first group is the slide or patient: "
-        "intervals then resample whole groups."
+        help="Regular expression whose first group is the slide or patient, in the file name or "
+        "in the path below the set's folder: intervals then resample whole groups."
     ),
 ]
 MppOption: TypeAlias = Annotated[
@@ -84,6 +87,14 @@ AnyMppOption: TypeAlias = Annotated[
 KOption: TypeAlias = Annotated[int, typer.Option("-k", help="Neighbours of WAD-Div.")]
 PrdcKOption: TypeAlias = Annotated[
     int, typer.Option(help="Neighbours of precision, recall, density and coverage.")
+]
+PrdcConventionOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="prdc|kynkaanniemi",
+        help="Whether an image on the edge of a ball counts as outside (prdc) or inside; it "
+        "matters for copies alone.",
+    ),
 ]
 AlphaOption: TypeAlias = Annotated[
     float, typer.Option(help="The filter keeps images with a p-value above this.")
@@ -107,6 +118,28 @@ def split_names(names: str | None) -> tuple[str, ...] | None:
     if names is None:
         return None
     return tuple(name.strip() for name in names.split(",") if name.strip())
+
+
+def mpp_of(mpp: float | None, mag: float | None) -> float | None:
+    """Microns per pixel, which a magnification may be given for: 10 / ``mag``.
+
+    Raises
+    ------
+    UsageError
+        Both are given, or a magnification that is no positive number.
+
+    Example
+    -------
+    >>> mpp_of(None, 20), mpp_of(0.25, None)
+    (0.5, 0.25)
+    """
+    if mag is None:
+        return mpp
+    if mpp is not None:
+        raise UsageError("--mpp and --mag say the same: pass one of them")
+    if not mag > 0:
+        raise UsageError(f"--mag must be a magnification such as 20, got {mag:g}")
+    return 10 / mag
 
 
 def load_model(name: str, batch_size: int) -> QualityModel:

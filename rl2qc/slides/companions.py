@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-__all__ = ["dicom_series", "slide_files"]
+__all__ = ["dicom_series", "is_dicom", "slide_files", "slide_name", "slide_place"]
 
 # DICOM's Series Instance UID as it stands in a file; the header precedes all pixels.
 _DICOM_SERIES = re.compile(rb"\x20\x00\x0e\x00UI(..)([0-9.]{1,64})", re.DOTALL)
 _DICOM_HEADER = 2**16
+# What DICOM files begin with, whatever their names: 128 bytes of anything, and this.
+_DICOM_SUFFIX, _DICOM_MAGIC = ".dcm", b"DICM"
 # Hamamatsu's index files name their images as "ImageFile=slide.jpg".
 _NAMED = re.compile(rb"=\s*([^\r\n=]+?)\s*$", re.MULTILINE)
 
@@ -40,10 +43,8 @@ def slide_files(path: Path) -> list[Path]:
     if suffix == ".mrxs" and path.with_suffix("").is_dir():
         beside = path.with_suffix("").rglob("*")
         return [path, *sorted(file for file in beside if file.is_file())]
-    if suffix == ".dcm":
-        series = dicom_series(path)
-        files = (file for file in path.parent.iterdir() if file.suffix.lower() == suffix)
-        return sorted(file for file in files if dicom_series(file) == series)
+    if series := dicom_series(path):
+        return sorted(file for file in path.parent.iterdir() if dicom_series(file) == series)
     if suffix in (".vms", ".vmu") and path.is_file():
         names = (name.decode("latin-1") for name in _NAMED.findall(path.read_bytes()))
         # The names are bare, and anything else that follows an equals sign is no file.
@@ -52,11 +53,49 @@ def slide_files(path: Path) -> list[Path]:
     return [path]
 
 
+def slide_place(path: Path) -> Path:
+    """What a slide is known by: its file or, of a DICOM series that has a folder to itself, the
+    folder."""
+    series = dicom_series(path)
+    if not series:
+        return path
+    folder = Path(os.path.realpath(path.parent))
+    # A damaged file in it has no series.
+    alone = all(dicom_series(file) in (series, b"") for file in folder.iterdir())
+    return folder if alone else path
+
+
+def slide_name(path: Path) -> str:
+    """The name that a slide goes by: without suffix, or that of the DICOM folder.
+
+    Example
+    -------
+    >>> slide_name(Path("cohort/case.ome.tiff"))
+    'case.ome'
+    """
+    place = slide_place(path)
+    # DICOM files are often named by their UID, which ends in no suffix.
+    whole = place.is_dir() or (is_dicom(place) and place.suffix.lower() != _DICOM_SUFFIX)
+    return place.name if whole else place.stem
+
+
+def is_dicom(file: Path) -> bool:
+    """Whether a file is DICOM by its name or its first bytes."""
+    return file.suffix.lower() == _DICOM_SUFFIX or _read(file, 132)[128:] == _DICOM_MAGIC
+
+
 def dicom_series(file: Path) -> bytes:
-    """The Series Instance UID of a DICOM file; b"" without one."""
+    """The Series Instance UID of a DICOM file; b"" of any other, and of a damaged one."""
+    found = _DICOM_SERIES.search(_read(file, _DICOM_HEADER)) if is_dicom(file) else None
+    return found[2] if found else b""
+
+
+def _read(file: Path, count: int) -> bytes:
+    """The first bytes of a file; none of one that cannot be read, or that is a pipe."""
     try:
+        if not file.is_file():
+            return b""
         with file.open("rb") as opened:
-            found = _DICOM_SERIES.search(opened.read(_DICOM_HEADER))
+            return opened.read(count)
     except OSError:
         return b""
-    return found[2] if found else b""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.errors import UsageError
+from rl2qc.slides.companions import slide_name
+from rl2qc.slides.jobs import Job
 
-__all__ = ["Coords", "check_coords", "find_coords", "read_coords"]
+__all__ = ["Coords", "find_coords", "match_coords", "read_coords"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,19 @@ class Coords:
                 f"{len(level_downsamples)} levels: is it another slide's file?"
             )
         return max(1, round(self.patch_size * (self.downsample or level_downsamples[self.level])))
+
+    @property
+    def slide_size(self) -> tuple[float, float] | None:
+        """Width and height of the slide at ``level`` (0 for None) where the file records them."""
+        recorded = (
+            self.attributes.get("level_dim")
+            if self.layout == "clam"
+            else [self.attributes.get(f"level0_{name}") for name in ("width", "height")]
+        )
+        match recorded:
+            case [int() | float() as width, int() | float() as height] if min(width, height) > 0:
+                return width, height
+        return None
 
 
 def read_coords(path: str | Path) -> Coords:
@@ -140,23 +156,38 @@ def read_coords(path: str | Path) -> Coords:
     )
 
 
-def check_coords(place: str | Path, names: Sequence[str]) -> None:
-    """Refuse coordinates that cannot be those of the slides ``names``, before any work is done.
+def match_coords(place: str | Path, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs, each slide with its file in the folder ``place``, before any work is done.
+
+    A file goes by the slide's name in the output or by its own. That there is none is for the
+    reader of the slide to say.
 
     Raises
     ------
     UsageError
-        They are not there, or those of one slide for several.
+        Coordinates of one slide for several, or no coordinates at all.
     """
     place = Path(place)
-    if place.is_dir():
-        return
-    read_coords(place)
-    if len(names) > 1:
-        raise UsageError(
-            f"--coords {place} holds the tiles of one slide and there are {len(names)}: "
-            "name the folder of their files"
-        )
+    count = sum(job.kind == "slide" for job in jobs)
+    if not place.is_dir():
+        read_coords(place)
+        if count > 1:
+            raise UsageError(
+                f"--coords {place} holds the tiles of one slide and there are {count}: "
+                "name the folder of their files"
+            )
+        return list(jobs)
+    matched, taken = [], dict[Path, Job]()
+    for job in jobs:
+        file = _look_up(place, job.name, slide_name(job.path)) if job.kind == "slide" else None
+        if file is not None and (other := taken.setdefault(file, job)) is not job:
+            raise UsageError(
+                f"{file} may be of {other.path} or of {job.path}: call their files "
+                f"{other.name}_patches.h5 and {job.name}_patches.h5"
+            )
+        # Absolute, since other machines need not start where we are.
+        matched.append(replace(job, coords=str(file.absolute()) if file is not None else None))
+    return matched
 
 
 def find_coords(place: str | Path, name: str) -> Path:
@@ -169,13 +200,26 @@ def find_coords(place: str | Path, name: str) -> Path:
         There is none.
     """
     place = Path(place)
-    if not place.is_dir():
-        return place
-    for folder in (place, place / "patches"):
-        for file in (folder / f"{name}_patches.h5", folder / f"{name}.h5"):
+    file = _look_up(place, name) if place.is_dir() else place
+    if file is None:
+        raise UsageError(f"no {name}_patches.h5 and no {name}.h5 in {place}")
+    return file
+
+
+def _look_up(folder: Path, *names: str) -> Path | None:
+    """The file of the first name that has one."""
+    files = (
+        place / f"{name}{end}"
+        for name in names
+        for place in (folder, folder / "patches")
+        for end in ("_patches.h5", ".h5")
+    )
+    for file in files:
+        # A slide's name may be too long for a file with more than it.
+        with suppress(OSError):
             if file.is_file():
                 return file
-    raise UsageError(f"no {name}_patches.h5 and no {name}.h5 in {place}")
+    return None
 
 
 def _number(

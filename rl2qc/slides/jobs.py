@@ -12,18 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import openslide
-
 from rl2qc.errors import UsageError
-from rl2qc.images.sources import IMAGE_SUFFIXES
-from rl2qc.slides.companions import dicom_series
-from rl2qc.slides.slide_list import find_mpp, read_mpp_table, read_slide_list
+from rl2qc.slides.companions import dicom_series, slide_name, slide_place
+from rl2qc.slides.contents import Contents, look_into, real_path, tell_apart
+from rl2qc.slides.slide_list import read_mpp_table, read_slide_list
 
-__all__ = ["RESERVED_NAMES", "Job", "find_jobs", "is_slide", "parse_shard", "take_shard"]
+__all__ = ["RESERVED_NAMES", "Job", "find_jobs", "parse_shard", "take_shard"]
 
-SLIDE_SUFFIXES = frozenset(
-    {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".dcm", ".vms", ".vmu", ".svslide", ".czi"}
-)
 RESERVED_NAMES = (
     "summary.csv",
     "run.json",
@@ -31,8 +26,11 @@ RESERVED_NAMES = (
     "results.tsv",
     "failed",
     ".locks",
+    "patches",
+    "model-outputs-csv",
 )
-"""What the output folder holds beside a folder for each job."""
+"""What the output folder holds beside a folder for each job, the folders of CLAM and wsinfer among
+it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,8 @@ class Job:
         The images that were named one by one; empty for the whole folder.
     mpp
         Microns per pixel at level 0 that a list gives for this slide, None without one.
+    coords
+        The file of this slide's coordinates in a folder of many, None without one.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Job:
     path: Path
     images: tuple[Path, ...] = ()
     mpp: float | None = None
+    coords: str | None = None
 
 
 def find_jobs(
@@ -69,9 +70,11 @@ def find_jobs(
     ----------
     inputs
         Slides, folders of slides or of patches, DICOM folders, image files, globs, and CSV files
-        of slides (:func:`rl2qc.slides.slide_list.read_slide_list`).
+        of slides (:func:`rl2qc.slides.slide_list.read_slide_list`). What TIFF files are is told by
+        their company (:func:`rl2qc.slides.contents.tell_apart`).
     mpp_csv
-        A table ``wsi,mpp`` of resolutions; what a list of slides gives itself goes before.
+        A table ``wsi,mpp`` of resolutions, by path, name or name of the results; what a list of
+        slides gives itself goes before.
 
     Returns
     -------
@@ -88,49 +91,58 @@ def find_jobs(
     folders: dict[Path, Path] = {}
     loose: defaultdict[Path, dict[Path, None]] = defaultdict(dict)
     warnings: list[str] = []
-    for path in _expand(inputs):
-        if path.suffix.lower() == ".csv" and path.is_file():
+    given = list(_expand(inputs))
+    patches = _named_patches(path for path in given if not path.is_dir() and not _is_list(path))
+    for path in given:
+        if _is_list(path):
             # A slide that is listed and missing is a job that fails, not the end of the others.
             for file, mpp in read_slide_list(path):
-                slides.setdefault(_real(file), file)
-                if mpp is not None:
-                    resolutions[_real(file)] = mpp
-            continue
-        if not path.is_dir():
-            if is_slide(path):
-                slides.setdefault(_real(path), path)
-            else:
-                loose[path.parent][path] = None
-            continue
-        found, images = _look_into(path)
-        for file in found:
-            slides.setdefault(_real(file), file)
-        if found and images:
-            warnings.append(
-                f"{images} images beside the slides in {path} are left out: "
-                "name them as inputs of their own to filter them"
-            )
-        elif images:
-            folders.setdefault(_real(path), path)
-        elif not found:
-            raise UsageError(f"no slides and no images in folder {path}")
+                found = look_into(file) if file.is_dir() else Contents([file])
+                warnings += found.warnings
+                for slide in found.slides or [file]:
+                    slides.setdefault(real_path(slide), slide)
+                    if mpp is not None:
+                        resolutions[real_path(slide)] = mpp
+        elif path in patches:
+            loose[path.parent][path] = None
+        elif not path.is_dir():
+            slides.setdefault(real_path(path), path)
+        else:
+            found = look_into(path)
+            warnings += found.warnings
+            for file in found.slides:
+                slides.setdefault(real_path(file), file)
+            if found.slides and found.images:
+                warnings.append(
+                    f"{len(found.images)} images beside the slides in {path} are left out: "
+                    "name them as inputs of their own to filter them"
+                )
+            elif found.images and found.linked:
+                # Images are not looked for behind links: they must be named.
+                loose[path].update(dict.fromkeys(found.images))
+            elif found.images:
+                folders.setdefault(real_path(path), path)
+            elif not found.slides:
+                nothing = f"no slides and no images in folder {path}"
+                raise UsageError("; ".join([nothing, *found.warnings]))
 
-    table = read_mpp_table(mpp_csv) if mpp_csv is not None else {}
     drafts = [
+        *_slide_jobs(slides.values(), resolutions),
+        *(Job(real_path(path).name, "patches", path) for path in folders.values()),
         *(
-            replace(job, mpp=resolutions.get(_real(job.path), find_mpp(table, job.path)))
-            for job in _slide_jobs(slides.values())
-        ),
-        *(Job(_real(path).name, "patches", path) for path in folders.values()),
-        *(
-            Job(_real(folder).name, "patches", folder, tuple(images))
+            Job(real_path(folder).name, "patches", folder, tuple(images))
             for folder, images in loose.items()
         ),
     ]
-    if table:
-        warnings += _unused(table, drafts, mpp_csv)
     names = _unique_names(drafts)
-    return [replace(job, name=name) for job, name in zip(drafts, names, strict=True)], warnings
+    jobs = [replace(job, name=name) for job, name in zip(drafts, names, strict=True)]
+    table = read_mpp_table(mpp_csv) if mpp_csv is not None else {}
+    if table:
+        warnings += _unused(table, jobs, mpp_csv)
+    return [
+        replace(job, mpp=job.mpp or _find_mpp(table, job)) if job.kind == "slide" else job
+        for job in jobs
+    ], warnings
 
 
 def parse_shard(text: str | None, environment: Mapping[str, str] | None = None) -> tuple[int, int]:
@@ -183,20 +195,33 @@ def take_shard(jobs: Sequence[Job], index: int, parts: int) -> list[Job]:
     return list(jobs[index::parts])
 
 
-def is_slide(path: Path) -> bool:
-    """Whether a file is for OpenSlide rather than an image of one patch.
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and path.is_file()
 
-    Names decide, except that of TIFF files only those that OpenSlide knows are slides.
-    """
-    suffix = path.suffix.lower()
-    if suffix in {".tif", ".tiff"}:
-        return openslide.OpenSlide.detect_format(path) is not None
-    return suffix in SLIDE_SUFFIXES
+
+def _named_patches(files: Iterable[Path]) -> set[Path]:
+    """The images of patches among files that were named one by one."""
+    together: defaultdict[Path, list[Path]] = defaultdict(list)
+    for file in files:
+        together[file.parent].append(file)
+    return {image for group in together.values() for image in tell_apart(group)[1]}
+
+
+def _called(job: Job) -> tuple[str, ...]:
+    """What a table may call a slide: by its place or by name."""
+    path, place = job.path, slide_place(job.path)
+    given = path if place == path else path.parent
+    places = (str(path), str(given), str(place))
+    return (*places, job.name, path.name, place.name, slide_name(path), path.stem)
+
+
+def _find_mpp(table: Mapping[str, float], job: Job) -> float | None:
+    return next((table[name] for name in _called(job) if name in table), None) if table else None
 
 
 def _unused(table: Mapping[str, float], jobs: Sequence[Job], source: object) -> list[str]:
     """A misspelt name in a table of resolutions must not go unnoticed."""
-    known = {name for job in jobs for name in (job.path.name, job.path.stem, str(job.path))}
+    known = {name for job in jobs for name in _called(job)}
     left = [name for name in table if name not in known]
     if not left:
         return []
@@ -216,45 +241,20 @@ def _expand(inputs: Iterable[str | Path]) -> Iterable[Path]:
         yield from map(Path, matches)
 
 
-def _real(path: Path) -> Path:
-    """Where links lead; unlike Path.resolve, without an error for a loop of links."""
-    return Path(os.path.realpath(path))
-
-
-def _look_into(folder: Path) -> tuple[list[Path], int]:
-    """The slides below a folder in order, and the number of its images."""
-    slides, images = [], 0
-    # Links to folders are not followed, so that a loop of links ends.
-    for place, below, names in os.walk(folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(place, name)
-            if name.startswith("."):
-                continue
-            if is_slide(file):
-                slides.append(file)
-            elif file.suffix.lower() in IMAGE_SUFFIXES:
-                images += 1
-    return slides, images
-
-
-def _slide_jobs(files: Iterable[Path]) -> list[Job]:
-    """One job a slide; the files of a DICOM series are one slide, named after their folder."""
-    series: dict[tuple[Path, bytes], Path] = {}
+def _slide_jobs(files: Iterable[Path], resolutions: Mapping[Path, float]) -> list[Job]:
+    """One job a slide; the files of a DICOM series are one slide."""
+    series: defaultdict[tuple[Path, bytes], list[Path]] = defaultdict(list)
     for file in files:
         # An ordinary slide is a series of its own.
-        key = dicom_series(file) if file.suffix.lower() == ".dcm" else os.fsencode(file)
-        series.setdefault((file.parent, key), file)
-    dicom_folders = Counter(f.parent for f in series.values() if f.suffix.lower() == ".dcm")
+        series[real_path(file.parent), dicom_series(file) or os.fsencode(file)].append(file)
     return [
         Job(
-            _real(file.parent).name if dicom_folders.get(file.parent) == 1 else file.stem,
+            slide_name(first),
             "slide",
-            file,
+            first,
+            mpp=next(filter(None, (resolutions.get(real_path(f)) for f in (first, *others))), None),
         )
-        if file.suffix.lower() == ".dcm"
-        else Job(file.stem, "slide", file)
-        for file in series.values()
+        for first, *others in series.values()
     ]
 
 
@@ -262,8 +262,8 @@ def _unique_names(jobs: Sequence[Job]) -> list[str]:
     """A folder name for each job: its own name, and more of its path where two are alike."""
     names = [job.name for job in jobs]
     longer: list[Callable[[Job], str]] = [
-        lambda job: f"{_real(job.path).parent.name}__{job.name}",
-        lambda job: f"{_real(job.path).parent.name}__{job.path.name}",
+        lambda job: f"{real_path(job.path).parent.name}__{job.name}",
+        lambda job: f"{real_path(job.path).parent.name}__{job.path.name}",
         lambda job: f"{job.name}-{_digest(job)}",
     ]
     for make in longer:
@@ -280,4 +280,4 @@ def _unique_names(jobs: Sequence[Job]) -> list[str]:
 
 
 def _digest(job: Job) -> str:
-    return hashlib.sha256(os.fsencode(_real(job.path))).hexdigest()[:8]
+    return hashlib.sha256(os.fsencode(real_path(job.path))).hexdigest()[:8]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +18,13 @@ import numpy as np
 import openslide
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
 
 from rl2qc.errors import SlideError
 from rl2qc.slides.read_ahead import read_ahead
 from rl2qc.slides.slide_info import SlideInfo, describe_slide
 
-__all__ = ["Overview", "Region", "SlideInfo", "SlideReader"]
+__all__ = ["Overview", "Region", "SlideInfo", "SlideReader", "new_cache"]
 
 # A row of tiles of a wide slide must fit, or its encoded blocks are decoded once for each row of
 # tiles that touches them; OpenSlide's own 32 MiB hold a row of about 30,000 px.
@@ -30,6 +33,8 @@ _CACHE_BYTES = 128 * 2**20
 # byte costs the overview, and small slides should not lose all of it.
 _BLOCK = 256
 _OVERVIEW_THREADS = 2
+# The tag that tells a TIFF with tiles from one in strips.
+_TILE_WIDTH = 322
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class SlideReader:
         Microns per pixel at level 0, in place of what the file records.
     icc
         Take colours through the slide's ICC profile to sRGB.
+    cache
+        For decoded blocks, shared by several slides; None gives this one a cache of its own.
 
     Raises
     ------
@@ -85,12 +92,18 @@ class SlideReader:
     """
 
     def __init__(
-        self, path: str | Path, *, mpp_override: float | None = None, icc: bool = False
+        self,
+        path: str | Path,
+        *,
+        mpp_override: float | None = None,
+        icc: bool = False,
+        cache: openslide.OpenSlideCache | None = None,
     ) -> None:
         self.path = Path(path)
+        self._cache = new_cache() if cache is None else cache
         self._mpp_override, self._icc = mpp_override, icc
         self._file = _slide_file(self.path)
-        handle = _open(self._file)
+        handle = self._open()
         try:
             self.info = describe_slide(handle, self._file, mpp_override)
             self._to_srgb = _srgb_transform(handle, self._file) if icc else None
@@ -205,6 +218,11 @@ class SlideReader:
             raise failures[-1]
         return Overview(rgb, valid, readable, (step_x, step_y))
 
+    def _open(self) -> openslide.OpenSlide:
+        handle = _open(self._file)
+        handle.set_cache(self._cache)
+        return handle
+
     def _flatten(self, layer: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         """RGB on the background, in sRGB if that was asked for, and the alpha if there is any."""
         rgb, alpha = _on_background(layer, self.info.background)
@@ -218,7 +236,7 @@ class SlideReader:
     def _read(self, x: int, y: int, level: int, size: tuple[int, int]) -> Image.Image:
         with self._lock:
             if self._handle is None:
-                self._handle = _open(self._file)
+                self._handle = self._open()
             shared = self._handle
         try:
             return shared.read_region((x, y), level, size)
@@ -228,7 +246,7 @@ class SlideReader:
             with self._lock:
                 if self._handle is shared:
                     self._handle = None
-        fresh = _open(self._file)
+        fresh = self._open()
         try:
             layer = fresh.read_region((x, y), level, size)
         except openslide.OpenSlideError as error:
@@ -239,6 +257,11 @@ class SlideReader:
             if self._handle is None:
                 self._handle = fresh
         return layer
+
+
+def new_cache() -> openslide.OpenSlideCache:
+    """A cache that holds a row of tiles of a wide slide."""
+    return openslide.OpenSlideCache(_CACHE_BYTES)
 
 
 def _reopen(path: Path, mpp_override: float | None, icc: bool) -> SlideReader:
@@ -259,16 +282,24 @@ def _open(file: Path) -> openslide.OpenSlide:
     try:
         handle = openslide.OpenSlide(file)
     except openslide.OpenSlideUnsupportedFormatError as error:
-        reason = (
-            "it is truncated, or in a format that OpenSlide does not know"
-            if file.exists()
-            else "no such file"
-        )
-        raise SlideError(f"{file} cannot be opened as a slide: {reason}") from error
+        raise SlideError(f"{file} cannot be opened as a slide: {_unsupported(file)}") from error
     except (openslide.OpenSlideError, OSError) as error:
         raise SlideError(f"{file} cannot be opened as a slide: {_one_line(error)}") from error
-    handle.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
     return handle
+
+
+def _unsupported(file: Path) -> str:
+    """Why OpenSlide may not know a file."""
+    if not file.exists():
+        return "no such file"
+    with (
+        warnings.catch_warnings(action="ignore"),  # Pillow's, of many pixels
+        suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
+        Image.open(file) as image,
+    ):
+        if isinstance(image, TiffImageFile) and _TILE_WIDTH not in image.tag_v2:
+            return "it is a TIFF without tiles: make it a pyramid (vips tiffsave --tile --pyramid)"
+    return "it is truncated, or in a format that OpenSlide does not know"
 
 
 def _srgb_transform(handle: openslide.OpenSlide, file: Path) -> ImageCms.ImageCmsTransform | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from rl2qc.errors import UsageError
+from rl2qc.slides.slide_info import PLAUSIBLE_MPP, is_plausible_mpp
 
 __all__ = ["FilterSettings"]
 
@@ -40,8 +40,11 @@ class FilterSettings:
                 raise UsageError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("mpp", "mpp_override"):
             value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise UsageError(f"{name} must be a positive number of um/px, got {value}")
+            if value is not None and not is_plausible_mpp(value):
+                raise UsageError(
+                    f"{name} must be microns per pixel, {PLAUSIBLE_MPP[0]:g} to "
+                    f"{PLAUSIBLE_MPP[1]:g}, got {value:g}"
+                )
         for name in ("stride", "batch_size", "num_workers"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from PIL import ImageColor
 
 from rl2qc.errors import SlideError
 
-__all__ = ["SlideInfo", "describe_slide"]
+__all__ = ["PLAUSIBLE_MPP", "SlideInfo", "describe_slide", "is_plausible_mpp"]
 
-# Microns per pixel outside these bounds are no light microscope's: a printer's dots per inch, say.
-_PLAUSIBLE_MPP = (0.02, 50.0)
+PLAUSIBLE_MPP = (0.02, 50.0)
+"""Microns per pixel outside these bounds are no light microscope's: a printer's dots per inch, or
+an override in millimetres."""
+# An override that differs more than this from what the slide records is worth a word.
+_OVERRIDE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,12 @@ def describe_slide(
     warnings: list[str] = []
     if mpp_override is not None:
         mpp, source = mpp_override, "override"
+        with suppress(SlideError):
+            recorded, _ = _resolution(properties, file, [])
+            if abs(recorded / mpp - 1) > _OVERRIDE_TOLERANCE:
+                warnings.append(
+                    f"the slide records {recorded:g} um/px, and {mpp:g} is taken in its place"
+                )
     else:
         mpp, source = _resolution(properties, file, warnings)
     width, height = handle.dimensions
@@ -97,6 +107,17 @@ def describe_slide(
         scanner=_scanner(properties),
         warnings=tuple(warnings),
     )
+
+
+def is_plausible_mpp(mpp: float) -> bool:
+    """Whether microns per pixel may be a light microscope's (:data:`PLAUSIBLE_MPP`).
+
+    Example
+    -------
+    >>> is_plausible_mpp(0.25), is_plausible_mpp(0.00025)
+    (True, False)
+    """
+    return PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1]
 
 
 def _resolution(
@@ -117,7 +138,7 @@ def _resolution(
             x = unit / per_unit
     if x is None:
         raise SlideError(f"{file} has no mpp: {advice}")
-    if not _PLAUSIBLE_MPP[0] <= x <= _PLAUSIBLE_MPP[1]:
+    if not is_plausible_mpp(x):
         raise SlideError(f"{file} records {x:g} um/px ({source}), which cannot be true: {advice}")
     if y is not None and abs(y / x - 1) > 0.02:
         warnings.append(f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used")

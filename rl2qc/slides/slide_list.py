@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Mapping
+import io
 from pathlib import Path
 
 from rl2qc.errors import UsageError
+from rl2qc.slides.slide_info import PLAUSIBLE_MPP, is_plausible_mpp
 
-__all__ = ["find_mpp", "read_mpp_table", "read_slide_list"]
+__all__ = ["read_mpp_table", "read_slide_list"]
 
 _SLIDE_COLUMNS = ("wsi", "slide", "path")
 _MPP_COLUMN = "mpp"
@@ -28,7 +28,7 @@ def read_slide_list(path: str | Path) -> list[tuple[Path, float | None]]:
     Raises
     ------
     UsageError
-        No such column, no row, or an mpp that is no positive number.
+        No such column, no row, or an mpp that is no microscope's.
 
     Example
     -------
@@ -56,7 +56,7 @@ def read_mpp_table(path: str | Path) -> dict[str, float]:
     Raises
     ------
     UsageError
-        No such file or columns, an mpp that is no positive number, or two for one slide.
+        No such file or columns, an mpp that is no microscope's, or two for one slide.
     """
     path, table = Path(path), dict[str, float]()
     for number, name, mpp in _rows(path):
@@ -67,14 +67,6 @@ def read_mpp_table(path: str | Path) -> dict[str, float]:
     return table
 
 
-def find_mpp(table: Mapping[str, float], slide: Path) -> float | None:
-    """What a table says about a slide, which it may name by path, file name or stem."""
-    for name in (str(slide), slide.name, slide.stem):
-        if name in table:
-            return table[name]
-    return None
-
-
 def _rows(path: Path) -> list[tuple[int, str, float | None]]:
     """Line number, slide and mpp of each row."""
     try:
@@ -82,7 +74,8 @@ def _rows(path: Path) -> list[tuple[int, str, float | None]]:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    reader = csv.reader(text.splitlines())
+    # Not by splitlines: a name in quotes may hold the end of a line.
+    reader = csv.reader(io.StringIO(text))
     header = [name.strip().lower() for name in next(reader, [])]
     column = next((header.index(name) for name in _SLIDE_COLUMNS if name in header), None)
     if column is None:
@@ -100,12 +93,14 @@ def _rows(path: Path) -> list[tuple[int, str, float | None]]:
 def _mpp(text: str, path: Path, line: int) -> float | None:
     if not text:
         return None
+    value: float | None
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
-    if not (value > 0 and math.isfinite(value)):
+        value = None
+    if value is None or not is_plausible_mpp(value):
         raise UsageError(
-            f"{path} gives {text!r} for mpp in line {line}: microns per pixel expected"
+            f"{path} gives {text!r} for mpp in line {line}: microns per pixel expected, "
+            f"{PLAUSIBLE_MPP[0]:g} to {PLAUSIBLE_MPP[1]:g}"
         )
     return value

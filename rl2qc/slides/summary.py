@@ -147,9 +147,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        plain = csv.writer(file, lineterminator="\n")
+        # Before Python 3.13, a carriage return is not put in quotes for its own sake.
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in (header, *rows):
+            (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
 
 
 def _count(reasons: NDArray[np.str_]) -> dict[str, int]:

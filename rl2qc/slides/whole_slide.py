@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rl2qc.errors import SlideError, UsageError
 from rl2qc.slides.colours import odd_colours
+from rl2qc.slides.companions import slide_name
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.judging import Progress, TileModel, judge, reference_quantities
 from rl2qc.slides.reader import SlideInfo, SlideReader
@@ -143,7 +144,7 @@ def filter_slide(
         if given is not None:
             side = given.side(info.level_downsamples)
             overlap = 0
-            warnings += _check_given(given, side, seen, info)
+            warnings += _check_given(given, path, side, seen, info)
 
         overview = slide.read_overview(
             max(side / _MASK_PIXELS_PER_TILE, max(info.bounds[2:]) / _MASK_PIXELS)
@@ -236,29 +237,40 @@ def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.ui
     return overview
 
 
-def slide_name(path: Path) -> str:
-    """The name that a slide's files go by: without suffix, or that of the DICOM folder."""
-    return path.stem if path.is_file() else path.name
-
-
-def _check_given(given: Coords, side: int, seen: int, info: SlideInfo) -> list[str]:
+def _check_given(given: Coords, path: Path, side: int, seen: int, info: SlideInfo) -> list[str]:
     """Whether coordinates are the slide's, and what is to be said about their tiles.
 
     Raises
     ------
     UsageError
-        They lie outside the slide.
+        They are of a slide of another size, or lie outside this one.
     """
+    width, height = info.dimensions
+    # Files of CLAM's kind that were made by others give the size of level 0 at any level.
+    sizes = info.level_dimensions if given.level else info.level_dimensions[:1]
+    if given.slide_size is not None and given.slide_size not in sizes:
+        raise UsageError(
+            f"{given.path} is of a slide of {given.slide_size[0]:g} x {given.slide_size[1]:g} px "
+            f"and this one has {width} x {height} px: is it another slide's file?"
+        )
     if len(given.xy) and ((given.xy < 0) | (given.xy >= info.dimensions)).any():
-        width, height = info.dimensions
         raise UsageError(
             f"{given.path} holds coordinates outside the slide of {width} x {height} px: "
             "is it another slide's file?"
         )
-    if abs(side / seen - 1) <= TOLERANCE:
-        return []
-    how = "the centre of each is judged" if side > seen else "each is judged with what is around it"
-    return [
-        f"the coordinates are of tiles of {side * info.mpp:.0f} um and the model judges "
-        f"{seen * info.mpp:.0f} um: {how}"
-    ]
+    warnings = []
+    of, name = given.attributes.get("name"), slide_name(path)
+    # Of slides that are named alike, results go by the name of the folder, too.
+    if isinstance(of, str) and of not in (name, path.name) and not of.endswith(f"__{name}"):
+        warnings.append(f"the coordinates are of a slide called {of!r}, by what their file says")
+    if abs(side / seen - 1) > TOLERANCE:
+        how = (
+            "the centre of each is judged"
+            if side > seen
+            else "each is judged with what is around it"
+        )
+        warnings.append(
+            f"the coordinates are of tiles of {side * info.mpp:.0f} um and the model judges "
+            f"{seen * info.mpp:.0f} um: {how}"
+        )
+    return warnings

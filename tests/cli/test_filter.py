@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from rl2qc.cli.filter import filter_command
+from rl2qc.cli.filter import _Bar, filter_command
 from rl2qc.errors import UsageError
 from rl2qc.images.synthetic_slide import write_pyramid
+from rl2qc.slides.jobs import Job
 from rl2qc.slides.stored import read_table
+from rl2qc.slides.summary import SummaryRow
 
 
 @pytest.fixture
@@ -134,6 +137,47 @@ def test_resolutions_from_a_table(
     assert "nowhere, which is no slide of this run" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--mpp-override", "--mpp-csv"])
+def test_resolutions_that_contradict_the_slide(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "mpp.csv").write_text("wsi,mpp\ncase,0.25\n")
+    given = 0.25 if option == "--mpp-override" else tmp_path / "mpp.csv"
+    result = rl2qc_filter(slide, "-o", tmp_path / "out", option, given)
+    assert result.exit_code == 0, result.output
+    said = "case: the slide records 0.5 um/px, and 0.25 is taken in its place"
+    assert f"rl2qc: warning: {said}" in result.stderr
+
+
+def test_resolutions_that_cannot_be(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
+) -> None:
+    result = rl2qc_filter(slide, "-o", tmp_path / "out", "--mpp-override", 0.00025)
+    assert isinstance(result.exception, UsageError)
+    assert "mpp_override must be microns per pixel, 0.02 to 50" in str(result.exception)
+    (tmp_path / "mpp.csv").write_text("wsi,mpp\ncase,0.00025\n")
+    result = rl2qc_filter(slide, "-o", tmp_path / "out", "--mpp-csv", tmp_path / "mpp.csv")
+    assert isinstance(result.exception, UsageError)
+    assert not (tmp_path / "out").exists()
+
+
+def test_magnification_stands_for_a_resolution(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
+) -> None:
+    result = rl2qc_filter(slide, "-o", tmp_path / "mag", "--mag", 10, "--any-mpp")
+    assert result.exit_code == 0, result.output
+    tables = []
+    for name, option in (("mag", ("--mag", 10)), ("mpp", ("--mpp", 1))):
+        rl2qc_filter(slide, "-o", tmp_path / name, *option, "--any-mpp")
+        tables.append(read_table(tmp_path / name / "case"))
+    assert [table.mpp for table in tables] == [1, 1]
+    for name, column in tables[0].columns().items():
+        np.testing.assert_array_equal(column, tables[1].columns()[name])
+    for wrong in ((0,), (-20,), ("nan",), (20, "--mpp", 0.5), (10000,)):
+        result = rl2qc_filter(slide, "-o", tmp_path / "out", "--mag", *wrong)
+        assert isinstance(result.exception, UsageError), wrong
+
+
 def test_tiles_may_overlap(
     rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
 ) -> None:
@@ -146,6 +190,83 @@ def test_missing_input(rl2qc_filter: Callable[..., Result], tmp_path: Path) -> N
     result = rl2qc_filter(tmp_path / "nothing", "--out", tmp_path / "out")
     assert isinstance(result.exception, UsageError)
     assert rl2qc_filter("--out", tmp_path / "out").exit_code == 2
+
+
+def test_names_with_odd_characters_keep_to_their_row(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
+) -> None:
+    """Neither the end of a line nor what steers a terminal gets into the table."""
+    odd = tmp_path / "in" / "a\nb\x1b[2Jc\td.tif"
+    odd.parent.mkdir()
+    odd.write_bytes(slide.read_bytes())
+    broken = odd.with_name("x\ny.svs")
+    broken.write_bytes(b"")
+    result = rl2qc_filter(odd.parent, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    rows = result.stdout.splitlines()
+    assert rows[1].split()[:3] == ["a\ufffdb\ufffd[2Jc\ufffdd", "done", "6"]
+    assert rows[2].split()[:2] == ["x\ufffdy", "failed"]
+    assert "\x1b" not in result.stdout
+    assert "\x1b[2J" not in result.stderr
+    (error,) = [line for line in result.stderr.splitlines() if "error: " in line]
+    assert "cannot be opened as a slide" in error
+    with (tmp_path / "out" / "summary.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["name"] for row in csv.DictReader(file)} == {odd.stem, broken.stem}
+
+
+# ---------------------------------------------------------------- progress
+
+
+def totals(bar: _Bar, calls: list[tuple[int, int, int] | str]) -> list[int]:
+    """The totals that a bar shows: of calls (number of the job, tiles done and in all), and "over"
+    for a job that is over."""
+    rows = iter([SummaryRow("a", "slide", "done")] * len(calls))
+    watched = bar.watch(lambda run, jobs: rows)(None, [])
+    shown = []
+    for call in calls:
+        if isinstance(call, str):
+            next(watched)
+        else:
+            bar(call[0], Job("a", "slide", Path("a")), *call[1:])
+            shown.append(bar._bar.total)
+    return shown
+
+
+def test_the_bar_expects_what_is_left() -> None:
+    with _Bar(4) as bar:
+        calls = [(0, 0, 10), (0, 10, 10), "over", (1, 0, 20), "over", (2, 0, 30), "over", (3, 0, 4)]
+        assert totals(bar, calls) == [40, 40, 10 + 20 + 30, 60 + 20, 64]
+
+
+def test_the_bar_in_any_order() -> None:
+    """On Ray, and beside other processes, the last job may come first."""
+    with _Bar(10) as bar:
+        assert totals(bar, [(9, 0, 5), (9, 5, 5), "over", (3, 15, 15), "over"]) == [50, 50, 100]
+
+
+def test_the_bar_of_a_run_that_goes_on() -> None:
+    """Nothing is expected of jobs that were finished before, or that failed at once."""
+    with _Bar(10) as bar:
+        assert totals(bar, [*["over"] * 9, (9, 0, 5)]) == [5]
+
+
+def test_the_bar_ends_full() -> None:
+    with _Bar(10) as bar:
+        totals(bar, [(0, 0, 5), (0, 5, 5), *["over"] * 10])
+    assert bar._bar.total == bar._bar.n == 5
+    broken = _Bar(10)
+    with pytest.raises(KeyboardInterrupt), broken:
+        totals(broken, [(0, 5, 5)])
+        raise KeyboardInterrupt
+    assert broken._bar.total == 50
+
+
+def test_the_bar_of_a_run(rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.svs").write_bytes(b"")
+    result = rl2qc_filter(tmp_path / "broken.svs", slide, "-o", tmp_path / "out")
+    # One job has failed before the other begins.
+    assert "6/6" in result.stderr
+    assert "/12" not in result.stderr
 
 
 def test_help_shows_examples(rl2qc_filter: Callable[..., Result]) -> None:

@@ -85,6 +85,9 @@ class FakeHandle:
         if self._broken:
             raise openslide.OpenSlideError("latched\nerror")
 
+    def set_cache(self, cache: openslide.OpenSlideCache) -> None:
+        """There is nothing to decode."""
+
     @property
     def properties(self) -> dict[str, str]:
         self._check()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
-from slide_helpers import BrightnessModel, damage, tissue_like, write_slide
+from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.slides.cohort import prepare_output, run_cohort
+from rl2qc.slides.cohort import run_cohort
+from rl2qc.slides.coords import read_coords
+from rl2qc.slides.decide import decide_run
+from rl2qc.slides.exports import FORMATS
 from rl2qc.slides.filtering import filter_slide
 from rl2qc.slides.jobs import find_jobs
+from rl2qc.slides.stored import read_table
 
 
 class RankModel(BrightnessModel):
@@ -34,98 +38,46 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_slide(tmp_path_factory.mktemp("good") / "good.tif", pixels)
 
 
-def noise_in_tiles(path: Path, rng: np.random.Generator) -> None:
-    """Random bytes in place of everything that was scanned."""
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
-        spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    content = bytearray(path.read_bytes())
-    for offset, count in spans:
-        content[offset : offset + count] = rng.bytes(count)
-    path.write_bytes(content)
-
-
-def test_two_hundred_slides_of_which_some_are_broken(
-    tmp_path: Path, good: Path, rng: np.random.Generator, shared_data: Path
-) -> None:
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
-    names = [f"good{i:03}" for i in range(184)]
-    for name in names:
-        shutil.copy(good, folder / f"{name}.tif")
-    long, odd = "long" * 50, "caf\udce9"
-    for name in (long, odd):
-        shutil.copy(good, folder / f"{name}.tif")
-    content = good.read_bytes()
-    pixels = tissue_like(rng, 256, 320)
-
-    # What must fail, and what must be said.
-    reasons = {
-        "zero": "truncated, or in a format",
-        "text": "truncated, or in a format",
-        "loop": "loop.svs",
-        "missing": "no such file",
-        "blind": "--mpp-override",
-        "absurd": "cannot be true",
-        "coarse": "cannot give tiles",
-        "noise": "cannot be read",
-    }
-    (folder / "zero.svs").write_bytes(b"")
-    (folder / "text.ndpi").write_text("no slide")
-    (folder / "loop.svs").symlink_to(folder / "loop.svs")
-    (folder / "here").symlink_to(folder)
-    (folder / "half.svs").write_bytes(content[: len(content) // 2])
-    write_slide(folder / "blind.tif", pixels, mpp=None)
-    write_slide(folder / "absurd.tif", pixels, mpp=265.0)
-    write_slide(folder / "coarse.tif", pixels, mpp=2.0)
-    noise_in_tiles(write_slide(folder / "noise.tif", pixels), rng)
-    # What must be done and flagged.
-    write_slide(folder / "glass.tif", np.full((256, 320, 3), 240, np.uint8))
-    write_slide(folder / "inverted.tif", 255 - pixels)
-    dark = np.zeros((256, 320, 3), np.uint8)
-    dark[32:224, 32:288, 2] = rng.integers(40, 200, (192, 256))
-    write_slide(folder / "fluorescence.tif", dark)
-    write_slide(folder / "swapped.tif", pixels[..., [1, 0, 2]])
-    damage(write_slide(folder / "scratch.tif", pixels), 7)
-    broken = shared_data / "slides" / "broken"
-    real = {path.stem for path in broken.iterdir() if path.suffix != ".md"}
-
-    (tmp_path / "list.csv").write_text("slide\nmissing.svs\n")
-    jobs, _ = find_jobs([folder, broken, tmp_path / "list.csv"])
-    prepare_output(out, jobs)
-    rows = {row.name: row for row in run_cohort(jobs, RankModel(), out, formats=["csv"])}
-
-    failed = {name for name, row in rows.items() if row.status == "failed"}
-    assert failed == {*reasons, *real, "half"}
-    for name, reason in reasons.items():
-        assert reason in rows[name].error
-        assert "\n" not in rows[name].error
-    for name in failed:
-        trace = (out / "failed" / f"{name}.txt").read_text()
-        assert trace.startswith("Traceback") and "SlideError" in trace
-        assert not (out / name / "tiles.csv").exists()
-    # Two folders of results for a name that is too long or no text, and one each for the others.
-    whole = [row for row in rows.values() if row.path.endswith((f"{long}.tif", f"{odd}.tif"))]
-    assert len(whole) == 2
-    reference = (out / names[0] / "tiles.csv").read_bytes()
-    for row in [*(rows[name] for name in names), *whole]:
-        assert (row.status, row.tiles, row.flags) == ("done", 20, ())
-        assert (out / row.name / "tiles.csv").read_bytes() == reference
-    flags = {name: row.flags for name, row in rows.items() if row.flags}
-    unlike = ("colours look wrong", "unlike the reference", "over-rejected")
-    assert flags == {
-        "glass": ("no tissue",),
-        "inverted": unlike,
-        "fluorescence": unlike,
-        "swapped": unlike,
-        "scratch": ("unreadable tiles",),
-    }
-    assert rows["scratch"].tiles == 19
-    with (out / "summary.csv").open(encoding="utf-8", errors="surrogateescape") as file:
-        listed = {row["name"]: row for row in csv.DictReader(file)}
-    assert set(listed) == set(rows)
-    assert listed["inverted"]["flags"] == "; ".join(unlike)
-    assert len(rows) >= 200
+@pytest.mark.parametrize(
+    "name", ["caf\udce9", "a\nb", "a\rb", "tab\tc", 'quo"te,s', "[a]*", "-o", "\N{CJK RADICAL SUN}"]
+)
+def test_odd_names_in_every_format(tmp_path: Path, good: Path, name: str) -> None:
+    """Everything is written, can be read again by that name, and is found done."""
+    (tmp_path / "in").mkdir()
+    shutil.copy(good, tmp_path / "in" / f"{name}.tif")
+    shutil.copy(good, tmp_path / "in" / "plain.tif")
+    out, jobs = tmp_path / "out", find_jobs([tmp_path / "in"])[0]
+    # All but what HistoQC's users read line by line, which is tested with it.
+    formats = [format for format in FORMATS if format not in ("histoqc", "tiles-jpeg")]
+    rows = {row.name: row for row in run_cohort(jobs, RankModel(), out, formats=formats)}
+    assert {row.status for row in rows.values()} == {"done"}
+    assert set(rows) == {name, "plain"}
+    ours, plain = (read_table(out / name) for name in (name, "plain"))
+    for column, values in plain.columns().items():
+        np.testing.assert_array_equal(ours.columns()[column], values)
+    # Each file beside its like, with the same tiles in it.
+    files = {path.relative_to(out) for path in out.rglob("*.h5")}
+    for place in ("patches/{}.h5", "20x_64px_0px_overlap/patches/{}_patches.h5"):
+        assert Path(place.format(name)) in files
+        one, other = (read_coords(out / place.format(n)) for n in (name, "plain"))
+        np.testing.assert_array_equal(one.xy, other.xy)
+        said = os.fsencode(name).decode("utf-8", "replace")
+        assert (one.attributes["name"], other.attributes["name"]) == (said, "plain")
+    wsinfer = out / "model-outputs-csv"
+    assert (wsinfer / f"{name}.csv").read_bytes() == (wsinfer / "plain.csv").read_bytes()
+    with (out / "summary.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        assert {row["name"]: row["path"] for row in csv.DictReader(file)} == {
+            n: str(tmp_path / "in" / f"{n}.tif") for n in rows
+        }
+    # Neither is judged again, and both are decided again.
+    again: list[object] = []
+    run_cohort(jobs, RankModel(), out, formats=formats, progress=lambda *call: again.append(call))
+    assert again == []
+    decided = decide_run(out, 0.5)
+    assert decided.failures == []
+    ours, plain = (read_table(out / name) for name in (name, "plain"))
+    np.testing.assert_array_equal(ours.keep, plain.keep)
+    assert 0 < ours.keep.sum() < len(ours)
 
 
 @pytest.mark.parametrize("seed", range(8))

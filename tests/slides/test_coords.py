@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from slide_helpers import BrightnessModel, shrink, tissue_like, write_slide
 
 from rl2qc.errors import UsageError
-from rl2qc.slides.coords import find_coords, read_coords
+from rl2qc.slides.cohort import run_cohort
+from rl2qc.slides.coords import find_coords, match_coords, read_coords
 from rl2qc.slides.exports import export
-from rl2qc.slides.filtering import filter_slide
+from rl2qc.slides.filtering import FilterSettings, filter_slide
+from rl2qc.slides.jobs import find_jobs
+from rl2qc.slides.stored import read_table
 
 # In no order that a grid would give, glass included.
 XY = np.array([[256, 128], [0, 0], [64, 64], [320, 192], [128, 0]], np.int64)
@@ -143,6 +147,53 @@ def test_the_file_of_a_slide(tmp_path: Path) -> None:
         find_coords(tmp_path, "third")
 
 
+def test_each_slide_has_its_file(slide: Path, tmp_path: Path) -> None:
+    other = shutil.copy(slide, tmp_path / "other.tif")
+    (tmp_path / "h5" / "patches").mkdir(parents=True)
+    file = write_trident(tmp_path / "h5" / "patches" / "case_patches.h5")
+    jobs, _ = find_jobs([slide, other])
+    assert [job.coords for job in match_coords(tmp_path / "h5", jobs)] == [str(file), None]
+    assert match_coords(file, jobs[:1]) == jobs[:1]
+    with pytest.raises(UsageError, match="of one slide and there are 2: name the folder"):
+        match_coords(file, jobs)
+
+
+def test_one_file_for_two_slides_of_one_name(slide: Path, tmp_path: Path) -> None:
+    slides = [tmp_path / place / "a.tif" for place in "xy"]
+    for path in slides:
+        path.parent.mkdir()
+        shutil.copy(slide, path)
+    jobs, _ = find_jobs(slides)
+    folder = tmp_path / "h5"
+    folder.mkdir()
+    write_clam(folder / "a.h5", name="a")
+    with pytest.raises(UsageError, match=r"call their files x__a_patches\.h5 and y__a_patches\.h5"):
+        match_coords(folder, jobs)
+    for i, name in enumerate(("x__a", "y__a")):
+        write_trident(folder / f"{name}_patches.h5", XY[i : i + 1], name=name)
+    jobs = match_coords(folder, jobs)
+    rows = run_cohort(jobs, BrightnessModel(), tmp_path / "out", FilterSettings(coords=str(folder)))
+    assert [(row.name, row.tiles, row.warnings) for row in rows] == [
+        ("x__a", 1, ()),
+        ("y__a", 1, ()),
+    ]
+    for i, row in enumerate(rows):
+        table = read_table(tmp_path / "out" / row.name)
+        assert [*table.x, *table.y] == XY[i].tolist()
+
+
+def test_a_dicom_slide_goes_by_its_folder(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "slides" / "CMU-1-dicom"
+    (tmp_path / "h5").mkdir()
+    about = {"name": "CMU-1-dicom", "level0_width": 2220, "level0_height": 2967}
+    file = write_trident(tmp_path / "h5" / "CMU-1-dicom_patches.h5", **about)
+    (job,) = match_coords(tmp_path / "h5", find_jobs([folder])[0])
+    assert job.coords == str(file)
+    for path in (folder, job.path):
+        table = filter_slide(path, BrightnessModel(mpp=0.499), coords=tmp_path / "h5")
+        assert (table.name, len(table)) == ("CMU-1-dicom", len(XY))
+
+
 # ---------------------------------------------------------------- judging
 
 
@@ -200,6 +251,53 @@ def test_coordinates_of_another_slide(slide: Path, tmp_path: Path) -> None:
     file = write_clam(tmp_path / "b.h5", patch_level=7)
     with pytest.raises(UsageError, match=r"level 7, and the slide has 2 levels"):
         filter_slide(slide, BrightnessModel(), coords=file)
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (write_trident, {"level0_width": 99999}),
+        (write_trident, {"level0_height": 255}),
+        # What a level is the size of is no size of level 0.
+        (write_trident, {"level0_width": 192, "level0_height": 128}),
+        (write_clam, {"level_dim": (385, 256)}),
+        (write_clam, {"patch_level": 1, "downsample": (2.0, 2.0), "level_dim": (96, 64)}),
+    ],
+)
+def test_coordinates_of_a_slide_of_another_size(
+    slide: Path, tmp_path: Path, make: Any, changes: dict[str, Any]
+) -> None:
+    file = make(tmp_path / "a.h5", XY[1:2], **changes)
+    with pytest.raises(UsageError, match=r"is of a slide of .* 384 x 256 px: .* another slide's"):
+        filter_slide(slide, BrightnessModel(), coords=file)
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (write_trident, {"level0_width": None}),
+        (write_trident, {"level0_width": "None"}),
+        (write_clam, {"level_dim": None}),
+        (write_clam, {"patch_level": 1, "downsample": (2.0, 2.0), "level_dim": (192, 128)}),
+        (write_clam, {"patch_level": 1, "downsample": (2.0, 2.0)}),
+    ],
+)
+def test_sizes_that_agree_or_are_not_recorded(
+    slide: Path, tmp_path: Path, make: Any, changes: dict[str, Any]
+) -> None:
+    file = make(tmp_path / "a.h5", XY[1:2], **changes)
+    assert len(filter_slide(slide, BrightnessModel(), coords=file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [("case", False), ("case.tif", False), ("x__case", False), (None, False), ("case1", True)],
+)
+def test_the_name_in_the_file(slide: Path, tmp_path: Path, name: str | None, warned: bool) -> None:
+    file = write_trident(tmp_path / "a.h5", name=name)
+    warnings = filter_slide(slide, BrightnessModel(), coords=file).warnings
+    said = f"the coordinates are of a slide called {name!r}, by what their file says"
+    assert warnings == ((said,) if warned else ())
 
 
 def test_no_coordinates_at_all(slide: Path, tmp_path: Path) -> None:

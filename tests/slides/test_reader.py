@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 from slide_helpers import FakeHandle, damage, shrink, write_slide
 
@@ -134,6 +135,26 @@ def test_mpp_override(tmp_path: Path, pixels: np.ndarray) -> None:
     assert (info.mpp, info.mpp_source) == (0.4, "override")
 
 
+@pytest.mark.parametrize(
+    ("override", "warned"), [(0.25, False), (0.26, False), (0.27, True), (0.5, True)]
+)
+def test_an_override_that_contradicts_the_slide_is_said(
+    tmp_path: Path, pixels: np.ndarray, override: float, warned: bool
+) -> None:
+    path = write_slide(tmp_path / "a.tif", pixels, mpp=0.25)
+    said = f"the slide records 0.25 um/px, and {override:g} is taken in its place"
+    warnings = SlideReader(path, mpp_override=override).info.warnings
+    assert warnings == ((said,) if warned else ())
+
+
+@pytest.mark.parametrize("mpp", [None, 25400 / 72])
+def test_an_override_of_nothing_needs_no_word(
+    tmp_path: Path, pixels: np.ndarray, mpp: float | None
+) -> None:
+    path = write_slide(tmp_path / "a.tif", pixels, mpp=mpp, unit="INCH")
+    assert SlideReader(path, mpp_override=0.5).info.warnings == ()
+
+
 def test_no_mpp_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     path = write_slide(tmp_path / "a.tif", pixels, mpp=None)
     with pytest.raises(SlideError, match=r"a\.tif has no mpp: pass --mpp-override MPP"):
@@ -237,6 +258,18 @@ def test_what_is_no_slide(tmp_path: Path, content: bytes | None) -> None:
     with pytest.raises(SlideError, match=r"a\.svs cannot be opened as a slide") as caught:
         SlideReader(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tiff_without_tiles(tmp_path: Path, pixels: np.ndarray) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    with pytest.raises(SlideError, match=r"TIFF without tiles: .*vips tiffsave"):
+        SlideReader(tmp_path / "a.tif")
+    # One with tiles, of which a part is missing, is told apart.
+    content = write_slide(tmp_path / "b.tif", pixels).read_bytes()
+    (tmp_path / "b.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(SlideError) as caught:
+        SlideReader(tmp_path / "b.tif").read_overview(1)
+    assert "without tiles" not in str(caught.value)
 
 
 def test_a_folder_without_dicom(tmp_path: Path) -> None:
