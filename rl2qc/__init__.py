@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from rl2qc.reports.image_sets import ScoreSettings
     from rl2qc.reports.scorecard import Scorecard
     from rl2qc.reports.scoring import score
+    from rl2qc.slides.dataset import KeptTiles
     from rl2qc.slides.filtering import TileTable, filter_slide
 
 __all__ = [
+    "KeptTiles",
     "QualityModel",
     "ScoreSettings",
     "Scorecard",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "KeptTiles": "rl2qc.slides.dataset",
     "QualityModel": "rl2qc.model.quality",
     "ScoreSettings": "rl2qc.reports.image_sets",
     "Scorecard": "rl2qc.reports.scorecard",

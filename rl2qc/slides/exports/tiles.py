@@ -24,8 +24,8 @@ _JPEG_QUALITY = 90
 def write_tiles(table: TileTable, folder: Path, suffix: str = ".png") -> None:
     """Write each kept tile to ``folder`` as ``x{x}_y{y}``, its place at level 0.
 
-    Pixels are those that were judged, at ``table.mpp``. Pictures of other tiles that an earlier
-    run left there are removed.
+    Pixels are those that were judged, at ``table.mpp``; of imported tiles of another size than the
+    model's, the whole tile. Pictures of other tiles that an earlier run left there are removed.
 
     Raises
     ------
