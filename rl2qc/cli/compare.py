@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -20,6 +21,7 @@ from rl2qc.cli.options import (
     ModelOption,
     MppOption,
     NoCacheOption,
+    PrdcConventionOption,
     PrdcKOption,
     RealOption,
     SeedOption,
@@ -33,6 +35,7 @@ from rl2qc.errors import UsageError
 
 if TYPE_CHECKING:
     from rl2qc.metrics.neighbors import Metric
+    from rl2qc.metrics.prdc import Convention
     from rl2qc.reports.comparison import OtherScore
 
 __all__ = ["compare_command"]
@@ -103,6 +106,7 @@ def compare_command(
     ] = 200,
     k: KOption = 3,
     prdc_k: PrdcKOption = 5,
+    prdc_convention: PrdcConventionOption = "prdc",
     alpha: AlphaOption = 0.05,
     batch_size: BatchSizeOption = 32,
     no_cache: NoCacheOption = False,
@@ -110,8 +114,9 @@ def compare_command(
 ) -> None:
     """Compare generated sets: paired differences with intervals, and whether metrics agree.
 
-    The first set is compared with every other on the same real images. From three sets on, a table
-    tells how alike the metrics rank them (Kendall's tau, Spearman's rho).
+    The first set is compared with every other on the same real images; where sets differ in size,
+    metrics that depend on it are of as many images as the smallest holds. From three sets on, a
+    table tells how alike the metrics rank them (Kendall's tau, Spearman's rho).
 
     **Examples**
 
@@ -125,8 +130,11 @@ def compare_command(
     check_targets({"--json": json})
     titles = _titles(generated)
     others = {} if also is None else _read_scores(also)
+    about_masks: list[str] = []
     if source_masks is not None or masks:
-        others["dice"] = _dice(source_masks, masks or [], titles)
+        if "dice" in others:
+            raise UsageError(f"--also {also} has a column dice, which --masks gives: rename it")
+        others["dice"], about_masks = _dice(source_masks, masks or [], titles, group_pattern)
     from rl2qc.reports.comparison import compare
     from rl2qc.reports.image_sets import ScoreSettings
 
@@ -134,6 +142,7 @@ def compare_command(
         metrics=split_names(metrics),
         k=k,
         prdc_k=prdc_k,
+        prdc_convention=cast("Convention", prdc_convention),
         distance=cast("Metric", distance),
         alpha=alpha,
         features=features,
@@ -155,7 +164,7 @@ def compare_command(
         progress=True,
     )
     print_text(found.table())
-    print_warnings(found.warnings)
+    print_warnings([*about_masks, *found.warnings])
     if json is not None:
         found.to_json(json)
         print(f"\ncomparison  {json}")
@@ -169,7 +178,12 @@ def _titles(inputs: list[str]) -> list[str]:
     return names if len(set(names)) == len(names) and all(names) else inputs
 
 
-def _dice(source_masks: str | None, masks: list[str], titles: list[str]) -> OtherScore:
+def _dice(
+    source_masks: str | None, masks: list[str], titles: list[str], group_pattern: str | None
+) -> tuple[OtherScore, list[str]]:
+    """Dice of every generator, and what there is to say about its masks."""
+    from rl2qc.images.sources import list_images
+    from rl2qc.model.holdout import match_slides
     from rl2qc.reports.comparison import OtherScore
     from rl2qc.reports.mask_overlap import mask_overlap
 
@@ -177,10 +191,22 @@ def _dice(source_masks: str | None, masks: list[str], titles: list[str]) -> Othe
         raise UsageError("--masks needs --source-masks to be compared with")
     if len(masks) != len(titles):
         raise UsageError(f"--masks is needed once a generated set: {len(titles)}, got {len(masks)}")
-    return OtherScore(
-        {t: mask_overlap(source_masks, m).value for t, m in zip(titles, masks, strict=True)},
+    if group_pattern is not None:
+        names = [str(path) for path in list_images(source_masks)]
+        # The pattern is that of real images; masks that it does not match stand by themselves.
+        if set(match_slides(names, group_pattern, option="--group-pattern")) == {None}:
+            group_pattern = None
+    found = {
+        title: mask_overlap(source_masks, folder, group_pattern=group_pattern)
+        for title, folder in zip(titles, masks, strict=True)
+    }
+    score = OtherScore(
+        {title: overlap.value for title, overlap in found.items()},
         higher_is_better=True,
+        per_image={title: overlap.per_image for title, overlap in found.items()},
+        groups=found[titles[0]].groups,
     )
+    return score, [f"dice of {t}: {w}" for t, overlap in found.items() for w in overlap.warnings]
 
 
 def _read_scores(path: Path) -> dict[str, OtherScore]:
@@ -190,12 +216,18 @@ def _read_scores(path: Path) -> dict[str, OtherScore]:
         raise UsageError(f"no such file: --also {path}")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            table = csv.DictReader(file)
+            rows, header = list(table), list(table.fieldnames or [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"--also {path} is no CSV file: {error}") from None
-    columns = [c for c in (rows[0] if rows else {}) if c and c != "generator"]
-    if not rows or "generator" not in rows[0] or not columns:
+    columns = [c for c in header if c and c != "generator"]
+    if not rows or "generator" not in header or not columns:
         raise UsageError(f"--also {path} needs a column generator and one a score, below a header")
+    generators = [row["generator"] for row in rows]
+    names = [column.partition(":")[0] for column in header if column]
+    for what, given in (("row of the generator", generators), ("column", names)):
+        if twice := [name for name in given if given.count(name) > 1]:
+            raise UsageError(f"--also {path} has more than one {what} {twice[0]!r}: keep one")
     scores = {}
     for column in columns:
         name, _, direction = column.partition(":")
@@ -204,6 +236,8 @@ def _read_scores(path: Path) -> dict[str, OtherScore]:
         try:
             values = {row["generator"]: float(row[column]) for row in rows}
         except (TypeError, ValueError):
-            raise UsageError(f"--also {path}: not every {name} is a number") from None
+            values = {"": math.nan}
+        if not all(map(math.isfinite, values.values())):
+            raise UsageError(f"--also {path}: not every {name} is a finite number")
         scores[name] = OtherScore(values, direction != "lower")
     return scores

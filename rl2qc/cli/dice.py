@@ -22,6 +22,13 @@ def dice_command(
             help="Comma-separated label numbers to average over. Default: all but 0 is foreground."
         ),
     ] = None,
+    group_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression whose first group is the slide or patient, in the file name "
+            "or in the path below the folder: the interval then resamples whole groups."
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write each pair here.")
     ] = None,
@@ -34,7 +41,7 @@ def dice_command(
 
     rl2qc dice masks_of_source/ masks_of_translation/
 
-    rl2qc dice a/ b/ --labels 1,2,3 --json dice.json
+    rl2qc dice a/ b/ --labels 1,2,3 --group-pattern '^(.+?)_' --json dice.json
     """
     check_targets({"--json": json})
     from rl2qc.reports.mask_overlap import mask_overlap
@@ -45,9 +52,11 @@ def dice_command(
         raise UsageError(f"--labels must be whole numbers, got {labels!r}") from None
     if wanted is not None and not wanted:
         raise UsageError("--labels names no label")
-    found = mask_overlap(masks_a, masks_b, labels=wanted)
+    found = mask_overlap(masks_a, masks_b, labels=wanted, group_pattern=group_pattern)
     spread = "" if found.low is None else f"  ({found.low:.4f} to {found.high:.4f})"
-    print(f"dice  {found.value:.4f}{spread}  {len(found.names)} pairs, {found.n_empty} empty")
+    slides = "" if found.groups is None else f" of {len(set(found.groups))} slides"
+    count = f"{len(found.names)} pairs{slides}, {found.n_empty} empty"
+    print(f"dice  {found.value:.4f}{spread}  {count}")
     worst = sorted(zip(found.per_image, found.names, strict=True))[:5]
     print("worst " + ", ".join(f"{name} {value:.3f}" for value, name in worst))
     print_warnings(found.warnings)

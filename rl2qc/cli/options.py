@@ -58,7 +58,7 @@ FeaturesOption: TypeAlias = Annotated[
     typer.Option(
         help="What the metrics of features are computed on: rl2, latents, imagenet-resnet18, "
         "inception, a weights file, or a folder of features computed elsewhere (real.npy and "
-        "generated.npy, in compare <name of the set>.npy; one row an image)."
+        "generated.npy, in compare NAME.npy of every set; one row an image)."
     ),
 ]
 DistanceOption: TypeAlias = Annotated[

@@ -19,6 +19,7 @@ from rl2qc.cli.options import (
     ModelOption,
     MppOption,
     NoCacheOption,
+    PrdcConventionOption,
     PrdcKOption,
     RealOption,
     SeedOption,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rl2qc.metrics.neighbors import Metric
+    from rl2qc.metrics.prdc import Convention
 
 __all__ = ["score_command"]
 
@@ -78,6 +80,13 @@ def score_command(
             "order of the files: for inception_score.",
         ),
     ] = None,
+    real_probabilities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="The same of the real images: gives inception_score its floor and verdict.",
+        ),
+    ] = None,
     group_pattern: GroupPatternOption = None,
     mpp: MppOption = None,
     any_mpp: AnyMppOption = False,
@@ -86,6 +95,7 @@ def score_command(
     ] = 200,
     k: KOption = 3,
     prdc_k: PrdcKOption = 5,
+    prdc_convention: PrdcConventionOption = "prdc",
     alpha: AlphaOption = 0.05,
     batch_size: BatchSizeOption = 32,
     no_cache: NoCacheOption = False,
@@ -113,6 +123,7 @@ def score_command(
         metrics=split_names(metrics),
         k=k,
         prdc_k=prdc_k,
+        prdc_convention=cast("Convention", prdc_convention),
         distance=cast("Metric", distance),
         alpha=alpha,
         features=features,
@@ -123,7 +134,8 @@ def score_command(
         n_resamples=n_resamples,
         seed=seed,
     )
-    given = None if probabilities is None else _load_array(probabilities)
+    given = _load_array("--probabilities", probabilities)
+    given_real = _load_array("--real-probabilities", real_probabilities)
     loaded = load_model(model, batch_size)
     card = score(
         generated,
@@ -131,6 +143,7 @@ def score_command(
         loaded,
         settings,
         probabilities=given,
+        real_probabilities=given_real,
         held_out=held_out or None,
         progress=True,
     )
@@ -159,16 +172,18 @@ def score_command(
         print("\n" + "\n".join(lines))
 
 
-def _load_array(path: Path) -> NDArray[np.generic]:
+def _load_array(option: str, path: Path | None) -> NDArray[np.generic] | None:
+    if path is None:
+        return None
     import numpy as np
 
     if not path.is_file():
-        raise UsageError(f"no such file: --probabilities {path}")
+        raise UsageError(f"no such file: {option} {path}")
     try:
         # Without pickle: a file of probabilities needs no code to be run.
         array: NDArray[np.generic] = np.load(path, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive of arrays")
     except (ValueError, EOFError, OSError) as error:
-        raise UsageError(f"--probabilities {path} is no .npy array: {error}") from None
+        raise UsageError(f"{option} {path} is no .npy array: {error}") from None
     return array

@@ -60,6 +60,8 @@ def list_images(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
         raise UsageError("no images given: name a folder, files or a glob")
     found: dict[Path, None] = {}  # a dict keeps the order and drops files named twice
     for item in inputs:
+        if not str(item).strip():  # Path("") is the current folder
+            raise UsageError("an input name is empty (an unset variable?): name a folder or files")
         path = Path(item)
         if path.is_dir():
             files = _walk(path)

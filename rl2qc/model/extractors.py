@@ -3,17 +3,18 @@
 An extractor from a file is weights alone, laid out as ResNet-18 or as one of our models.
 TorchScript and ``torch.export`` archives are refused: they are programs, and running one (or, for
 some exported parts, merely reading it) may do anything that its author wanted. For any other
-network, write a class with the four members of :class:`Extractor`; whatever takes an extractor
-takes it.
+network, write a class with the four members of :class:`Extractor` (``ScoreSettings`` takes one), or
+compute the features elsewhere and name their folder (:func:`load_precomputed`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.error import URLError
 
 import numpy as np
@@ -44,7 +45,9 @@ __all__ = [
     "ModelLatents",
     "ModelStatistics",
     "NetworkFeatures",
+    "PrecomputedFeatures",
     "get_extractor",
+    "load_precomputed",
     "weights_hash",
 ]
 
@@ -54,6 +57,7 @@ _VERSION = 1
 _INCEPTION_SIDE = 299
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """Turns patches into features.
 
@@ -239,12 +243,116 @@ class InceptionFeatures(NetworkFeatures):
         return probabilities
 
 
-def get_extractor(name: str | Path, model: QualityModel) -> Extractor:
-    """The extractor that ``--features`` names.
+class PrecomputedFeatures:
+    """Features of one image set that were computed elsewhere: UNI, Phikon, DINO or any other.
 
     Parameters
     ----------
-    name
+    path
+        Where they come from, for messages.
+    features : (n, d) float32
+        One row an image, in the order of the set's images.
+    identity
+        As in :class:`Extractor`.
+    """
+
+    def __init__(self, path: Path, features: NDArray[np.float32], identity: str) -> None:
+        self.name, self.dim, self.identity = path.parent.name, features.shape[1], identity
+        self._path, self._features = path, features
+
+    def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
+        """Features (n, d) float32; UsageError for another number of images."""
+        if len(source) != len(self._features):
+            raise UsageError(
+                f"{self._path} holds {len(self._features)} rows for {len(source)} images: one row "
+                "an image is needed, in the order of the sorted files"
+            )
+        return self._features
+
+
+def load_precomputed(folder: str | Path, titles: Sequence[str]) -> dict[str, PrecomputedFeatures]:
+    """Features of every set from ``<title>.npy`` in a folder, one row an image.
+
+    Parameters
+    ----------
+    folder
+    titles
+        Of the image sets: ``real`` and ``generated`` (and ``held-out``) in a scoring, ``real`` and
+        the names of the generated folders in a comparison.
+
+    Raises
+    ------
+    UsageError
+        A file that is missing or holds no finite numbers (n, d), or sets that differ in d.
+    """
+    arrays, digest = {}, hashlib.sha256()
+    for title in titles:
+        path = Path(folder) / f"{title}.npy"
+        arrays[title] = array = _load_features(path)
+        if array.shape[1] != (wanted := arrays[titles[0]].shape[1]):
+            raise UsageError(
+                f"{folder}: {title} has {array.shape[1]} dimensions, {titles[0]} {wanted}"
+            )
+        digest.update(f"{title} {array.shape};".encode() + array.tobytes())
+    identity = f"v{_VERSION} precomputed {digest.hexdigest()[:16]}"
+    return {
+        title: PrecomputedFeatures(Path(folder).absolute() / f"{title}.npy", array, identity)
+        for title, array in arrays.items()
+    }
+
+
+def _load_features(path: Path) -> NDArray[np.float32]:
+    if not path.is_file():
+        raise UsageError(f"no such file: {path} (features computed elsewhere, one row an image)")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise UsageError(f"{path} is no .npy array: {error}") from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size:
+        shape = getattr(array, "shape", "an archive")
+        raise UsageError(f"{path} must hold one array (images, dimensions), got {shape}")
+    return _finite_floats(array, str(path))
+
+
+def _finite_floats(array: NDArray[np.generic], what: str) -> NDArray[np.float32]:
+    if array.dtype.kind not in "fiu":
+        raise UsageError(f"{what} must hold numbers, got {array.dtype}")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        floats = array.astype(np.float32, order="C")
+    if not np.isfinite(floats).all():
+        raise UsageError(f"{what} must be finite in float32: there is NaN or infinity")
+    return floats
+
+
+class _Checked:
+    """An extractor that is none of ours; what it returns is checked."""
+
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+        self.name, self.dim, self.identity = extractor.name, extractor.dim, extractor.identity
+
+    def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
+        """Features (n, dim) float32; UsageError for anything else."""
+        what = f"features of the extractor {self.name}"
+        array = np.asarray(self._extractor.extract(source, progress=progress))
+        features = _finite_floats(array, what)
+        if features.shape != (len(source), self.dim):
+            wanted = (len(source), self.dim)
+            raise UsageError(f"{what} must have the shape {wanted}, got {features.shape}")
+        return features
+
+
+_OURS = (ModelFeatures, ModelStatistics, ModelLatents, NetworkFeatures, PrecomputedFeatures)
+_MEMBERS = ("name", "dim", "identity", "extract")
+
+
+def get_extractor(features: str | Path | Extractor, model: QualityModel) -> Extractor:
+    """The extractor that ``--features`` names, or an extractor as it is.
+
+    Parameters
+    ----------
+    features
+        - an :class:`Extractor`; what it returns is checked;
         - ``"rl2"``, ``"latents"``: of ``model``;
         - ``"imagenet-resnet18"``: torchvision's weights, patches at their own size;
         - ``"inception"``: :class:`InceptionFeatures`;
@@ -257,12 +365,23 @@ def get_extractor(name: str | Path, model: QualityModel) -> Extractor:
     Raises
     ------
     UsageError
-        Neither a known name nor a file.
+        Neither a known name, a file nor an extractor.
     WorkError
         Weights are not at hand and cannot be fetched; the message says where to put them.
     CheckpointError
         The file holds other things than such weights.
     """
+    if isinstance(features, _OURS):
+        return features
+    if isinstance(features, Extractor):
+        return _Checked(features)
+    if not isinstance(features, str | Path):
+        lacking = ", ".join(m for m in _MEMBERS if not hasattr(features, m))
+        raise UsageError(
+            f"features must be {', '.join(EXTRACTORS)}, a weights file or an extractor, and "
+            f"{type(features).__name__} has no {lacking}"
+        )
+    name = features
     options: dict[str, Any] = {"device": model.device, "batch_size": model.batch_size}
     if name == "rl2":
         return ModelFeatures(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ from sklearn.exceptions import ConvergenceWarning
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import PatchSource
 
-__all__ = ["MIN_PATCHES", "fold_rows", "groups_by_look", "join_held_out", "slide_ids", "split_rows"]
+__all__ = [
+    "MIN_PATCHES",
+    "fold_rows",
+    "groups_by_look",
+    "join_held_out",
+    "match_slides",
+    "slide_ids",
+    "split_rows",
+]
 
 # The smallest conformal p-value of m held-out patches is 1 / (m + 1): 19 reach alpha 0.05.
 MIN_HELD_OUT = 20
@@ -28,31 +37,78 @@ FOLDS = 10
 LOOK_SIZE, MIN_LOOKS = 30, 10
 
 
-def slide_ids(names: Sequence[str], pattern: str) -> list[str]:
+def slide_ids(names: Sequence[str], pattern: str, *, option: str = "--slide-pattern") -> list[str]:
     """The slide of each file: the first group of ``pattern`` (or all it matches) in its name.
+
+    Where that finds fewer slides in the file names, ``pattern`` is matched against the paths below
+    the folder that all files share: a folder a slide or patient can be told so.
+
+    Parameters
+    ----------
+    names
+        File names or paths.
+    pattern
+        Regular expression.
+    option
+        What the user calls the pattern; it opens every error message.
 
     Raises
     ------
     UsageError
-        A bad pattern, or names that it does not match.
+        A bad pattern, or names in which it finds no slide.
 
     Example
     -------
     >>> slide_ids(["a/s1_10.png", "a/s1_11.png", "a/s2_7.png"], r"^([^_]+)_")
     ['s1', 's1', 's2']
+    >>> slide_ids(["real/ann/1.png", "real/ann/2.png", "real/bob/1.png"], r"^([^/]+)/")
+    ['ann', 'ann', 'bob']
+    """
+    found = match_slides(names, pattern, option=option)
+    if missed := [name for name, slide in zip(names, found, strict=True) if slide is None]:
+        such_as = _below_shared_folder(names)[names.index(missed[0])]
+        by = " with its first group" if re.compile(pattern).groups else ""
+        raise UsageError(
+            f"{option} {pattern!r} matches no part of {len(missed)} of {len(names)} file names"
+            f"{by}, such as {such_as}"
+        )
+    return [slide for slide in found if slide is not None]
+
+
+def match_slides(
+    names: Sequence[str], pattern: str, *, option: str = "--slide-pattern"
+) -> list[str | None]:
+    """As `slide_ids`, with None where the pattern, or its group, finds nothing.
+
+    Example
+    -------
+    >>> match_slides(["s1_10.png", "other.png"], r"^(s[0-9]+)_")
+    ['s1', None]
     """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"--slide-pattern {pattern!r} is no regular expression: {error}") from None
-    matches = [compiled.search(Path(name).name) for name in names]
-    missed = [name for name, match in zip(names, matches, strict=True) if match is None]
-    if missed:
-        raise UsageError(
-            f"--slide-pattern {pattern!r} matches no part of {len(missed)} of {len(names)} file "
-            f"names, such as {Path(missed[0]).name}"
-        )
-    return [m[1] if m.re.groups else m[0] for m in matches if m is not None]
+        raise UsageError(f"{option} {pattern!r} is no regular expression: {error}") from None
+
+    def slide(text: str) -> str | None:
+        match = compiled.search(text)
+        # A group that took no part in the match is None as well.
+        return None if match is None else match[min(compiled.groups, 1)]
+
+    # File names come first: a pattern written for them means the same in folders within folders.
+    looks = ([Path(name).name for name in names], _below_shared_folder(names))
+    return max(([slide(text) for text in look] for look in looks), key=_n_found)
+
+
+def _n_found(slides: Sequence[str | None]) -> int:
+    return len(slides) - slides.count(None)
+
+
+def _below_shared_folder(names: Sequence[str]) -> list[str]:
+    paths = [Path(name).absolute() for name in names]
+    levels = zip(*(path.parent.parts for path in paths), strict=False)
+    shared = len(list(takewhile(lambda folders: len(set(folders)) == 1, levels)))
+    return ["/".join(path.parts[shared:]) for path in paths]
 
 
 def split_rows(

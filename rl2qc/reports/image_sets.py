@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
@@ -15,16 +14,20 @@ from rl2qc.errors import UsageError
 from rl2qc.images.sources import Patches, PatchSource, as_source
 from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.neighbors import Metric
+from rl2qc.metrics.prdc import Convention
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.model.backbone import POOLED
 from rl2qc.model.extractors import (
+    EXTRACTORS,
     Extractor,
     InceptionFeatures,
     ModelStatistics,
+    PrecomputedFeatures,
     get_extractor,
+    load_precomputed,
 )
 from rl2qc.model.feature_cache import FeatureCache
-from rl2qc.model.holdout import slide_ids
+from rl2qc.model.holdout import match_slides, slide_ids
 from rl2qc.model.quality import QualityModel
 from rl2qc.model.scale import check_scale
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
@@ -39,6 +42,7 @@ __all__ = [
     "Stack",
     "at_one_size",
     "check_size",
+    "drawn",
     "feature_stack",
     "kinds",
     "measure_sets",
@@ -67,19 +71,25 @@ class ScoreSettings:
         Neighbours of WAD-Div.
     prdc_k : int
         Neighbours of precision, recall, density and coverage.
+    prdc_convention : {"prdc", "kynkaanniemi"}
+        Whether an image on the edge of a ball lies in it (`rl2qc.metrics.prdc.prdc`).
     distance : {"euclidean", "cosine"}
         Between neighbours in WAD-Div, IRS and authenticity; precision, recall, density and
         coverage are defined by the Euclidean one.
     alpha : float
         False-positive rate at which the filter keeps an image: p-value above alpha.
-    features : str
-        Name or file of the extractor for the metrics of features
-        (`rl2qc.model.extractors.get_extractor`); RL2 and likelihoods are always the model's own.
+    features : str, path or Extractor
+        For the metrics of features: name or file of an extractor, or one of your own
+        (`rl2qc.model.extractors.get_extractor`), or a folder of features that were computed
+        elsewhere (`rl2qc.model.extractors.load_precomputed`). RL2 and likelihoods are always the
+        model's own.
     cache : bool
         Keep features between runs (`rl2qc.model.feature_cache.FeatureCache`).
     group_pattern : str, optional
-        Regular expression on the file name whose first group is the slide or patient: whole
-        groups are then resampled. Generated images that it does not match stand by themselves.
+        Regular expression whose first group is the slide or patient, in the file name or else in
+        the path below the folder that a set's files share (`rl2qc.model.holdout.slide_ids`):
+        whole groups are then resampled. Generated images that it does not match stand by
+        themselves.
     mpp : float, optional
         Microns per pixel of the images, to be held against the model's; None for not known.
     any_mpp : bool
@@ -100,9 +110,10 @@ class ScoreSettings:
     metrics: Sequence[str] | None = None
     k: int = 3
     prdc_k: int = 5
+    prdc_convention: Convention = "prdc"
     distance: Metric = "euclidean"
     alpha: float = 0.05
-    features: str = "rl2"
+    features: str | Path | Extractor = "rl2"
     cache: bool = True
     group_pattern: str | None = None
     mpp: float | None = None
@@ -118,9 +129,10 @@ class ScoreSettings:
         for name in ("k", "prdc_k"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.distance not in get_args(Metric):
-            known = " or ".join(get_args(Metric))
-            raise UsageError(f"distance must be {known}, got {self.distance!r}")
+        for name, kind in (("distance", Metric), ("prdc_convention", Convention)):
+            if getattr(self, name) not in get_args(kind):
+                known = " or ".join(get_args(kind))
+                raise UsageError(f"{name} must be {known}, got {getattr(self, name)!r}")
         if self.n_resamples < 0 or self.n_resamples == 1:
             raise UsageError(f"n_resamples must be 0 or at least 2, got {self.n_resamples}")
         if self.seed < 0:
@@ -154,6 +166,15 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def take(self, rows: _Rows) -> ImageSet:
+        """The images at ``rows``, in that order."""
+        measured = {
+            name: None if (values := getattr(self, name)) is None else values[rows]
+            for name in (field.name for field in fields(self))
+            if name != "source"
+        }
+        return ImageSet(self.source.take(rows), **measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,15 +261,16 @@ def measure_sets(
     Raises
     ------
     UsageError
-        For a pattern that does not match, or probabilities that are not one row an image.
+        For a pattern that does not match, or probabilities or features that are not one row an
+        image.
     """
-    extractor = get_extractor(settings.features, model)
+    extractors = _extractors(settings.features, model, list(sources))
     # What the model's features, latents and scores all follow from.
     statistics = ModelStatistics(model)
     asked, cache = kinds(settings), FeatureCache()
 
     def features(by: Extractor, source: PatchSource) -> NDArray[np.float32]:
-        if settings.cache:
+        if settings.cache and not isinstance(by, PrecomputedFeatures):
             return cache.features(by, source, progress=progress)
         return by.extract(source, progress=progress)
 
@@ -262,7 +284,7 @@ def measure_sets(
         if settings.features in ("rl2", "latents"):
             chosen = own if settings.features == "rl2" else latents
         elif asked & {"features", "probabilities"}:
-            chosen = features(extractor, source)
+            chosen = features(extractors[title], source)
         if settings.distance == "cosine" and chosen is not None:
             _check_cosine(source, chosen)
         sets[title] = ImageSet(
@@ -271,10 +293,26 @@ def measure_sets(
             latents,
             None if judged is None else judged["log_likelihood"],
             None if judged is None else judged["p_value"] > settings.alpha,
-            _probabilities(title, source, (probabilities or {}).get(title), extractor, chosen),
+            _probabilities(
+                title, source, (probabilities or {}).get(title), extractors[title], chosen
+            ),
             _groups(title, source, settings.group_pattern),
         )
-    return sets, extractor
+    return sets, extractors["real"]
+
+
+def _extractors(
+    features: str | Path | Extractor, model: QualityModel, titles: Sequence[str]
+) -> Mapping[str, Extractor]:
+    """The extractor of each set; features computed elsewhere are of one set only."""
+    if isinstance(features, str | Path) and _is_folder(features):
+        return load_precomputed(features, titles)
+    return dict.fromkeys(titles, get_extractor(features, model))
+
+
+def _is_folder(features: str | Path) -> bool:
+    # A known name comes first, whatever folders there are; "" would be the current one.
+    return str(features) not in ("", *EXTRACTORS) and Path(features).is_dir()
 
 
 def feature_stack(
@@ -304,6 +342,7 @@ def feature_stack(
             features,
             k=settings.k,
             prdc_k=settings.prdc_k,
+            prdc_convention=settings.prdc_convention,
             distance=settings.distance,
             groups=None if settings.group_pattern is None else labels,
             held_out=None if held_out is None else rows[-1],
@@ -335,6 +374,11 @@ def pixel_stack(
     if "swd" in chosen_metrics(settings.metrics):
         metrics["swd"] = SwdRows(*pixels, seed=settings.seed)
     return Stack(_numbered(images), tuple(images), tuple(groups), metrics), pixels
+
+
+def drawn(image_set: ImageSet, n: int, seed: int) -> ImageSet:
+    """``n`` images of a set, drawn at random without repetition; all where there are no more."""
+    return image_set if len(image_set) <= n else image_set.take(_at_most(len(image_set), n, seed))
 
 
 def _feature_metrics(stacked: RowMetrics) -> dict[str, RowMetric]:
@@ -387,7 +431,7 @@ def _inception_score(sets: Sequence[ImageSet], images: Sequence[_Rows], seed: in
         p = stacked[generated]
         if np.isnan(p).any():
             raise ValueError("the classifier's probabilities of real images are not known")
-        return inception_score(p, splits=min(10, len(p)), seed=seed).value
+        return inception_score(p, seed=seed).value
 
     return metric
 
@@ -446,15 +490,10 @@ def _probabilities(
 def _groups(title: str, source: PatchSource, pattern: str | None) -> NDArray[np.str_] | None:
     if pattern is None:
         return None
-    names = [Path(name).name for name in source.names]
-    try:
-        if title != "real" and not any(re.search(pattern, name) for name in names):
-            return None
-        labels = np.array(slide_ids(names, pattern))
-    except re.error as error:
-        raise UsageError(f"--group-pattern {pattern!r} is no regular expression: {error}") from None
-    except UsageError as error:
-        raise UsageError(str(error).replace("--slide-pattern", "--group-pattern")) from None
+    option = "--group-pattern"
+    if title != "real" and set(match_slides(source.names, pattern, option=option)) == {None}:
+        return None
+    labels = np.array(slide_ids(source.names, pattern, option=option))
     if title != HELD_OUT and len(set(labels.tolist())) < 2:
         raise UsageError(
             f"--group-pattern {pattern!r} finds a single slide in the {title} set: at least two "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.sources import list_images
 from rl2qc.metrics.agreement import dice
 from rl2qc.metrics.resampling import bootstrap
+from rl2qc.model.holdout import slide_ids
 
-__all__ = ["MaskOverlap", "mask_overlap", "read_mask"]
+__all__ = ["SCHEMA_VERSION", "MaskOverlap", "mask_overlap", "read_mask", "schema"]
+
+SCHEMA_VERSION = 1
+# Below so many pairs or slides an interval over them is rough.
+_FEW = 10
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,17 @@ class MaskOverlap:
     value
         Mean over the pairs.
     low, high
-        95 % bootstrap interval over the pairs; None for a single one.
+        95 % bootstrap interval over the pairs, or slides; None for a single one.
     names
         File name of each pair, without its suffix.
     per_image
         Dice of each pair.
+    labels
+        Those averaged over; None where all but 0 is foreground.
     n_empty
         Pairs in which neither mask holds anything; they score 1.
+    groups
+        Slide or patient of each pair, resampled whole; None where pairs were.
     warnings
         Plain sentences.
     """
@@ -46,12 +56,14 @@ class MaskOverlap:
     high: float | None
     names: tuple[str, ...]
     per_image: tuple[float, ...]
+    labels: tuple[int, ...] | None
     n_empty: int
+    groups: tuple[str, ...] | None
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON, as the schema in the package describes it (`schema`)."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
     def to_json(self, path: str | Path) -> None:
         """Write :meth:`to_dict` to ``path``, whole or not at all."""
@@ -64,6 +76,7 @@ def mask_overlap(
     masks_b: str | Path,
     *,
     labels: Sequence[int] | None = None,
+    group_pattern: str | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MaskOverlap:
@@ -75,13 +88,16 @@ def mask_overlap(
         Folders (searched recursively), files or globs.
     labels
         Classes to average over; all that is not 0 is foreground where left out.
+    group_pattern
+        Regular expression whose first group is the slide or patient of a mask of the first
+        folder (`rl2qc.model.holdout.slide_ids`): whole groups are then resampled.
     n_resamples, seed
         Of the bootstrap interval.
 
     Raises
     ------
     UsageError
-        For masks without a partner.
+        For masks without a partner, labels that no mask holds, or a pattern that does not match.
     ImageError
         For files that are no masks, or pairs of different size.
     """
@@ -92,30 +108,92 @@ def mask_overlap(
                 f"{len(alone)} masks have no partner of their name in {folder}, "
                 f"such as {here[alone[0]].name}"
             )
+    groups = None
+    if group_pattern is not None:
+        paths = [str(path) for path in first.values()]
+        groups = slide_ids(paths, group_pattern, option="--group-pattern")
     per_image, n_empty = [], 0
+    held: tuple[set[int], set[int]] = set(), set()
     for stem in first:  # one pair at a time: folders may be large
+        pair = read_mask(first[stem]), read_mask(second[stem])
         try:
-            found = dice([read_mask(first[stem])], [read_mask(second[stem])], labels=labels)
+            found = dice(pair[:1], pair[1:], labels=labels)
         except ValueError as error:
             raise ImageError(f"{first[stem]} and {second[stem]}: {error}") from None
         per_image.append(found.value)
         n_empty += found.n_empty
-    low = high = None
-    if len(per_image) > 1:
-        found_interval = bootstrap(
-            np.mean, per_image, n_resamples=n_resamples, bounds=(0, 1), seed=seed
+        if labels is not None:
+            for seen, mask in zip(held, pair, strict=True):
+                seen.update(np.unique(mask).astype(int).tolist())
+    warnings = _about_labels(labels or (), held, (masks_a, masks_b))
+    if n_empty == len(per_image):
+        warnings.append(
+            f"all {n_empty} pairs are empty and score 1: is there nothing to segment, or did the "
+            "segmentation fail?"
         )
-        low, high = found_interval.low, found_interval.high
-    warnings = []
+    units, name = (len(per_image), "pairs") if groups is None else (len(set(groups)), "slides")
+    low = high = None
+    if units > 1:
+        interval = bootstrap(
+            np.mean,
+            per_image,
+            groups=None if groups is None else [groups],
+            n_resamples=n_resamples,
+            bounds=(0, 1),
+            seed=seed,
+        )
+        low, high = interval.low, interval.high
+    if 1 < units < _FEW:
+        warnings.append(f"{units} {name} are few: the interval over them is rough")
     if lossy := [p for p in (*first.values(), *second.values()) if p.suffix.lower() in _LOSSY]:
         warnings.append(
             f"{len(lossy)} masks are JPEG files, such as {lossy[0].name}: compression blurs their "
             "edges, and every grey but 0 counts as foreground; save masks as PNG"
         )
     return MaskOverlap(
-        float(np.mean(per_image)), low, high, tuple(first), tuple(per_image), n_empty,
+        float(np.mean(per_image)),
+        low,
+        high,
+        tuple(first),
+        tuple(per_image),
+        None if labels is None else tuple(labels),
+        n_empty,
+        None if groups is None else tuple(groups),
         tuple(warnings),
-    )  # fmt: skip
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of :meth:`MaskOverlap.to_dict`."""
+    file = resources.files("rl2qc.reports") / "schemas" / "dice.schema.json"
+    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _about_labels(
+    labels: Sequence[int], held: tuple[set[int], set[int]], folders: tuple[str | Path, str | Path]
+) -> list[str]:
+    """Warnings of labels that a folder lacks; UsageError where nothing is left to compare."""
+    absent = set(labels) - held[0] - held[1]
+    if labels and absent == set(labels):
+        raise UsageError(
+            f"no mask holds label {_listed(absent)}: they hold {_listed(held[0] | held[1])}"
+        )
+    warnings = []
+    if absent:
+        warnings.append(f"label {_listed(absent)} is in no mask and counts for nothing")
+    for seen, folder in zip(held, folders, strict=True):
+        if missing := set(labels) - seen - absent:
+            warnings.append(
+                f"label {_listed(missing)} is in no mask of {folder}, which hold {_listed(seen)}, "
+                "and scores 0: are both folders coded alike?"
+            )
+    return warnings
+
+
+def _listed(labels: Iterable[int]) -> str:
+    ordered = sorted(labels)
+    return ", ".join(map(str, ordered[:10])) + ", ..." * (len(ordered) > 10)
 
 
 _LOSSY = {".jpg", ".jpeg"}

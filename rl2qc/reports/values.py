@@ -281,9 +281,7 @@ def _inception_score(generated: ImageSet, settings: ScoreSettings) -> dict[str, 
             "needs a classifier's probabilities: give --probabilities FILE.npy or "
             "--features inception"
         )
-    result = inception_score(
-        generated.probabilities, splits=min(10, len(generated)), seed=settings.seed
-    )
+    result = inception_score(generated.probabilities, seed=settings.seed)
     note = "; ".join((f"{len(result.per_split)} splits", *result.warnings))
     std = float(np.std(result.per_split))
     return {"inception_score": Value(result.value, 0, result.n, note, std=std)}

@@ -99,3 +99,25 @@ def test_bad_input(rl2qc, masks):
     for labels in ("one", ""):
         done = rl2qc("dice", masks / "a", masks / "b", "--labels", labels)
         assert (done.code, "--labels" in done.error) == (2, True)
+
+
+def test_labels_that_are_not_there(rl2qc, masks):
+    done = rl2qc("dice", masks / "a", masks / "b", "--labels", "9", "--json", masks / "d.json")
+    assert done.code == 2
+    assert "no mask holds label 9: they hold 0, 255" in done.error
+    assert not (masks / "d.json").exists()
+
+
+def test_slides_and_few_pairs(rl2qc, masks):
+    done = rl2qc("dice", masks / "a", masks / "b", "--group-pattern", "^(e|.)")
+    assert done.code == 0, done.err
+    assert "4 pairs of 3 slides, 1 empty" in done.out
+    assert "3 slides are few" in done.err
+    done = rl2qc("dice", masks / "a", masks / "b", "--group-pattern", "(")
+    assert (done.code, "--group-pattern '(' is no regular" in done.error) == (2, True)
+
+
+def test_an_empty_name_is_not_the_current_folder(rl2qc, masks, monkeypatch):
+    monkeypatch.chdir(masks / "a")
+    done = rl2qc("dice", "", masks / "b")
+    assert (done.code, "an input name is empty" in done.error) == (2, True)

@@ -503,6 +503,25 @@ def test_real_probabilities_give_a_floor(rl2qc, folders, tiny_model_file, tmp_pa
     assert found["alike"]["verdict"] == "less distinct or less varied than real"
 
 
+def test_splits_of_the_inception_score_follow_the_number_of_images(
+    rl2qc, folders, tiny_model_file, tmp_path
+):
+    """40 answers about 20 classes: the published 10 splits of 4 could not score above 4."""
+    import rl2qc as package
+
+    p = 0.99 * np.eye(20)[np.arange(40) % 20] + 0.01 / 20
+    np.save(tmp_path / "p.npy", p)
+    file = tmp_path / "scores.json"
+    done = rl2qc("score", folders / "b", "-r", folders / "a", "-m", tiny_model_file, *FEW,
+                 "--probabilities", tmp_path / "p.npy", "--json", file,
+                 "--metrics", "inception_score")  # fmt: skip
+    assert done.code == 0, done.err
+    metric = json.loads(file.read_text())["metrics"]["inception_score"]
+    assert metric["value"] == pytest.approx(package.inception_score(p, splits=2).value)
+    assert metric["note"].startswith("2 splits")
+    assert metric["low"] <= metric["value"] <= metric["high"]
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [(None, "no such file: --real-probabilities"), (np.full((3, 4), 0.25), "(40, classes)")],

@@ -22,6 +22,7 @@ from rl2qc.model.extractors import (
     ModelStatistics,
     NetworkFeatures,
     get_extractor,
+    load_precomputed,
     weights_hash,
 )
 from rl2qc.model.feature_cache import FeatureCache
@@ -292,3 +293,96 @@ def test_every_extractor_goes_through_the_cache(tiny_model, source, tmp_path):
         np.testing.assert_allclose(first, extractor.extract(source), rtol=1e-4, atol=1e-4)
         assert np.array_equal(cache.features(extractor, source), first)
     assert cache.info().entries == 24
+
+
+class MeanColour:
+    """What a user writes: the four members of the protocol and nothing else."""
+
+    name, dim, identity = "mean colour", 3, "mean colour v1"
+
+    def extract(self, source, *, progress=False):
+        return np.stack([source[i].mean((0, 1)) for i in range(len(source))]).astype(np.float32)
+
+
+def test_an_extractor_of_ones_own(tiny_model, source):
+    mine = get_extractor(MeanColour(), tiny_model)
+    assert (mine.name, mine.dim, mine.identity) == ("mean colour", 3, "mean colour v1")
+    expected = MeanColour().extract(source)
+    assert np.array_equal(mine.extract(source), expected)
+    ours = ModelFeatures(tiny_model)
+    assert get_extractor(ours, tiny_model) is ours
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (np.zeros((12, 4), np.float32), r"shape \(12, 3\), got \(12, 4\)"),
+        (np.zeros((11, 3), np.float32), r"shape \(12, 3\), got \(11, 3\)"),
+        (np.full((12, 3), np.nan), "NaN or infinity"),
+        (np.array([["a"] * 3] * 12), "numbers"),
+        (None, "numbers"),
+    ],
+)
+def test_what_an_extractor_of_ones_own_returns_is_checked(tiny_model, source, returned, message):
+    class Wrong(MeanColour):
+        def extract(self, source, *, progress=False):
+            return returned
+
+    with pytest.raises(UsageError, match=f"mean colour .*{message}") as caught:
+        get_extractor(Wrong(), tiny_model).extract(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_object_that_is_no_extractor(tiny_model):
+    class Half:
+        name, dim = "half", 3
+
+    with pytest.raises(UsageError, match="Half has no identity, extract"):
+        get_extractor(Half(), tiny_model)
+
+
+class TestPrecomputed:
+    def test_rows_are_those_of_the_files(self, source, tmp_path):
+        x, y = np.arange(36.0).reshape(12, 3), np.ones((5, 3), np.float16)
+        np.save(tmp_path / "real.npy", x)
+        np.save(tmp_path / "generated.npy", y)
+        found = load_precomputed(tmp_path, ["real", "generated"])
+        assert np.array_equal(found["real"].extract(source), x)
+        assert np.array_equal(found["generated"].extract(source.take(range(5))), y)
+        assert found["real"].extract(source).dtype == np.float32
+        assert found["real"].dim == 3
+        assert found["real"].name == tmp_path.name
+
+    def test_identity_is_of_every_set(self, tmp_path):
+        identities = set()
+        for value in (0.0, 1.0):
+            np.save(tmp_path / "real.npy", np.zeros((4, 2)))
+            np.save(tmp_path / "generated.npy", np.full((4, 2), value))
+            found = load_precomputed(tmp_path, ["real", "generated"])
+            assert found["real"].identity == found["generated"].identity
+            identities.add(found["real"].identity)
+        assert len(identities) == 2
+
+    @pytest.mark.parametrize(
+        ("array", "message"),
+        [
+            (np.zeros(4), r"real\.npy .*\(images, dimensions\), got \(4,\)"),
+            (np.full((4, 2), np.inf), r"real\.npy .*NaN or infinity"),
+            (np.full((4, 2), 1e300), r"real\.npy .*NaN or infinity"),
+            (np.array([["a", "b"]]), r"real\.npy .*numbers"),
+            (np.array([[None]]), r"real\.npy is no \.npy array"),
+            (np.zeros((4, 3)), "generated has 2 dimensions, real 3"),
+            (None, r"no such file: .*real\.npy"),
+        ],
+    )
+    def test_bad_files(self, tmp_path, array, message):
+        np.save(tmp_path / "generated.npy", np.zeros((4, 2)))
+        if array is not None:
+            np.save(tmp_path / "real.npy", array)
+        with pytest.raises(UsageError, match=message):
+            load_precomputed(tmp_path, ["real", "generated"])
+
+    def test_another_number_of_images(self, source, tmp_path):
+        np.save(tmp_path / "real.npy", np.zeros((4, 2)))
+        with pytest.raises(UsageError, match=r"real\.npy holds 4 rows for 12 images"):
+            load_precomputed(tmp_path, ["real"])["real"].extract(source)

@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from rl2qc.model.holdout import fold_rows, groups_by_look
+from rl2qc.errors import UsageError
+from rl2qc.model.holdout import fold_rows, groups_by_look, slide_ids
 
 
 @pytest.mark.parametrize("n", [100, 103])
@@ -44,3 +45,32 @@ def test_copies_raise_no_warning():
         warnings.simplefilter("error")
         looks = groups_by_look(np.repeat(np.eye(4, 32, dtype=np.float32), 30, axis=0), 0)
     assert len(looks) == 120
+
+
+class TestSlideIds:
+    def test_a_group_that_takes_no_part_is_a_miss(self):
+        """An optional group gives None in Python, which nothing downstream can sort."""
+        names = ["consep_1_a.png", "crag_1_b.png", "consep_2_c.png"]
+        with pytest.raises(UsageError, match=r"1 of 3 .*such as consep_2_c\.png"):
+            slide_ids(names, "(consep_1|crag_1)|^c")
+
+    def test_folders_of_patients(self, tmp_path):
+        names = [str(tmp_path / f) for f in ("ann/x.png", "ann/y.png", "bob/deep/x.png")]
+        assert slide_ids(names, "^([^/]+)/") == ["ann", "ann", "bob"]
+
+    def test_relative_and_absolute_names_are_seen_alike(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        relative = ["real/ann/x.png", "real/bob/x.png"]
+        absolute = [str(tmp_path / name) for name in relative]
+        for names in (relative, absolute):
+            assert slide_ids(names, "^(.+)/") == ["ann", "bob"]
+
+    def test_a_pattern_of_file_names_ignores_folders(self):
+        """Anchored at the start, or met by a folder's name as well: the file's name decides."""
+        names = ["real/a/s1_10.png", "real/s9_b/s2_11.png"]
+        for pattern in ("^(s[0-9])_", "(s[0-9])_", "s[0-9]"):
+            assert slide_ids(names, pattern) == ["s1", "s2"]
+
+    def test_a_miss_shows_what_was_looked_at(self):
+        with pytest.raises(UsageError, match=r"--by 'q' .*2 of 2 .*such as ann/x\.png"):
+            slide_ids(["real/ann/x.png", "real/bob/x.png"], "q", option="--by")
