@@ -18,12 +18,12 @@ def decide_command(
         typer.Argument(metavar="DIR", help="A folder that rl2qc filter wrote.", show_default=False),
     ],
     alpha: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Tiles with a p-value above are kept; of clean tiles, this share is rejected.",
-            show_default=False,
+            show_default="the decision stays, and --format adds to it",
         ),
-    ],
+    ] = None,
     method: Annotated[
         str,
         typer.Option(
@@ -38,9 +38,19 @@ def decide_command(
             show_default="what the run had",
         ),
     ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME,...",
+            help="What to write beside what is there: parquet, geojson, overlay, trident, clam, "
+            "wsinfer, histoqc.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes at work.", min=1)] = 1,
 ) -> None:
-    """Decide again which tiles are kept, without a look at the slides.
+    """Decide again which tiles are kept, or write more formats, without a look at the slides.
 
     Rewrites summary.csv, run.json and every export in DIR from the scores that rl2qc filter
     recorded, as if it had been run with this ALPHA. Where there is a report.html, it is written
@@ -51,18 +61,28 @@ def decide_command(
     rl2qc decide results/ --alpha 0.01
 
     rl2qc decide results/ --alpha 0.1 --method bh --max-rejected 0.3
+
+    rl2qc decide results/ --format trident,histoqc
     """
     from rl2qc.reports.cohort_page import PAGE, write_cohort_page
     from rl2qc.slides.decide import decide_run
+    from rl2qc.slides.exports import parse_formats
     from rl2qc.slides.summary import say_reasons
 
-    decided = decide_run(folder, alpha, method=method, max_rejected=max_rejected, workers=workers)
+    decided = decide_run(
+        folder,
+        alpha,
+        method=method,
+        max_rejected=max_rejected,
+        formats=parse_formats(formats) if formats is not None else (),
+        workers=workers,
+    )
     if (folder / PAGE).exists():
         write_cohort_page(folder)
     done = [row for row in decided.rows if row.status != "failed"]
     tiles, kept = sum(row.tiles for row in done), sum(row.kept for row in done)
     share = f" ({kept / tiles:.1%})" if tiles else ""
-    print(f"kept {kept} of {tiles} tiles{share} of {len(done)} inputs at alpha {alpha:g}")
+    print(f"kept {kept} of {tiles} tiles{share} of {len(done)} inputs at alpha {decided.alpha:g}")
     if reasons := say_reasons(done):
         print(reasons)
     print(f"results  {_printable(str(folder))}")

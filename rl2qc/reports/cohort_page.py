@@ -46,10 +46,10 @@ _THUMBNAIL, _OVERLAY = 200, 460
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a histogram: its ``share`` of the tiles, and whether its tiles are rejected."""
+    """A bar of a histogram: its ``share`` of the tiles, and what of it is ``rejected``."""
 
     share: float
-    rejected: bool
+    rejected: float
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def write_cohort_page(out: str | Path) -> Path:
         raise UsageError(f"{out} holds no results of rl2qc filter")
     sheets = ContactSheets(np.random.default_rng(0))
     ranks: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    kept: defaultdict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     tallies: defaultdict[str, list[SummaryRow]] = defaultdict(list)
     slides = []
     for row in rows:
@@ -120,10 +121,11 @@ def write_cohort_page(out: str | Path) -> Path:
         sheets.add(table)
         scanner = row.scanner or ("images" if row.kind == "patches" else "not recorded")
         ranks[scanner].append(table.measurements["p_value"])
+        kept[scanner].append(table.keep)
         tallies[scanner].append(row)
         slides.append(_slide(row, table))
     scanners = [
-        _scanner(name, tallies[name], np.concatenate(ranks[name]), _alpha(out))
+        _scanner(name, tallies[name], np.concatenate(ranks[name]), np.concatenate(kept[name]))
         for name in sorted(ranks)
     ]
     html = _render(out, rows, slides, scanners, sheets)
@@ -132,13 +134,15 @@ def write_cohort_page(out: str | Path) -> Path:
     return out / PAGE
 
 
-def rank_histogram(p_values: ArrayLike, alpha: float, bins: int = _BINS) -> tuple[Bar, ...]:
-    """Shares of p-values in ``bins`` equal steps of (0, 1]; () for none.
+def rank_histogram(
+    p_values: ArrayLike, keep: NDArray[np.bool_], bins: int = _BINS
+) -> tuple[Bar, ...]:
+    """Shares of p-values in ``bins`` equal steps of (0, 1], and of rejected ones; () for none.
 
     Example
     -------
-    >>> [bar.share for bar in rank_histogram([0.1, 0.5, 0.9, 1.0], 0.5, bins=2)]
-    [0.5, 0.5]
+    >>> rank_histogram([0.1, 0.5, 0.9, 1.0], np.array([False, True, True, True]), bins=2)
+    (Bar(share=0.5, rejected=0.25), Bar(share=0.5, rejected=0.0))
     """
     p = np.asarray(p_values, np.float64)
     if not len(p):
@@ -146,9 +150,8 @@ def rank_histogram(p_values: ArrayLike, alpha: float, bins: int = _BINS) -> tupl
     # Steps are closed above, as the decision is: p = alpha is rejected.
     steps = np.clip(np.ceil(p * bins - 1e-9).astype(np.int64) - 1, 0, bins - 1)
     shares = np.bincount(steps, minlength=bins) / len(p)
-    return tuple(
-        Bar(float(share), (i + 1) / bins <= alpha + 1e-9) for i, share in enumerate(shares)
-    )
+    rejected = np.bincount(steps[~keep], minlength=bins) / len(p)
+    return tuple(map(Bar, shares.tolist(), rejected.tolist()))
 
 
 def reason_shares(rows: Sequence[SummaryRow]) -> tuple[ReasonShare, ...]:
@@ -182,13 +185,16 @@ def _slide(row: SummaryRow, table: TileTable) -> _Slide:
         # Without the legend below it, which the page gives once.
         height = round(drawn.width * table.thumbnail.shape[0] / table.thumbnail.shape[1])
         picture = _data_uri(drawn.crop((0, 0, drawn.width, min(height, drawn.height))), _OVERLAY)
-    bars = rank_histogram(table.measurements["p_value"], table.alpha)
+    bars = rank_histogram(table.measurements["p_value"], table.keep)
     alarm = _alarm(row.drift, row.tiles)
     return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm)
 
 
 def _scanner(
-    name: str, rows: Sequence[SummaryRow], ranks: NDArray[np.float64], alpha: float
+    name: str,
+    rows: Sequence[SummaryRow],
+    ranks: NDArray[np.float64],
+    keep: NDArray[np.bool_],
 ) -> _Scanner:
     drift, tiles = score_drift(ranks), sum(row.tiles for row in rows)
     return _Scanner(
@@ -197,7 +203,7 @@ def _scanner(
         tiles,
         sum(row.kept for row in rows) / tiles if tiles else math.nan,
         drift,
-        rank_histogram(ranks, alpha),
+        rank_histogram(ranks, keep),
         reason_shares(rows),
         _alarm(drift, tiles),
     )

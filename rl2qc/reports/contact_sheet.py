@@ -11,6 +11,7 @@ from PIL import Image
 
 from rl2qc.errors import Rl2qcError
 from rl2qc.images.sources import center_crop, read_image
+from rl2qc.slides.decision import adjusted
 from rl2qc.slides.reader import SlideReader
 from rl2qc.slides.table import TileTable
 
@@ -35,8 +36,8 @@ class SheetTile:
 class ContactSheets:
     """Gathers tiles slide by slide, then takes as many from each slide as the others allow.
 
-    Kept and rejected tiles are drawn by chance; borderline are those of a slide whose p-values lie
-    nearest to alpha, on either side of it.
+    Kept and rejected tiles are drawn by chance; borderline are those of a slide whose p-values (for
+    Benjamini-Hochberg, q-values) lie nearest to alpha, on either side of it.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class ContactSheets:
     def add(self, table: TileTable) -> None:
         """Choose tiles of one more slide or set of patches."""
         kept, rejected = np.flatnonzero(table.keep), np.flatnonzero(~table.keep)
-        p = table.measurements["p_value"]
+        p = adjusted(table.measurements["p_value"], table.method)
         # A ratio, since p-values live on a scale of ratios: 0.04 is as near to 0.05 as 0.0625 is.
         distance = np.abs(np.log(np.maximum(p, 1e-12) / max(table.alpha, 1e-12)))
         nearest = np.argsort(distance, kind="stable")

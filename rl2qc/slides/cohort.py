@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.slides.exports import DEFAULT_FORMATS
-from rl2qc.slides.jobs import RESERVED_NAMES, Job
+from rl2qc.slides.jobs import Job
 from rl2qc.slides.judging import TileModel
+from rl2qc.slides.ownership import check_shared_files, is_run
+from rl2qc.slides.preflight import preflight
 from rl2qc.slides.resolution import target_mpp
 from rl2qc.slides.run import CohortProgress, Run, folder_lock
 from rl2qc.slides.settings import FilterSettings
@@ -37,28 +38,31 @@ Engine = Callable[[Run, Sequence[Job]], Iterator[SummaryRow]]
 def prepare_output(out: Path, jobs: Sequence[Job], *, overwrite: bool = False) -> None:
     """Make the output folder, or refuse one that holds what no ``rl2qc filter`` wrote.
 
+    No file of others is ever replaced, whatever ``overwrite`` says.
+
     Raises
     ------
     UsageError
-        ``out`` is a file, or holds files that would be replaced and ``overwrite`` is False.
+        ``out`` is a file, holds a file of others that would be replaced, or a folder of others
+        that would be written to and ``overwrite`` is False.
     WorkError
         ``out`` cannot be written to.
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file: name a folder")
-    names = (*RESERVED_NAMES[:3], *(job.name for job in jobs))
-    taken = next((name for name in names if (out / name).exists()), None)
+    taken = next((job.name for job in jobs if (out / job.name).exists()), None)
     # A run writes run.json before all else; looked for last, since one may begin just now.
-    if taken is not None and not overwrite and not (out / "run.json").exists():
+    check_shared_files(out)
+    if taken is not None and not overwrite and not is_run(out):
         raise UsageError(
-            f"{out} holds {taken}, which is of no run that could be resumed: choose another --out "
-            "or pass --overwrite"
+            f"{out} holds {taken}, which is of no run that could be resumed: choose another --out, "
+            "or pass --overwrite to write beside what is there"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError), atomic_path(out / ".probe") as probe:
-            probe.touch()
-        (out / ".probe").unlink(missing_ok=True)
+        # A file without a name: killed at this point, nothing is left of it.
+        with TemporaryFile(dir=out):
+            pass
     except OSError as error:
         raise WorkError(f"cannot write to --out {out}: {error.strerror}") from error
 
@@ -107,14 +111,15 @@ def run_cohort(
     Raises
     ------
     UsageError
-        ``out`` holds results of other settings, another model or another slide of that name.
+        ``out`` holds results of other settings, another model or another slide of that name, or
+        files of others that would be replaced.
     WorkError
         The output's disk is full or read-only. What is finished is kept.
     """
     run = Run(model, out, settings or FilterSettings(), formats, progress)
     target_mpp(model, run.settings.mpp, any_mpp=run.settings.any_mpp)
     started, clock = datetime.now(UTC), time.monotonic()
-    said = [*warnings, *run.check(jobs, overwrite=overwrite)]
+    said = [*warnings, *preflight(run, jobs, overwrite=overwrite)]
 
     def account(*, finished: bool) -> None:
         run.account(

@@ -1,11 +1,13 @@
-"""Decide again which tiles of a finished run are kept, from the scores that it recorded."""
+"""Decide again which tiles of a finished run are kept, from the scores that it recorded, and write
+it in more formats."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -15,16 +17,26 @@ from typing import Any
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.slides.cohort import folder_lock
 from rl2qc.slides.decision import METHODS
-from rl2qc.slides.exports import FORMATS, export, finish_exports
+from rl2qc.slides.exports import FORMATS, check_formats, export, finish_exports, remove_exports
 from rl2qc.slides.locks import try_lock
+from rl2qc.slides.ownership import (
+    JOURNAL,
+    LOCKS,
+    RUN,
+    announce,
+    check_shared_files,
+    refuse_foreign,
+    remove_temporary,
+    sweep,
+    targets,
+    written,
+)
 from rl2qc.slides.records import RECORD, Record, read_record, write_json, write_record
 from rl2qc.slides.stored import describe_table, read_table
 from rl2qc.slides.summary import SummaryRow, read_rows, row_of, write_summary
 from rl2qc.slides.table import TileTable
 
 __all__ = ["Decided", "decide_run"]
-
-_RUN, _LOCKS = "run.json", ".locks"
 
 Progress = Callable[[int, int], None]
 """Called with the number of results decided and of all."""
@@ -42,37 +54,44 @@ class Decided:
         What the decision could not bring about: pictures of tiles that were never read, say.
     failures
         Name and reason of each result that could not be decided again.
+    alpha
+        The level that was decided at.
     """
 
     rows: list[SummaryRow]
     warnings: list[str]
     failures: list[tuple[str, str]]
+    alpha: float
 
 
 def decide_run(
     out: str | Path,
-    alpha: float,
+    alpha: float | None = None,
     *,
     method: str = "threshold",
     max_rejected: float | None = None,
+    formats: Sequence[str] = (),
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Decided:
     """Rewrite the decision, every export, ``summary.csv`` and ``run.json`` of a run.
 
     Neither slides nor patches are opened: the recorded scores and thumbnails are all it takes.
-    The result is that of a run with this ``alpha`` from the start. Killed at any moment, it is
-    finished by the same call.
+    The result is that of a run with this ``alpha`` and these formats from the start. Killed at any
+    moment, it is finished by the same call.
 
     Parameters
     ----------
     out
         The folder that ``rl2qc filter`` wrote.
     alpha, method
-        See :func:`rl2qc.slides.decision.keep_tiles`; each slide is decided by itself.
+        See :func:`rl2qc.slides.decision.keep_tiles`; each slide is decided by itself. Without an
+        ``alpha`` the decision stays as it is, and only formats are added.
     max_rejected
         Slides that lose a larger share of their tissue are flagged "over-rejected"; what the run
         had by default.
+    formats
+        Names in :data:`rl2qc.slides.exports.FORMATS` to write beside those that are there.
     workers
         Processes at work.
     progress
@@ -81,23 +100,31 @@ def decide_run(
     Raises
     ------
     UsageError
-        A setting that is out of range, or no results in ``out``.
+        A setting that is out of range, a format that takes the pixels of the slides, no results in
+        ``out``, or a file of another tool where a format has its own.
     WorkError
         ``run.json`` or ``summary.csv`` cannot be brought up to date.
     """
     out = Path(out)
-    if not 0 <= alpha < 1:
+    if alpha is not None and not 0 <= alpha < 1:
         raise UsageError(f"alpha must lie in [0, 1), got {alpha}")
     if method not in METHODS:
         raise UsageError(f"no method {method!r}: choose from {', '.join(METHODS)}")
     if max_rejected is not None and not 0 <= max_rejected <= 1:
         raise UsageError(f"max_rejected must lie in [0, 1], got {max_rejected}")
+    _check_formats(formats)
     folders = sorted(path.parent for path in out.glob(f"*/{RECORD}"))
     if not folders:
         raise UsageError(f"{out} holds no results of rl2qc filter")
+    check_shared_files(out, formats)
+    if alpha is None:
+        if not formats or method != METHODS[0] or max_rejected is not None:
+            raise UsageError("a decision needs an alpha: only formats can be added without one")
+        alpha, method = _decision_of(out, folders)
 
-    before = read_rows(out)
-    decide = partial(_attempt, alpha=alpha, method=method, max_rejected=max_rejected)
+    decide = partial(
+        _attempt, alpha=alpha, method=method, max_rejected=max_rejected, added=tuple(formats)
+    )
     results = []
     with _mapping(min(workers, len(folders))) as mapped:
         for result in mapped(decide, folders):
@@ -109,12 +136,13 @@ def decide_run(
         decision["method"] = method
     if max_rejected is not None:
         decision["max_rejected"] = max_rejected
-    formats = dict.fromkeys(name for result in results for name in result.formats)
-    rows = _account(out, before, decision, tuple(formats))
+    present = dict.fromkeys(name for result in results for name in result.formats)
+    rows = _account(out, decision, tuple(formats), tuple(present))
     return Decided(
         rows,
         [warning for result in results for warning in result.warnings],
         [(result.name, result.failure) for result in results if result.failure],
+        alpha,
     )
 
 
@@ -138,27 +166,73 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterator[_Result]]]:
         yield pool.map
 
 
-def _attempt(folder: Path, alpha: float, method: str, max_rejected: float | None) -> _Result:
+def _check_formats(formats: Sequence[str]) -> None:
+    check_formats(formats)
+    for name in formats:
+        if FORMATS[name].sort is not None:
+            raise UsageError(
+                f"format {name} takes the pixels of the slides, which are not read here: "
+                "rl2qc filter --overwrite reads them"
+            )
+
+
+def _decision_of(out: Path, folders: Sequence[Path]) -> tuple[float, str]:
+    """Alpha and method that all results were decided with.
+
+    Raises
+    ------
+    UsageError
+        They differ, since deciding again was interrupted.
+    """
+    records = [record for folder in folders if (record := read_record(folder)) is not None]
+    settings = [record.key["settings"] for record in records]
+    found = {(s.get("alpha"), s.get("method", METHODS[0])) for s in settings}
+    if len(found) != 1 or (None, METHODS[0]) in found:
+        raise UsageError(
+            f"the results in {out} are of no single decision, since rl2qc decide was interrupted: "
+            "give it an --alpha"
+        )
+    return found.pop()
+
+
+def _attempt(
+    folder: Path, alpha: float, method: str, max_rejected: float | None, added: tuple[str, ...]
+) -> _Result:
     try:
-        with try_lock(folder.parent / _LOCKS / f"{folder.name}.lock") as mine:
+        with try_lock(folder.parent / LOCKS / f"{folder.name}.lock") as mine:
             if not mine:
                 raise WorkError("another process is at work on it")
-            return _decide_one(folder, alpha, method, max_rejected)
+            return _decide_one(folder, alpha, method, max_rejected, added)
     except (Rl2qcError, OSError) as error:
         return _Result(folder.name, failure=" ".join(str(error).split()))
+    # Whatever is wrong with one result must not cost the others their turn.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return _Result(folder.name, failure=f"{reason}: rl2qc filter --overwrite judges it again")
 
 
-def _decide_one(folder: Path, alpha: float, method: str, max_rejected: float | None) -> _Result:
+def _decide_one(
+    folder: Path, alpha: float, method: str, max_rejected: float | None, added: tuple[str, ...]
+) -> _Result:
     record = read_record(folder)
     if record is None:
         raise WorkError("its files are not complete: run rl2qc filter again")
+    # What was being added when an earlier call was killed belongs to no decision.
+    remove_exports(folder, written(folder) - set(record.files))
+    remove_temporary(folder)
     table = read_table(folder, record).decide(alpha, method=method, max_rejected=max_rejected)
-    formats = tuple(name for name in record.key["settings"]["formats"] if name in FORMATS)
+    present = [name for name in record.key["settings"]["formats"] if name in FORMATS]
+    formats = tuple(dict.fromkeys((*present, *added)))
+    planned = targets(table, folder, formats)
+    refuse_foreign(folder, planned)
+    announce(folder, planned)
     # Until all is rewritten, the record belongs to no alpha: a run that resumes asks for another
     # decision and does not take a mixture for its result.
     write_record(folder, replace(record, key=_key(record, alpha=None)))
     # The picture of the slide is the same whatever is decided.
-    export(table, folder, [n for n in formats if FORMATS[n].sort is None and n != "thumbnail"])
+    files = export(
+        table, folder, [n for n in formats if FORMATS[n].sort is None and n != "thumbnail"]
+    )
     warnings = []
     for name in formats:
         sort = FORMATS[name].sort
@@ -169,13 +243,15 @@ def _decide_one(folder: Path, alpha: float, method: str, max_rejected: float | N
                 f"read, and have no picture in {FORMATS[name].filename}/: only rl2qc filter "
                 "--overwrite reads them"
             )
-    write_record(folder, _record(record, table))
+    names = {*record.files, *(os.path.relpath(path, folder) for path in files)}
+    write_record(folder, replace(_record(record, table, formats), files=tuple(sorted(names))))
+    (folder / JOURNAL).unlink(missing_ok=True)
     return _Result(folder.name, formats, tuple(warnings))
 
 
-def _record(old: Record, table: TileTable) -> Record:
-    """The record of the new decision; it lists the same files."""
-    decision: dict[str, Any] = {"alpha": table.alpha}
+def _record(old: Record, table: TileTable, formats: Sequence[str]) -> Record:
+    """The record of the new decision."""
+    decision: dict[str, Any] = {"alpha": table.alpha, "formats": sorted(formats)}
     if "max_rejected" in old.key["settings"]:
         decision["max_rejected"] = table.max_rejected
     if table.method != "threshold":
@@ -199,28 +275,33 @@ def _settings(old: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, 
 
 
 def _account(
-    out: Path, before: Sequence[SummaryRow], decision: dict[str, Any], formats: Sequence[str]
+    out: Path,
+    decision: dict[str, Any],
+    added: Sequence[str],
+    formats: Sequence[str],
 ) -> list[SummaryRow]:
     """Bring ``summary.csv``, ``run.json`` and what formats write for the run up to date."""
     try:
         with folder_lock(out):
+            remove_temporary(out)
             rows = read_rows(out)
             write_summary(out, rows)
-            run = _read_run(out / _RUN)
+            run = _read_run(out / RUN)
             run["settings"] = _settings(run.get("settings", {}), decision)
-            old = {f"{row.name}: {warning}" for row in before for warning in row.warnings}
+            if added:
+                known = run["settings"].get("formats", ())
+                run["settings"]["formats"] = list(dict.fromkeys((*known, *added)))
+            inputs = tuple(f"{row.name}: " for row in rows)
             run["warnings"] = [
-                *(warning for warning in run.get("warnings", []) if warning not in old),
+                *(said for said in run.get("warnings", []) if not said.startswith(inputs)),
                 *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
             ]
-            write_json(out / _RUN, run)
+            write_json(out / RUN, run)
             finish_exports(out, formats)
     except OSError as error:
         raise WorkError(f"cannot write to {out}: {error.strerror or error}") from error
     finally:
-        # Not empty while another process is at work.
-        with suppress(OSError):
-            (out / _LOCKS).rmdir()
+        sweep(out)
     return rows
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["METHODS", "keep_tiles", "rejected_share", "say_over_rejection"]
+__all__ = ["METHODS", "adjusted", "keep_tiles", "rejected_share", "say_over_rejection"]
 
 METHODS = ("threshold", "bh")
 """Ways to decide: each tile by itself, or Benjamini-Hochberg over all tiles of a slide."""
@@ -70,6 +70,37 @@ def keep_tiles(p_values: ArrayLike, alpha: float, method: str = "threshold") -> 
         return np.ones(len(p), np.bool_)
     keep = p > ordered[below[-1]]
     return keep
+
+
+def adjusted(p_values: ArrayLike, method: str = "threshold") -> NDArray[np.float64]:
+    """What ``method`` compares with alpha: the p-values, or for "bh" their q-values.
+
+    A tile's q-value is the smallest alpha that rejects it, min over j >= k of p_(j) n / j for the
+    k-th smallest of n p-values.
+
+    Parameters
+    ----------
+    p_values : (n,)
+    method
+        One of :data:`METHODS`.
+
+    Returns
+    -------
+    (n,) float64.
+
+    Example
+    -------
+    >>> adjusted([0.01, 0.04, 0.9], "bh").round(3)
+    array([0.03, 0.06, 0.9 ])
+    """
+    p = np.asarray(p_values, np.float64)
+    if method != "bh":
+        return p
+    order = np.argsort(p, kind="stable")
+    raised = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.empty_like(p)
+    q[order] = np.minimum.accumulate(raised[::-1])[::-1]
+    return q
 
 
 def rejected_share(keep: NDArray[np.bool_], tissue: ArrayLike) -> float:

@@ -1,8 +1,10 @@
 """Locks between processes that share an output folder, on one machine or on several.
 
-A lock is a file whose content names its owner and whose age tells that the owner lives. Losing the
-race of two processes that break one stale lock at the same moment would cost double work and
-nothing else: every result appears whole, and is the same whoever makes it.
+A lock is a file whose content names its owner and whose age tells that the owner lives. An owner
+that stood still for longer than :data:`STALE_AFTER`, its machine suspended, finds its lock taken
+over and two processes at work on one result. That costs work: every file appears whole and is the
+same whoever makes it, a failure of one does not remove what the other finished, and a record whose
+files are not all there counts for nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ __all__ = ["HEARTBEAT", "STALE_AFTER", "try_lock", "wait_for_lock"]
 HEARTBEAT = 15.0
 """Seconds between two signs of life of an owner."""
 STALE_AFTER = 120.0
-"""Seconds without one after which an owner on another machine is taken for dead."""
+"""Seconds without one after which an owner that cannot be asked is taken for dead."""
+_ATTEMPTS = 20
 
 
 @contextmanager
@@ -80,24 +83,35 @@ def wait_for_lock(path: Path, seconds: float = 2 * STALE_AFTER) -> Iterator[None
 
 def _take(path: Path) -> str | None:
     """Create the lock file, complete with its content; our token, or None."""
+    for _ in range(_ATTEMPTS):
+        # A run that ends sweeps the folder: it or our draft may go at any moment.
+        with suppress(FileNotFoundError):
+            return _try_to_take(path)
+    return None
+
+
+def _try_to_take(path: Path) -> str | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
         token = secrets.token_hex(8)
+        content = json.dumps({**_self(), "token": token})
         draft = path.parent / f".draft-{token}"
-        draft.write_text(json.dumps({**_self(), "token": token}), encoding="utf-8")
         try:
+            draft.write_text(content, encoding="utf-8")
             # Unlike renaming, linking fails where the name is taken.
             os.link(draft, path)
             return token
         except FileExistsError:
             if not _break_if_stale(path, draft):
                 return None
+        except FileNotFoundError:
+            raise
         except OSError:
             # A file system without links: here a lock may be seen before its content is there,
             # and counts as alive until it is old.
             try:
                 with path.open("x", encoding="utf-8") as file:
-                    file.write(draft.read_text(encoding="utf-8"))
+                    file.write(content)
                 return token
             except FileExistsError:
                 if not _break_if_stale(path, draft):
@@ -138,7 +152,16 @@ def _beat(path: Path, done: threading.Event) -> None:
 
 def _self() -> dict[str, object]:
     pid = os.getpid()
-    return {"host": socket.gethostname(), "pid": pid, "born": _born(pid)}
+    return {**_place(), "pid": pid, "born": _born(pid)}
+
+
+def _place() -> dict[str, object]:
+    """Where the number of a process means something: containers and machines may share a name."""
+    boot = namespace = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
+    return {"host": socket.gethostname(), "boot": boot, "namespace": namespace}
 
 
 def _owner(path: Path) -> dict[str, object]:
@@ -150,9 +173,9 @@ def _owner(path: Path) -> dict[str, object]:
 
 
 def _is_dead(owner: dict[str, object]) -> bool:
-    """Whether the owner is a process of this machine that is no more."""
+    """Whether the owner is a process that we would see, and is no more."""
     pid = owner.get("pid")
-    if owner.get("host") != socket.gethostname() or not isinstance(pid, int):
+    if any(owner.get(k) != v for k, v in _place().items()) or not isinstance(pid, int):
         return False
     if os.name == "posix":
         try:
@@ -169,9 +192,7 @@ def _is_dead(owner: dict[str, object]) -> bool:
 def _born(pid: int) -> str:
     """When a process began, as the kernel counts; "" where it does not say."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # The name of the program, in parentheses, may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return f"{boot}:{fields[19]}"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""

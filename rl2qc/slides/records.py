@@ -19,7 +19,16 @@ from rl2qc.images.sources import IMAGE_SUFFIXES
 from rl2qc.slides.companions import slide_files
 from rl2qc.slides.jobs import Job
 
-__all__ = ["RECORD", "Record", "changes", "identify", "read_record", "write_json", "write_record"]
+__all__ = [
+    "RECORD",
+    "Record",
+    "changes",
+    "identify",
+    "read_json",
+    "read_record",
+    "write_json",
+    "write_record",
+]
 
 RECORD = "record.json"
 # Bytes at the beginning, the middle and the end of a file that stand for all of it.
@@ -109,6 +118,15 @@ def write_record(folder: Path, record: Record) -> None:
         "files": list(record.files),
     }
     write_json(folder / RECORD, content)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds; {} where it holds none, or is not there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

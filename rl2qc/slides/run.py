@@ -10,7 +10,7 @@ import platform
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import cache
@@ -22,26 +22,24 @@ import openslide
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.slides.coords import find_coords
-from rl2qc.slides.exports import (
-    RECORD_FORMATS,
-    check_formats,
-    export,
-    finish_exports,
-    remove_exports,
-)
+from rl2qc.slides.exports import RECORD_FORMATS, check_formats, export, finish_exports
 from rl2qc.slides.jobs import Job
 from rl2qc.slides.judging import TileModel
 from rl2qc.slides.locks import try_lock, wait_for_lock
-from rl2qc.slides.patch_set import filter_patches
-from rl2qc.slides.records import (
-    RECORD,
-    Record,
-    changes,
-    identify,
-    read_record,
-    write_json,
-    write_record,
+from rl2qc.slides.ownership import (
+    FAILURES,
+    JOURNAL,
+    LOCKS,
+    RUN,
+    announce,
+    refuse_foreign,
+    remove_temporary,
+    remove_written,
+    sweep,
+    targets,
 )
+from rl2qc.slides.patch_set import filter_patches
+from rl2qc.slides.records import Record, identify, read_record, write_json, write_record
 from rl2qc.slides.settings import FilterSettings
 from rl2qc.slides.stored import describe_table
 from rl2qc.slides.summary import (
@@ -58,7 +56,6 @@ from rl2qc.slides.whole_slide import filter_slide, slide_name
 
 __all__ = ["CohortProgress", "Run", "folder_lock"]
 
-_RUN, _LOCKS, _FAILURES = "run.json", ".locks", "failures.csv"
 # Settings that do not change results.
 _INDIFFERENT = ("batch_size", "num_workers")
 # Errors of the output's disk, which the next input would meet again.
@@ -72,7 +69,7 @@ CohortProgress = Callable[[int, Job, int, int], None]
 
 def folder_lock(out: Path) -> AbstractContextManager[None]:
     """What must be held to write into ``out`` itself, whose processes share a few files."""
-    return wait_for_lock(out / _LOCKS / "..lock")
+    return wait_for_lock(out / LOCKS / "..lock")
 
 
 class Run:
@@ -99,68 +96,26 @@ class Run:
 
     # ------------------------------------------------------------ what is finished
 
-    def check(self, jobs: Iterable[Job], *, overwrite: bool) -> list[str]:
-        """Compare what the folder holds with what is asked for; warnings about it."""
-        warnings = []
-        for job in jobs:
-            record = read_record(self.out / job.name)
-            if record is None or not self.sha256:
-                continue
-            if overwrite:
-                # What another process is working on is its own affair.
-                with try_lock(self._lock(job)) as mine:
-                    if mine:
-                        (self.out / job.name / RECORD).unlink(missing_ok=True)
-                continue
-            self._refuse_changes(job, record)
-            with suppress(OSError):
-                if record.key["input"] == identify(job):
-                    continue
-                if not _same_place(record.row.get("path"), job):
-                    raise UsageError(
-                        f"{self.out / job.name} holds the results of another slide "
-                        f"({record.row.get('path')}): choose another --out or pass --overwrite"
-                    )
-                warnings.append(f"{job.name} has changed since it was judged: judged again")
-        return warnings
-
-    def _refuse_changes(self, job: Job, record: Record) -> None:
-        old, new = record.key, self._key(job)
-        changed = changes(old["settings"], new["settings"])
-        # Formats that are there and no longer asked for do no harm.
-        if set(new["settings"]["formats"]) <= set(old["settings"].get("formats", ())):
-            changed = [change for change in changed if not change.startswith("formats ")]
-        if old["model"] != new["model"]:
-            changed.insert(
-                0,
-                f"model {_model_name(old['model'])} -> {_model_name(new['model'])}",
-            )
-        if not changed:
-            return
-        advice = "choose another --out, or pass --overwrite to judge again"
-        if all(change.startswith(("alpha ", "max_rejected ")) for change in changed):
-            advice = f"rl2qc decide {self.out} decides again from the recorded scores; or {advice}"
-        raise UsageError(
-            f"{self.out} holds results of other settings ({', '.join(changed)}): {advice}"
-        )
-
-    def _key(self, job: Job) -> dict[str, Any]:
-        settings = {
-            name: value
-            for name, value in asdict(self._settings(job)).items()
-            if name not in _INDIFFERENT
-        }
-        if self.settings.coords is not None:
+    def key(self, job: Job | None) -> dict[str, Any]:
+        """What results are made with: that of a job, or of any."""
+        given = self.settings if job is None else self.settings_of(job)
+        settings = {n: value for n, value in asdict(given).items() if n not in _INDIFFERENT}
+        if job is not None and given.coords is not None:
             # What the file says counts, and not where it lies.
-            settings["coords"] = _identify_coords(self.settings.coords, job)
+            settings["coords"] = _identify_coords(given.coords, job)
         return {
             "model": {"name": self.model.name, "sha256": self.sha256},
             "settings": {**settings, "formats": sorted(self.formats)},
         }
 
-    def _settings(self, job: Job) -> FilterSettings:
+    def settings_of(self, job: Job) -> FilterSettings:
+        """The settings of a job, for which a list may give its own."""
         if job.kind == "slide":
-            return replace(self.settings, mpp_override=job.mpp or self.settings.mpp_override)
+            return replace(
+                self.settings,
+                mpp_override=job.mpp or self.settings.mpp_override,
+                coords=job.coords or self.settings.coords,
+            )
         return self.settings
 
     def _finished(self, job: Job) -> SummaryRow | None:
@@ -180,7 +135,7 @@ class Run:
         if row is not None:
             return row
         try:
-            with try_lock(self._lock(job)) as mine:
+            with try_lock(self.lock(job)) as mine:
                 # It may have been finished between the look and the lock.
                 return (self._finished(job) or self._do(number, job)) if mine else None
         except OSError as error:
@@ -205,14 +160,19 @@ class Run:
         try:
             # What an earlier run left must not pass for the result of this one.
             self._clear(job)
-            key = {"input": _identity(job), **self._key(job)}
-            table = replace(_filter(job, self.model, self._settings(job), report), name=job.name)
+            key = {"input": _identity(job), **self.key(job)}
+            table = replace(_filter(job, self.model, self.settings_of(job), report), name=job.name)
+            planned = targets(table, folder, self.formats)
+            refuse_foreign(folder, planned)
+            announce(folder, planned)
             files = [os.path.relpath(path, folder) for path in export(table, folder, self.formats)]
             if table.failures:
-                write_csv(folder / _FAILURES, ["what", "reason"], table.failures)
-                files.append(_FAILURES)
+                write_csv(folder / FAILURES, ["what", "reason"], table.failures)
+                files.append(FAILURES)
             row = row_of(table, seconds=time.monotonic() - clock, path=job.path)
-            write_record(folder, Record(key, asdict(row), describe_table(table), tuple(files)))
+            record = Record(key, asdict(row), describe_table(table), tuple(sorted(files)))
+            write_record(folder, record)
+            (folder / JOURNAL).unlink(missing_ok=True)
         # Whatever goes wrong with one input must not cost the others their turn.
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
@@ -223,7 +183,11 @@ class Run:
         return row
 
     def failed(self, job: Job, error: Exception, seconds: float) -> SummaryRow:
-        """Record what went wrong with a job."""
+        """Record what went wrong with a job, unless it is done by now."""
+        # Another process took it over, if this one stood still for long.
+        row = self._finished(job)
+        if row is not None:
+            return row
         text = str(error) if isinstance(error, Rl2qcError) else f"{type(error).__name__}: {error}"
         with suppress(OSError):
             self._clear(job)
@@ -242,23 +206,17 @@ class Run:
         return row
 
     def _clear(self, job: Job) -> None:
-        """Remove the files that this package writes, and no others."""
-        folder = self.out / job.name
-        # The record goes first: without it, nothing here counts as finished.
-        for name in (RECORD, _FAILURES):
-            (folder / name).unlink(missing_ok=True)
-        remove_exports(folder)
-        # What a process that was killed had under way; the lock says that it is dead.
-        for path in folder.glob(".tmp-*"):
-            path.unlink(missing_ok=True)
+        """Remove what an earlier attempt left, the account of its failure included."""
+        remove_written(self.out / job.name)
         self._clear_failure(job)
 
     def _clear_failure(self, job: Job) -> None:
         for suffix in (".txt", ".json"):
             (self.out / FAILED / f"{job.name}{suffix}").unlink(missing_ok=True)
 
-    def _lock(self, job: Job) -> Path:
-        return self.out / _LOCKS / f"{job.name}.lock"
+    def lock(self, job: Job) -> Path:
+        """What must be held to work on a job."""
+        return self.out / LOCKS / f"{job.name}.lock"
 
     # ------------------------------------------------------------ the account
 
@@ -266,16 +224,15 @@ class Run:
         """Write ``summary.csv`` and ``run.json``, of everything in the folder."""
         try:
             with folder_lock(self.out):
-                for path in self.out.glob(".tmp-*"):
-                    path.unlink(missing_ok=True)
+                remove_temporary(self.out)
                 rows = read_rows(self.out)
                 # Before all other files: it says that the folder may be resumed.
-                write_json(self.out / _RUN, self._account(rows, about))
+                write_json(self.out / RUN, self._account(rows, about))
                 write_summary(self.out, rows)
                 if about["finished"]:
                     finish_exports(self.out, self.formats)
             if about["finished"]:
-                self._sweep()
+                sweep(self.out)
         except OSError as error:
             raise self._disk_error(error) from error
 
@@ -297,19 +254,6 @@ class Run:
                 *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
             ],
         }
-
-    def _sweep(self) -> None:
-        """Remove what locks leave behind, once nobody is at work any more."""
-        locks = self.out / _LOCKS
-        if any(locks.glob("*.lock")):
-            return
-        debris = (".locks/.draft-*", ".locks/.stale-*", "*/.tmp-*", "*/*/.tmp-*")
-        for path in (path for pattern in debris for path in self.out.glob(pattern)):
-            if path.is_file():
-                path.unlink(missing_ok=True)
-        for folder in (locks, self.out / FAILED):
-            with suppress(OSError):
-                folder.rmdir()
 
     def _disk_error(self, error: OSError) -> WorkError:
         return WorkError(
@@ -350,16 +294,6 @@ def _identity(job: Job) -> dict[str, Any]:
     with suppress(OSError):
         return identify(job)
     return {}
-
-
-def _same_place(path: object, job: Job) -> bool:
-    return path == str(job.path) or (
-        isinstance(path, str) and Path(path).absolute() == job.path.absolute()
-    )
-
-
-def _model_name(model: Mapping[str, Any]) -> str:
-    return f"{model.get('name')} ({str(model.get('sha256'))[:12]})"
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -23,6 +24,7 @@ _ELSEWHERE = frozenset(
     {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
     | {"thumbnail", "failures"}
 )
+_NUMBER = "float"
 _WHOLE = ("x", "y", "width", "height")
 _TUPLES = ("dimensions", "bounds", "level_dimensions", "warnings")
 
@@ -32,6 +34,7 @@ def describe_table(table: TileTable) -> dict[str, Any]:
     about = {f.name: getattr(table, f.name) for f in fields(table) if f.name not in _ELSEWHERE}
     if table.reference is not None:
         about["reference"] = {k: v.tolist() for k, v in table.reference.state().items()}
+    about["coords"] = _named(table.coords)
     return about
 
 
@@ -97,7 +100,28 @@ def _about(record: Record) -> dict[str, Any]:
             about[name] = tuple(about[name])
     if about.get("reference") is not None:
         about["reference"] = ReferenceQuantities.from_state(about["reference"])
+    about["coords"] = _numbers(about.get("coords"))
     return about
+
+
+def _named(value: Any) -> Any:
+    """Imported attributes may be any numbers, and JSON knows finite ones only."""
+    if isinstance(value, dict):
+        return {name: _named(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: str(value)}
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    """The way back."""
+    if isinstance(value, dict):
+        if value.keys() == {_NUMBER}:
+            return float(value[_NUMBER])
+        return {name: _numbers(item) for name, item in value.items()}
+    return [_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 def _failures(path: Path) -> tuple[tuple[str, str], ...]:

@@ -66,8 +66,42 @@ def test_wrong_use(rl2qc: Callable, out: Path, tmp_path: Path) -> None:
         done = rl2qc("decide", *arguments)
         assert done.code == 2
         assert said in done.error
-    assert rl2qc("decide", out).code == 2  # without an alpha
+    for arguments, said in (
+        ((), "a decision needs an alpha"),
+        (("--format", "tiles"), "format tiles takes the pixels of the slides"),
+        (("--format", "xml"), "no format 'xml'"),
+    ):
+        done = rl2qc("decide", out, *arguments)
+        assert (done.code, said in done.error) == (2, True)
     assert kept(out) == [True] * 6
+
+
+def test_more_formats(rl2qc: Callable, out: Path) -> None:
+    done = rl2qc("decide", out, "--format", "clam,parquet")
+    assert (done.code, done.err, kept(out)) == (0, "", [True] * 6)
+    assert done.out.splitlines()[0] == "kept 6 of 6 tiles (100.0%) of 1 inputs at alpha 0.05"
+    done = rl2qc("decide", out, "--alpha", 0.35, "--format", "geojson")
+    assert (done.code, done.err) == (0, "")
+    with h5py.File(out / "patches" / "case.h5") as file:
+        assert len(file["coords"]) == 4
+    assert {path.name for path in (out / "case").iterdir()} == {
+        *("record.json", "thumbnail.png", "tiles.csv", "tiles.geojson", "tiles.parquet")
+    }
+
+
+def test_the_same_command_after_another_decision(
+    rl2qc: Callable, slide: Path, tmp_path: Path, red_model: None
+) -> None:
+    """It says how to come back to it, and that brings it back."""
+    out = tmp_path / "out"
+    command = ("filter", slide, "-o", out, "--format", "csv")
+    assert rl2qc(*command).code == 0
+    assert rl2qc("decide", out, "--alpha", 0.71, "--method", "bh").code == 0
+    done = rl2qc(*command)
+    assert done.code == 2
+    assert f"rl2qc decide {out} --alpha 0.05 does that from the recorded scores" in done.error
+    assert rl2qc("decide", out, "--alpha", 0.05).code == 0
+    assert rl2qc(*command).code == 0
 
 
 def test_damaged_results_are_listed(rl2qc: Callable, out: Path) -> None:

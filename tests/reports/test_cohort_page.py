@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import false_discovery_control
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "slides"))
 
@@ -18,8 +19,10 @@ from rl2qc.errors import UsageError
 from rl2qc.reports.cohort_page import rank_histogram, write_cohort_page
 from rl2qc.reports.contact_sheet import ContactSheets, take_turns
 from rl2qc.slides.cohort import run_cohort
+from rl2qc.slides.decide import decide_run
 from rl2qc.slides.filtering import FilterSettings, TileTable
 from rl2qc.slides.jobs import find_jobs
+from rl2qc.slides.summary import read_rows
 
 
 class Page(HTMLParser):
@@ -117,18 +120,34 @@ def test_no_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 10, 1000])
-def test_histograms_count(n: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 0.1])
+def test_histograms_count(n: int, alpha: float, rng: np.random.Generator) -> None:
     p = rng.uniform(size=n)
-    bars = rank_histogram(p, 0.1)
+    bars = rank_histogram(p, p > alpha)
     expected = np.histogram(p, bins=20, range=(0, 1))[0] / n
     np.testing.assert_allclose([bar.share for bar in bars], expected)
-    assert [bar.rejected for bar in bars] == [True] * 2 + [False] * 18
+    rejected = np.histogram(p[p <= alpha], bins=20, range=(0, 1))[0] / n
+    np.testing.assert_allclose([bar.rejected for bar in bars], rejected)
 
 
 def test_histograms_at_the_edges() -> None:
-    bars = rank_histogram([0.0, 0.05, 0.05, 1.0], 0.05)
+    p = np.array([0.0, 0.05, 0.05, 1.0])
+    bars = rank_histogram(p, p > 0.05)
     assert (bars[0].share, bars[1].share, bars[-1].share) == (0.75, 0.0, 0.25)
-    assert rank_histogram([], 0.05) == ()
+    assert (bars[0].rejected, bars[1].rejected, bars[-1].rejected) == (0.75, 0.0, 0.0)
+    assert rank_histogram([], np.empty(0, np.bool_)) == ()
+
+
+def test_red_is_what_was_rejected(results: Path) -> None:
+    """Benjamini-Hochberg keeps tiles whose p-values lie below alpha."""
+
+    def red() -> int:
+        return write_cohort_page(results).read_text(encoding="utf-8").count('<rect class="out"')
+
+    assert red() > 0
+    decide_run(results, 0.1, method="bh")
+    assert {row.kept for row in read_rows(results)} == {row.tiles for row in read_rows(results)}
+    assert red() == 0
 
 
 def test_every_slide_has_its_turn(rng: np.random.Generator) -> None:
@@ -156,6 +175,17 @@ def table_of(p_values: np.ndarray, alpha: float) -> TileTable:
         keep=p_values > alpha,
         alpha=alpha,
     )
+
+
+def test_borderline_is_where_another_alpha_decides_otherwise() -> None:
+    """By q-values for Benjamini-Hochberg, as scipy has them."""
+    p = np.linspace(0.01, 1, 100) ** 2
+    table = table_of(p, 0.05).decide(0.2, method="bh")
+    sheets = ContactSheets(np.random.default_rng(0), size=6)
+    sheets.add(table)
+    shown = sorted(tile.p_value for tile in sheets.read()["borderline"])
+    q = false_discovery_control(p)
+    np.testing.assert_allclose(shown, np.sort(p[np.argsort(np.abs(np.log(q / 0.2)))[:6]]))
 
 
 def test_what_each_sheet_shows(rng: np.random.Generator) -> None:

@@ -50,10 +50,10 @@ def test_inputs_are_told_apart(tmp_path: Path, tissue: np.ndarray) -> None:
     make(tmp_path / "cohort" / ".hidden.svs")
     make(tmp_path / "cohort" / ".trash" / "old.svs")
     make(tmp_path / "cohort" / "notes.txt")
-    save_patches(tmp_path / "patches" / "inner", tissue)
-    Image.fromarray(tissue[:64, :64]).save(tmp_path / "patches" / "small.tif")
-    jobs, warnings = find_jobs([tmp_path / "cohort", tmp_path / "patches"])
-    assert kinds(jobs) == [("b", "slide"), ("a", "slide"), ("patches", "patches")]
+    save_patches(tmp_path / "set" / "inner", tissue)
+    Image.fromarray(tissue[:64, :64]).save(tmp_path / "set" / "small.tif")
+    jobs, warnings = find_jobs([tmp_path / "cohort", tmp_path / "set"])
+    assert kinds(jobs) == [("b", "slide"), ("a", "slide"), ("set", "patches")]
     assert warnings == []
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
+import re
+import shlex
+import shutil
+import signal
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +26,7 @@ from slide_helpers import BrightnessModel, tissue_like, write_slide
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.slides.cohort import run_cohort
 from rl2qc.slides.decide import decide_run
-from rl2qc.slides.decision import keep_tiles, rejected_share
+from rl2qc.slides.decision import adjusted, keep_tiles, rejected_share
 from rl2qc.slides.exports import FORMATS
 from rl2qc.slides.filtering import FilterSettings, TileTable, filter_slide
 from rl2qc.slides.jobs import find_jobs
@@ -200,7 +207,165 @@ def test_pictures_of_tiles_are_sorted(inputs: list[Path], tmp_path: Path) -> Non
     assert pictures("tiles") == first
 
 
+# ---------------------------------------------------------------- more formats
+
+
+@pytest.mark.parametrize(
+    ("alpha", "added"),
+    [
+        (None, ["histoqc"]),
+        (None, ["parquet", "trident", "clam", "wsinfer"]),
+        (0.7, ["overlay", "histoqc", "clam"]),
+    ],
+)
+def test_formats_are_added_as_if_they_had_always_been_there(
+    inputs: list[Path], tmp_path: Path, alpha: float | None, added: list[str]
+) -> None:
+    first = ["geojson", "tiles"]
+    run(inputs, tmp_path / "again", 0.65, first)
+    run(inputs, tmp_path / "fresh", 0.65 if alpha is None else alpha, [*first, *added])
+    decided = decide_run(tmp_path / "again", alpha, formats=added)
+    assert (decided.failures, decided.alpha) == ([], 0.65 if alpha is None else alpha)
+    again, fresh = contents(tmp_path / "again"), contents(tmp_path / "fresh")
+    again = {name: what for name, what in again.items() if "tiles_rejected" not in name}
+    assert set(again) == set(fresh)
+    for name in fresh:
+        assert again[name] == fresh[name], name
+    # From here on, a run may ask for them.
+    run(inputs, tmp_path / "again", 0.65 if alpha is None else alpha, [*first, *added])
+
+
+def test_a_method_stays_where_only_formats_are_added(inputs: list[Path], tmp_path: Path) -> None:
+    for name, formats in (("one", ["csv"]), ("two", ["csv", "clam"])):
+        run(inputs[:1], tmp_path / name, 0.65, formats)
+        decide_run(tmp_path / name, 0.7, method="bh", max_rejected=0.1)
+    decide_run(tmp_path / "one", formats=["clam"])
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_formats_that_take_pixels(inputs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(inputs, out, 0.65, ["csv"])
+    before = contents(out)
+    for name, said in (("tiles-jpeg", "takes the pixels.*rl2qc filter"), ("xml", "no format")):
+        with pytest.raises(UsageError, match=said):
+            decide_run(out, 0.65, formats=["clam", name])
+    with pytest.raises(UsageError, match="needs an alpha"):
+        decide_run(out)
+    with pytest.raises(UsageError, match="needs an alpha"):
+        decide_run(out, method="bh", formats=["clam"])
+    assert contents(out) == before
+
+
+def test_a_decision_that_was_interrupted_must_be_named(inputs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(inputs, out, 0.65, ["csv"])
+    (out / "b").rename(tmp_path / "b")
+    decide_run(out, 0.7)
+    (tmp_path / "b").rename(out / "b")
+    with pytest.raises(UsageError, match=r"of no single decision.*give it an --alpha"):
+        decide_run(out, formats=["clam"])
+    assert decide_run(out, 0.7, formats=["clam"]).failures == []
+    assert decide_run(out, formats=["wsinfer"]).alpha == 0.7
+
+
+def test_a_run_names_the_way_back(inputs: list[Path], tmp_path: Path) -> None:
+    """Where the same command is refused, since what it asks for was decided again."""
+    out = tmp_path / "out"
+    run(inputs, out, 0.65, ["csv"])
+    decide_run(out, 0.7, method="bh", max_rejected=0.3)
+    with pytest.raises(UsageError, match=r"method bh -> default") as refused:
+        run(inputs, out, 0.65, ["csv", "clam"])
+    command = re.search(r"rl2qc decide (.+?) does that", str(refused.value))
+    assert command
+    assert "afterwards --method bh again" in str(refused.value)
+    assert shlex.split(command[1]) == [
+        *(str(out), "--alpha", "0.65", "--max-rejected", "0.5", "--format", "clam")
+    ]
+    decide_run(out, 0.65, max_rejected=0.5, formats=["clam"])
+    run(inputs, tmp_path / "fresh", 0.65, ["csv", "clam"])
+    run(inputs, out, 0.65, ["csv", "clam"])
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
 # ---------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize("added", [(), ("clam", "histoqc")])
+def test_killed_at_any_moment(inputs: list[Path], tmp_path: Path, added: tuple[str, ...]) -> None:
+    """A signal that cannot be caught, then the same call again."""
+    formats = ["trident", "tiles", "parquet", "geojson", "overlay"]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rl2qc.slides.decide", "test_decide"])
+    run(inputs, tmp_path / "before", 0.667, formats)
+    shutil.copytree(tmp_path / "before", tmp_path / "calm")
+    # Once done, to know how long it takes.
+    clock = time.monotonic()
+    decide_run(tmp_path / "calm", 0.68, formats=added)
+    took = time.monotonic() - clock
+    expected, rng, killed = contents(tmp_path / "calm"), np.random.default_rng(5), 0
+    for number in range(4):
+        out = tmp_path / str(number)
+        shutil.copytree(tmp_path / "before", out)
+        begun = tmp_path / f"begun {number}"
+        process = context.Process(target=decide_and_say, args=(begun, out, 0.68, added))
+        process.start()
+        deadline = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, took))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+        if number % 2 and added:
+            # What was half added goes where it is not asked for again.
+            decide_run(out, 0.5)
+            for name in ("a", "b"):
+                listed = json.loads((out / name / "record.json").read_text())["files"]
+                there = (out / "patches" / f"{name}.h5").exists()
+                assert there == (f"../patches/{name}.h5" in listed)
+        decide_run(out, 0.68, formats=added)
+        assert contents(out) == expected
+        assert not (out / ".locks").exists()
+    assert killed >= 2, "it ends before it is killed: the test shows nothing"
+
+
+def decide_and_say(begun: Path, out: Path, alpha: float, formats: tuple[str, ...]) -> None:
+    begun.touch()
+    decide_run(out, alpha, formats=formats)
+
+
+def test_attributes_of_coordinates_that_are_no_numbers(inputs: list[Path], tmp_path: Path) -> None:
+    given = tmp_path / "a.h5"
+    with h5py.File(given, "w") as file:
+        coords = file.create_dataset("coords", data=[[0, 0], [64, 0]])
+        coords.attrs.update(patch_size=64, patch_level=0, downsample=(1.0, 1.0), odd=np.nan)
+        coords.attrs.update(far=[1.0, -np.inf], whole=3)
+    jobs, _ = find_jobs(inputs[:1])
+    for name, alpha in (("again", 0.65), ("fresh", 0.7)):
+        settings = FilterSettings(alpha=alpha, coords=str(given))
+        run_cohort(jobs, Model(), tmp_path / name, settings, formats=["clam"])
+    assert decide_run(tmp_path / "again", 0.7).failures == []
+    assert contents(tmp_path / "again") == contents(tmp_path / "fresh")
+
+
+def test_an_unforeseen_error_costs_one_result(
+    inputs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(table: TileTable, path: Path) -> None:
+        if table.name == "a":
+            raise TypeError("of a\nwriter")
+        kind.write(table, path)
+
+    out, kind = tmp_path / "out", FORMATS["geojson"]
+    run(inputs, out, 0.65)
+    with monkeypatch.context() as patched:
+        patched.setitem(FORMATS, "geojson", replace(kind, write=fail))
+        decided = decide_run(out, 0.0)
+    ((name, reason),) = decided.failures
+    assert (name, reason.startswith("TypeError: of a writer")) == ("a", True)
+    assert read_table(out / "b").keep.all()
+    assert decide_run(out, 0.0).failures == []
 
 
 def test_killed_half_way(
@@ -333,6 +498,7 @@ def test_benjamini_hochberg_is_scipys(p_values: list[float], alpha: float) -> No
     q_values = false_discovery_control(p_values)
     clear = np.abs(q_values - alpha) > 1e-9  # not decided by rounding
     np.testing.assert_array_equal(keep[clear], (q_values > alpha)[clear])
+    np.testing.assert_allclose(adjusted(p_values, "bh"), q_values)
     # It never rejects what a threshold would keep.
     assert keep[keep_tiles(p_values, alpha)].all()
 

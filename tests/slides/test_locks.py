@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +27,19 @@ def foreign(path: Path, *, age: float = 0.0, **owner: object) -> Path:
     path.write_text(json.dumps(owner) if owner else "")
     os.utime(path, (time.time() - age,) * 2)
     return path
+
+
+def process(pid: int, **other: object) -> dict[str, object]:
+    """A process that we would see, unless ``other`` says otherwise."""
+    return {**locks._place(), "pid": pid, "token": "t", **other}
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that is no more."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
 
 
 def taken(path: Path) -> bool:
@@ -65,21 +78,26 @@ def test_a_lock_is_released_by_an_error(path: Path) -> None:
     assert taken(path)
 
 
-def test_a_dead_process_of_this_machine_holds_nothing(path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    assert taken(foreign(path, host=socket.gethostname(), pid=dead.pid, token="t"))
+def test_a_dead_process_of_this_machine_holds_nothing(path: Path, dead: int) -> None:
+    assert taken(foreign(path, **process(dead)))
+
+
+@pytest.mark.parametrize("other", ["host", "boot", "namespace"])
+def test_a_process_that_we_would_not_see_may_live(path: Path, dead: int, other: str) -> None:
+    """Containers and machines may share a name, and count their processes each for itself."""
+    owner = process(dead, **{other: "another"})
+    assert not taken(foreign(path, **owner))
+    assert taken(foreign(path, age=STALE_AFTER + 1, **owner))
 
 
 def test_a_living_process_of_this_machine_keeps_its_lock(path: Path) -> None:
-    assert not taken(foreign(path, host=socket.gethostname(), pid=os.getppid(), token="t"))
+    assert not taken(foreign(path, **process(os.getppid())))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system has no /proc")
 def test_a_number_that_was_given_again_is_another_process(path: Path) -> None:
-    owner = {"host": socket.gethostname(), "pid": os.getppid(), "token": "t"}
-    assert taken(foreign(path, **owner, born="an earlier boot:1"))
-    assert not taken(foreign(path, **owner, born=locks._born(os.getppid())))
+    assert taken(foreign(path, **process(os.getppid(), born="1")))
+    assert not taken(foreign(path, **process(os.getppid(), born=locks._born(os.getppid()))))
 
 
 @pytest.mark.parametrize("owner", [{"host": "elsewhere", "pid": 1, "token": "t"}, {}])
@@ -129,6 +147,33 @@ def test_without_hard_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert mine
         assert not again
     assert taken(path)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("moment", ["write_text", "link"])
+def test_a_sweep_in_between_is_survived(
+    path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, whole: bool
+) -> None:
+    """A run that ends removes drafts, and the folder of the locks if it is empty."""
+    owner = os if moment == "link" else Path
+    act, swept = getattr(owner, moment), []
+
+    def sweep(*arguments: Any, **options: Any) -> Any:
+        if not swept:
+            swept.append(True)
+            for file in path.parent.iterdir():
+                file.unlink()
+            if whole or moment == "write_text":
+                path.parent.rmdir()
+        return act(*arguments, **options)
+
+    monkeypatch.setattr(owner, moment, sweep)
+    with try_lock(path) as mine, try_lock(path) as again:
+        assert swept
+        assert mine
+        assert not again
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not list(path.parent.iterdir())
 
 
 def test_waiting_ends(path: Path) -> None:

@@ -8,8 +8,10 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.slides.cohort import prepare_output, run_cohort
-from rl2qc.slides.exports import FORMATS
+from rl2qc.slides.exports import DEFAULT_FORMATS, FORMATS
 from rl2qc.slides.filtering import FilterSettings
 from rl2qc.slides.jobs import Job, find_jobs
+from rl2qc.slides.locks import try_lock
+from rl2qc.slides.ownership import JOURNAL
 
 
 class CountingModel(BrightnessModel):
@@ -47,7 +51,13 @@ def make_cohort(folder: Path, count: int) -> Path:
     return folder
 
 
-def run(folder: Path, out: Path, pause: float = 0.0, log: Path | None = None) -> list[str]:
+def run(
+    folder: Path,
+    out: Path,
+    pause: float = 0.0,
+    log: Path | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+) -> list[str]:
     """Filter a folder as the command does; the statuses of its inputs."""
     jobs, _ = find_jobs([folder])
     prepare_output(out, jobs)
@@ -57,7 +67,7 @@ def run(folder: Path, out: Path, pause: float = 0.0, log: Path | None = None) ->
             with log.open("a") as file:
                 file.write(job.name + "\n")
 
-    rows = run_cohort(jobs, CountingModel(pause), out, progress=note)
+    rows = run_cohort(jobs, CountingModel(pause), out, formats=formats, progress=note)
     return [row.status for row in rows]
 
 
@@ -66,7 +76,7 @@ def contents(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
-        if path.is_dir() or path.name.startswith(".tmp-") or name.startswith(".locks"):
+        if path.is_dir() or path.name.startswith((".tmp-", JOURNAL)) or name.startswith(".locks"):
             continue
         raw = path.read_bytes()
         if path.name in ("record.json", "run.json") or name.startswith("failed"):
@@ -76,6 +86,8 @@ def contents(out: Path) -> dict[str, Any]:
         elif path.name == "summary.csv":
             rows = list(csv.DictReader(io.StringIO(raw.decode())))
             found[name] = [{**row, "seconds": ""} for row in rows]
+        elif path.name == "results.tsv":
+            found[name] = raw.splitlines()[1:]
         else:
             found[name] = raw
     return found
@@ -91,6 +103,9 @@ def timeless(content: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_cohort(tmp_path_factory.mktemp("cohort") / "slides", 4)
+
+
+OF_TOOLS = ("trident", "clam", "tiles", "histoqc", "parquet")
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +141,7 @@ def test_what_is_missing_or_new_is_judged(cohort: Path, tmp_path: Path, rng: Any
     make_cohort(slides, 3)
     run(slides, out)
     (out / "s0" / "overlay.png").unlink()
-    (out / "s1" / "record.json").unlink()
+    shutil.rmtree(out / "s1")
     write_slide(slides / "s9.tif", tissue_like(rng, 64, 64))
     run(slides, out, log=log)
     assert log.read_text().split() == ["s0", "s1", "s9"]
@@ -227,13 +242,88 @@ def test_settings_that_change_nothing_do_not_matter(cohort: Path, tmp_path: Path
 
 
 def test_another_model_is_noticed(cohort: Path, tmp_path: Path) -> None:
-    class Other(BrightnessModel):
-        sha256 = "c" * 64
-
     run(cohort, tmp_path / "out")
     jobs, _ = find_jobs([cohort])
     with pytest.raises(UsageError, match=r"model brightness \(b{12}\) -> brightness \(c{12}\)"):
         run_cohort(jobs, Other(), tmp_path / "out")
+
+
+def results_of(path: Path, out: Path, **options: Any) -> list[str]:
+    """Filter one slide; the warnings that the run records."""
+    jobs, _ = find_jobs([path])
+    model = options.pop("model", BrightnessModel())
+    formats = options.pop("formats", ["csv"])
+    overwrite = options.pop("overwrite", False)
+    settings = FilterSettings(**options)
+    run_cohort(jobs, model, out, settings, formats=formats, overwrite=overwrite)
+    return json.loads((out / "run.json").read_text())["warnings"]
+
+
+class Other(BrightnessModel):
+    sha256 = "c" * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": Other()}, r"model brightness \(b{12}\) -> brightness \(c{12}\)"),
+        ({"min_tissue": 0.2}, r"min_tissue 0\.1 -> 0\.2"),
+        ({"alpha": 0.01}, r"alpha 0\.05 -> 0\.01.*rl2qc decide \S+ --alpha 0\.01 does that"),
+        ({"formats": ["clam"]}, r"rl2qc decide \S+ --format clam does that"),
+        ({"formats": ["tiles"]}, r"thumbnail,tiles\): choose another --out"),
+    ],
+)
+def test_another_slide_does_not_mix_settings(
+    cohort: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    """Whichever inputs a call names: shards, say, or one slide after the other."""
+    first, second, out = cohort / "s0.tif", cohort / "s1.tif", tmp_path / "out"
+    results_of(first, out)
+    before = contents(out)
+    with pytest.raises(UsageError, match=said):
+        results_of(second, out, **change)
+    assert contents(out) == before
+    (warning,) = results_of(second, out, overwrite=True, **change)
+    assert warning.startswith("results of other settings stay in the folder (")
+    assert warning.endswith(": s0")
+
+
+def test_what_belongs_to_a_slide_may_differ(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    results_of(cohort / "s0.tif", out, formats=["csv", "clam"])
+    results_of(cohort / "s1.tif", out, mpp_override=0.45, batch_size=3)
+    names = {path.parent.name for path in out.glob("*/record.json")}
+    assert names == {"s0", "s1"}
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_run_that_has_just_begun_counts(cohort: Path, tmp_path: Path, at_work: bool) -> None:
+    out = tmp_path / "out"
+    results_of(cohort / "broken.svs", out, min_tissue=0.2)
+    if not at_work:
+        results_of(cohort / "s1.tif", out)
+        return
+    with try_lock(out / ".locks" / "s0.lock"):
+        with pytest.raises(UsageError, match=r"min_tissue 0\.2 -> 0\.1.*until that run has ended"):
+            results_of(cohort / "s1.tif", out)
+        results_of(cohort / "s1.tif", out, min_tissue=0.2)
+
+
+def test_one_that_stood_still_does_not_undo_what_another_did(cohort: Path, tmp_path: Path) -> None:
+    """Its lock taken over, it wakes up when the other has finished, and fails."""
+    out = tmp_path / "out"
+
+    class Slow(BrightnessModel):
+        def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
+            (out / ".locks" / "s0.lock").unlink()
+            results_of(cohort / "s0.tif", out)
+            raise RuntimeError("woken")
+
+    jobs, _ = find_jobs([cohort / "s0.tif"])
+    (row,) = run_cohort(jobs, Slow(), out, formats=["csv"])
+    assert (row.status, row.tiles) == ("done", 2)
+    results_of(cohort / "s0.tif", tmp_path / "alone")
+    assert contents(out) == contents(tmp_path / "alone")
 
 
 def test_a_model_without_a_hash_vouches_for_nothing(cohort: Path, tmp_path: Path) -> None:
@@ -282,17 +372,23 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
 # ---------------------------------------------------------------- processes
 
 
+@pytest.mark.parametrize(
+    ("formats", "series"), [(DEFAULT_FORMATS, 5), (OF_TOOLS, 3)], ids=["default", "tools"]
+)
 def test_killed_at_any_moment_it_goes_on(
     cohort: Path,
     tmp_path: Path,
-    undisturbed: dict[str, Any],
     server: multiprocessing.context.ForkServerContext,
+    formats: tuple[str, ...],
+    series: int,
 ) -> None:
     rng, killed = np.random.default_rng(11), 0
-    for series in range(5):
-        out = tmp_path / str(series)
+    run(cohort, tmp_path / "undisturbed", formats=formats)
+    undisturbed = contents(tmp_path / "undisturbed")
+    for number in range(series):
+        out = tmp_path / str(number)
         for _ in range(4):
-            process = server.Process(target=run, args=(cohort, out, 0.02))
+            process = server.Process(target=run, args=(cohort, out, 0.02, None, formats))
             process.start()
             # From the first file on, somewhere within a run.
             deadline = time.monotonic() + 60
@@ -304,12 +400,13 @@ def test_killed_at_any_moment_it_goes_on(
             killed += process.exitcode == -signal.SIGKILL
             # Whatever stands there under its final name is whole.
             for name, content in contents(out).items():
-                if name not in ("run.json", "summary.csv"):
+                if name not in ("run.json", "summary.csv", "results.tsv"):
                     assert content == undisturbed[name], name
-        assert run(cohort, out) == ["failed", *["done"] * 4]
+        assert run(cohort, out, formats=formats) == ["failed", *["done"] * 4]
         assert contents(out) == undisturbed
-        assert not [path for path in out.rglob(".*") if path.name.startswith((".tmp", ".lock"))]
-    assert killed >= 10, "runs end before they are killed: the test shows nothing"
+        wreckage = (".tmp", ".lock", JOURNAL)
+        assert not [path for path in out.rglob(".*") if path.name.startswith(wreckage)]
+    assert killed >= 2 * series, "runs end before they are killed: the test shows nothing"
 
 
 def test_processes_share_a_folder(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import importlib.util
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError
 from rl2qc.slides.exports.hdf5 import trident_folder, write_clam, write_trident
-from rl2qc.slides.exports.histoqc import MASK, write_results, write_use_mask
+from rl2qc.slides.exports.histoqc import MASK_SUFFIX, write_results, write_use_mask
 from rl2qc.slides.exports.pictures import write_overlay, write_thumbnail
 from rl2qc.slides.exports.qupath import write_geojson
 from rl2qc.slides.exports.tables import write_csv, write_parquet, write_wsinfer
@@ -47,7 +48,7 @@ class ExportFormat:
     ----------
     filename
         Its name in the folder of the slide; ``{name}`` and ``{trident}`` stand for the slide's
-        name and TRIDENT's folder.
+        name and TRIDENT's folder, and ``{name}*`` for the name of the slide's file.
     write
         Writes the table to the path given, which becomes the file when it is complete.
     kinds
@@ -71,8 +72,17 @@ class ExportFormat:
 
     def path(self, table: TileTable, folder: Path) -> Path:
         """Where the file of ``table`` lies, if ``folder`` is that of its slide."""
-        name = self.filename.format(name=table.name, trident=_trident_folder(self, table))
-        return (folder.parent if self.shared else folder) / name
+        name = _file_name(table) if "*" in self.filename else table.name
+        template, trident = self.filename.replace("*", ""), _trident_folder(self, table)
+        place = folder.parent if self.shared else folder
+        return place / template.format(name=name, trident=trident)
+
+
+def _file_name(table: TileTable) -> str:
+    """That of the slide's file, suffix included; unlike it, it differs from that of any other
+    slide of the run."""
+    file, name = table.path, table.name
+    return name if name.endswith(file.name) else name + file.suffix
 
 
 def _trident_folder(kind: ExportFormat, table: TileTable) -> str:
@@ -90,7 +100,7 @@ FORMATS: dict[str, ExportFormat] = {
     ),
     "clam": ExportFormat("patches/{name}.h5", write_clam, shared=True, needs=("h5py", "h5")),
     "wsinfer": ExportFormat("model-outputs-csv/{name}.csv", write_wsinfer, shared=True),
-    "histoqc": ExportFormat(MASK, write_use_mask),
+    "histoqc": ExportFormat("{name}*/{name}*" + MASK_SUFFIX, write_use_mask, shared=True),
     "tiles": ExportFormat("tiles", write_tiles, sort=sort_tiles),
     "tiles-jpeg": ExportFormat(
         "tiles",
@@ -168,14 +178,25 @@ def finish_exports(out: Path, formats: Iterable[str]) -> None:
         write_results(out)
 
 
-def remove_exports(folder: Path) -> None:
-    """Remove what any format wrote for the slide whose folder is ``folder``, and nothing else."""
+def remove_exports(folder: Path, written: Container[str]) -> None:
+    """Remove what was written for the slide whose folder is ``folder``, and nothing else.
+
+    Parameters
+    ----------
+    folder
+        Other tools may have files of the same names there, and in the layouts beside it.
+    written
+        The files that are ours, by their names as seen from ``folder``; of these, those that are
+        of no format stay.
+    """
     name = glob.escape(folder.name)
-    remove_tiles(folder / "tiles", ".png")
-    remove_tiles(folder / "tiles", ".jpg")
     for kind in FORMATS.values():
-        if kind.sort is None:
+        if kind.sort is not None and kind.filename in written:
+            for suffix in (".png", ".jpg"):
+                remove_tiles(folder / kind.filename, suffix)
+        elif kind.sort is None:
             place = folder.parent if kind.shared else folder
             pattern = kind.filename.format(name=name, trident="*x_*px_*px_overlap")
             for path in place.glob(pattern):
-                path.unlink(missing_ok=True)
+                if os.path.relpath(path, folder) in written:
+                    path.unlink(missing_ok=True)

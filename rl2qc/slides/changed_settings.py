@@ -1,0 +1,76 @@
+"""Whether results were made with the same model and settings, and what to do if not."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rl2qc.slides.exports import FORMATS
+from rl2qc.slides.records import changes
+
+__all__ = ["advice", "differences", "generally"]
+
+# What can be decided again from recorded scores.
+_DECISION = {"alpha", "max_rejected", "method"}
+# What may differ from input to input, or does not change results.
+_OF_AN_INPUT = ("mpp_override", "coords", "batch_size", "num_workers")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two keys of results, for a person to read.
+
+    Example
+    -------
+    >>> old, new = ({"model": {"sha256": "a"}, "settings": {"alpha": a, "formats": ["csv"]}}
+    ...             for a in (0.05, 0.01))
+    >>> differences(old, new)
+    ['alpha 0.05 -> 0.01']
+    """
+    changed = changes(old["settings"], new["settings"])
+    # Formats that are there and no longer asked for do no harm.
+    if not _added(old["settings"], new["settings"]):
+        changed = [change for change in changed if not change.startswith("formats ")]
+    if old["model"].get("sha256") != new["model"].get("sha256"):
+        changed.insert(0, f"model {_model_name(old['model'])} -> {_model_name(new['model'])}")
+    return changed
+
+
+def generally(key: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """A key without what may differ from input to input: the resolution that is given for a slide,
+    and which file its coordinates are in."""
+    settings = {n: v for n, v in key["settings"].items() if n not in _OF_AN_INPUT}
+    if kind == "slide":
+        settings["coords"] = None if key["settings"].get("coords") is None else "given"
+    return {**key, "settings": settings}
+
+
+def advice(out: Path, old: Mapping[str, Any], new: Mapping[str, Any], changed: list[str]) -> str:
+    """How to get from one setting to the other without reading a pixel, and "or "; "" if that
+    cannot be."""
+    names = {change.split(" ")[0] for change in changed}
+    added = _added(old, new) if "formats" in names else []
+    if not names <= {*_DECISION, "formats"} or any(FORMATS[n].sort is not None for n in added):
+        return ""
+    command = ["rl2qc", "decide", str(out)]
+    if names & _DECISION:
+        command += ["--alpha", str(new["alpha"])]
+    if "max_rejected" in names:
+        command += ["--max-rejected", str(new["max_rejected"])]
+    if added:
+        command += ["--format", ",".join(added)]
+    then = (
+        f" (and afterwards --method {old['method']} again)"
+        if "method" in names and old.get("method")
+        else ""
+    )
+    return f"{shlex.join(command)} does that from the recorded scores{then}; or "
+
+
+def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(set(new.get("formats", ())) - set(old.get("formats", ())))
+
+
+def _model_name(model: Mapping[str, Any]) -> str:
+    return f"{model.get('name')} ({str(model.get('sha256'))[:12]})"

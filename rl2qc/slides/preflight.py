@@ -1,0 +1,195 @@
+"""What is settled before a run begins: that what its folder holds and what is asked for agree."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl2qc.errors import UsageError
+from rl2qc.slides.changed_settings import advice, differences, generally
+from rl2qc.slides.coords import find_coords, read_coords
+from rl2qc.slides.jobs import Job
+from rl2qc.slides.locks import try_lock
+from rl2qc.slides.ownership import (
+    LOCKS,
+    RUN,
+    check_shared_files,
+    foreign,
+    retract,
+    targets,
+    written,
+)
+from rl2qc.slides.records import RECORD, identify, read_json, read_record
+from rl2qc.slides.resolution import target_mpp
+from rl2qc.slides.run import Run
+from rl2qc.slides.table import TileTable
+from rl2qc.slides.whole_slide import slide_name
+
+__all__ = ["preflight"]
+
+
+def preflight(run: Run, jobs: Sequence[Job], *, overwrite: bool) -> list[str]:
+    """Compare what the folder holds with what is asked for; warnings about it.
+
+    With ``overwrite``, finished jobs count as unfinished from here on.
+
+    Raises
+    ------
+    UsageError
+        Files that the run did not write are in its way, or it would mix settings.
+    """
+    check_shared_files(run.out, run.formats)
+    _refuse_foreign_files(run, jobs)
+    _compare_company(run)
+    warnings = []
+    # A model without a hash vouches for nothing: all is judged again.
+    for job in jobs if run.sha256 else ():
+        record = read_record(run.out / job.name)
+        if record is None:
+            continue
+        if overwrite:
+            # What another process is working on is its own affair.
+            with try_lock(run.lock(job)) as mine:
+                if mine:
+                    retract(run.out / job.name)
+            continue
+        _refuse_changes(run, record.key, run.key(job), "or pass --overwrite to judge again")
+        with suppress(OSError):
+            if record.key["input"] == identify(job):
+                continue
+            if not _same_place(record.row.get("path"), job):
+                raise UsageError(
+                    f"{run.out / job.name} holds the results of another slide "
+                    f"({record.row.get('path')}): choose another --out or pass --overwrite"
+                )
+            warnings.append(f"{job.name} has changed since it was judged: judged again")
+    if run.sha256:
+        warnings += _compare_others(run, {job.name for job in jobs}, overwrite=overwrite)
+    return warnings
+
+
+# ---------------------------------------------------------------- files
+
+
+def _refuse_foreign_files(run: Run, jobs: Iterable[Job]) -> None:
+    """Nothing that we did not write is replaced, and no coordinates that are still to be read."""
+    found: list[Path] = []
+    for job in jobs:
+        # Why coordinates cannot be read is for the reader of the slide to say.
+        with suppress(OSError, UsageError):
+            found += _in_the_way(run, job)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise UsageError(
+            f"{found[0]}{more} would be replaced, and is none of the results that rl2qc wrote "
+            f"to {run.out}: choose another --out, or move it away"
+        )
+
+
+def _in_the_way(run: Run, job: Job) -> list[Path]:
+    folder = run.out / job.name
+    planned = targets(_sketch(run, job), folder, run.formats)
+    found = foreign(folder, planned)
+    if found:
+        # Another process may have finished the job between two looks.
+        with try_lock(run.lock(job)) as mine:
+            found = foreign(folder, planned) if mine else []
+        with suppress(OSError):
+            (run.out / LOCKS).rmdir()
+    place = run.settings_of(job).coords
+    if place is not None and job.kind == "slide":
+        given = find_coords(place, slide_name(job.path)).resolve()
+        ours = [*planned, *(folder / name for name in written(folder))]
+        found += [path for path in ours if path.resolve() == given and path not in found]
+    return found
+
+
+def _sketch(run: Run, job: Job) -> TileTable:
+    """A table without tiles whose files lie where those of the job will, as far as can be told
+    without the slide."""
+    settings, size = run.settings_of(job), run.model.patch_size
+    coords = None
+    if settings.coords is not None and job.kind == "slide":
+        given = read_coords(find_coords(settings.coords, slide_name(job.path)))
+        coords = {"layout": given.layout, "attributes": given.attributes}
+    whole = np.empty(0, np.int64)
+    return TileTable(
+        name=job.name,
+        path=job.path,
+        kind=job.kind,
+        x=whole,
+        y=whole,
+        width=whole,
+        height=whole,
+        tissue_fraction=np.empty(0),
+        measurements={},
+        keep=np.empty(0, np.bool_),
+        alpha=settings.alpha,
+        mpp=target_mpp(run.model, settings.mpp, any_mpp=settings.any_mpp)[0],
+        patch_size=size,
+        overlap=0 if coords else max(0, size - (settings.stride or size)),
+        coords=coords,
+    )
+
+
+# ---------------------------------------------------------------- settings
+
+
+def _compare_others(run: Run, named: set[str], *, overwrite: bool) -> list[str]:
+    """Refuse to mix settings in one folder, whatever inputs this call names."""
+    mixed: defaultdict[str, list[str]] = defaultdict(list)
+    for path in sorted(run.out.glob(f"*/{RECORD}")):
+        name = path.parent.name
+        record = None if name in named else read_record(path.parent)
+        if record is None:
+            continue
+        old, new = (generally(key, record.row["kind"]) for key in (record.key, run.key(None)))
+        if not overwrite:
+            _refuse_changes(run, old, new, "or --overwrite it together with all that is there")
+        elif changed := differences(old, new):
+            mixed[", ".join(changed)].append(name)
+    return [
+        f"results of other settings stay in the folder ({changed}): {names[0]}"
+        + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        for changed, names in mixed.items()
+    ]
+
+
+def _compare_company(run: Run) -> None:
+    """Refuse to work beside a process with other settings, which may have no results yet."""
+    account = read_json(run.out / RUN)
+    if run.sha256 and {"model", "settings"} <= account.keys() and _has_company(run):
+        old = {"model": account["model"], "settings": account["settings"]}
+        old, new = (generally(key, "slide") for key in (old, run.key(None)))
+        _refuse_changes(run, old, new, "or wait until that run has ended")
+
+
+def _has_company(run: Run) -> bool:
+    """Whether another process has a job in hand."""
+    for path in (run.out / LOCKS).glob("[!.]*.lock"):
+        with try_lock(path) as mine:
+            if not mine:
+                return True
+    return False
+
+
+def _refuse_changes(
+    run: Run, old: Mapping[str, Any], new: Mapping[str, Any], otherwise: str
+) -> None:
+    if changed := differences(old, new):
+        raise UsageError(
+            f"{run.out} holds results of other settings ({', '.join(changed)}): "
+            f"{advice(run.out, old['settings'], new['settings'], changed)}"
+            f"choose another --out, {otherwise}"
+        )
+
+
+def _same_place(path: object, job: Job) -> bool:
+    return path == str(job.path) or (
+        isinstance(path, str) and Path(path).absolute() == job.path.absolute()
+    )
