@@ -429,16 +429,19 @@ def test_tiles_are_read_row_by_row(
 def test_tiles_of_an_earlier_run_go_and_foreign_files_stay(path: Path, tmp_path: Path) -> None:
     table = judged(path)
     (folder,) = export(table, tmp_path / "case", ["tiles"])
-    (folder / "notes.txt").write_text("mine")
+    foreign = {"notes.txt", "x0_y0_marked.png"}
+    for name in foreign:
+        (folder / name).write_text("mine")
     opposite = replace(table, keep=~table.keep)
     export(opposite, tmp_path / "case", ["tiles"])
     assert {p.name for p in folder.iterdir()} == {
-        "notes.txt",
+        *foreign,
         *(f"x{x}_y{y}.png" for x, y in kept(opposite)),
     }
     remove_exports(tmp_path / "case", {"tiles"})
-    assert [p.name for p in folder.iterdir()] == ["notes.txt"]
-    (folder / "notes.txt").unlink()
+    assert {p.name for p in folder.iterdir()} == foreign
+    for name in foreign:
+        (folder / name).unlink()
     remove_exports(tmp_path / "case", {"tiles"})
     assert not folder.exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rl2qc.slides.table import TileTable
 __all__ = ["REJECTED_FOLDER", "remove_tiles", "sort_tiles", "write_tiles"]
 
 REJECTED_FOLDER = "tiles_rejected"
-_PATTERN = "x*_y*"
+_TILE = re.compile(r"x-?\d+_y-?\d+")
 _THREADS = 2
 _JPEG_QUALITY = 90
 
@@ -82,8 +83,8 @@ def remove_tiles(folder: Path, suffix: str, but: set[str] | None = None) -> None
         if not place.is_dir():
             continue
         kept = but if but and place == folder else set()
-        for file in place.glob(_PATTERN + suffix):
-            if file.name not in kept:
+        for file in place.glob(f"*{suffix}"):
+            if _TILE.fullmatch(file.stem) and file.name not in kept:
                 file.unlink()
         if not any(place.iterdir()):
             place.rmdir()
