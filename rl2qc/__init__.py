@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rl2qc.metrics.wad_div import wad_div
     from rl2qc.model.quality import QualityModel
     from rl2qc.reports.benchmark import benchmark
-    from rl2qc.reports.comparison import compare
-    from rl2qc.reports.image_sets import ScoreSettings
+    from rl2qc.reports.comparing import compare
+    from rl2qc.reports.score_settings import ScoreSettings
     from rl2qc.reports.scorecard import Scorecard
     from rl2qc.reports.scoring import score
     from rl2qc.slides.dataset import KeptTiles
@@ -49,11 +49,11 @@ __all__ = [
 _HOMES = {
     "KeptTiles": "rl2qc.slides.dataset",
     "QualityModel": "rl2qc.model.quality",
-    "ScoreSettings": "rl2qc.reports.image_sets",
+    "ScoreSettings": "rl2qc.reports.score_settings",
     "Scorecard": "rl2qc.reports.scorecard",
     "TileTable": "rl2qc.slides.filtering",
     "benchmark": "rl2qc.reports.benchmark",
-    "compare": "rl2qc.reports.comparison",
+    "compare": "rl2qc.reports.comparing",
     "fid": "rl2qc.metrics.frechet",
     "filter_slide": "rl2qc.slides.filtering",
     "inception_score": "rl2qc.metrics.inception",

@@ -121,7 +121,7 @@ def fid_of_images(n: int, folder: Path) -> Work:
 
     from rl2qc.images.sources import as_source
     from rl2qc.metrics.frechet import fid
-    from rl2qc.model.extractors import InceptionFeatures
+    from rl2qc.model.inception_features import InceptionFeatures
 
     torch.manual_seed(0)
     trunk = torchvision.models.inception_v3(weights=None, init_weights=False)

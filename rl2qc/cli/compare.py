@@ -36,7 +36,7 @@ from rl2qc.errors import UsageError
 if TYPE_CHECKING:
     from rl2qc.metrics.neighbors import Metric
     from rl2qc.metrics.prdc import Convention
-    from rl2qc.reports.comparison import OtherScore
+    from rl2qc.reports.comparing import OtherScore
 
 __all__ = ["compare_command"]
 
@@ -135,8 +135,8 @@ def compare_command(
         if "dice" in others:
             raise UsageError(f"--also {also} has a column dice, which --masks gives: rename it")
         others["dice"], about_masks = _dice(source_masks, masks or [], titles, group_pattern)
-    from rl2qc.reports.comparison import compare
-    from rl2qc.reports.image_sets import ScoreSettings
+    from rl2qc.reports.comparing import compare
+    from rl2qc.reports.score_settings import ScoreSettings
 
     settings = ScoreSettings(
         metrics=split_names(metrics),
@@ -153,17 +153,23 @@ def compare_command(
         n_resamples=n_resamples,
         seed=seed,
     )
+    loaded = load_model(model, batch_size)
     found = compare(
         dict(zip(titles, generated, strict=True)),
         real,
-        load_model(model, batch_size),
+        loaded,
         settings,
         paired=paired,
         agreement=agreement,
         others=others,
         progress=True,
     )
-    print_text(found.table())
+    listed = ", ".join(f"{title} {n}" for title, n in found.run["n_generated"].items())
+    print_text(
+        f"{listed} generated against {found.run['n_real']} real images, "
+        f"{found.run['patch_size']} px, model {loaded.name} ({loaded.sha256[:12]}), "
+        f"features {found.run['features']}\n\n{found.table()}"
+    )
     print_warnings([*about_masks, *found.warnings])
     if json is not None:
         found.to_json(json)
@@ -184,7 +190,7 @@ def _dice(
     """Dice of every generator, and what there is to say about its masks."""
     from rl2qc.images.sources import list_images
     from rl2qc.model.holdout import match_slides
-    from rl2qc.reports.comparison import OtherScore
+    from rl2qc.reports.comparing import OtherScore
     from rl2qc.reports.mask_overlap import mask_overlap
 
     if source_masks is None:
@@ -210,7 +216,7 @@ def _dice(
 
 
 def _read_scores(path: Path) -> dict[str, OtherScore]:
-    from rl2qc.reports.comparison import OtherScore
+    from rl2qc.reports.comparing import OtherScore
 
     if not path.is_file():
         raise UsageError(f"no such file: --also {path}")

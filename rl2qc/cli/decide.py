@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from rl2qc.cli.console import printable, say
 
 __all__ = ["decide_command"]
 
@@ -85,22 +85,13 @@ def decide_command(
     print(f"kept {kept} of {tiles} tiles{share} of {len(done)} inputs at alpha {decided.alpha:g}")
     if reasons := say_reasons(done):
         print(reasons)
-    print(f"results  {_printable(str(folder))}")
+    print(f"results  {printable(str(folder))}")
     for row in done:
         if "over-rejected" in row.flags:
-            _say(f"warning: {row.name}: over-rejected, {row.kept} of {row.tiles} tiles are left")
+            say(f"warning: {row.name}: over-rejected, {row.kept} of {row.tiles} tiles are left")
     for warning in decided.warnings:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     for name, reason in decided.failures:
-        _say(f"error: {name}: {reason}")
+        say(f"error: {name}: {reason}")
     if decided.failures:
         raise typer.Exit(1)
-
-
-def _say(line: str) -> None:
-    print(f"rl2qc: {_printable(line)}", file=sys.stderr)
-
-
-def _printable(text: str) -> str:
-    """File names need not be valid text; terminals insist on it."""
-    return os.fsencode(text).decode("utf-8", "replace")

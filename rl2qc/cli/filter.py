@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rl2qc.cli.console import printable, say
 from rl2qc.cli.options import mpp_of
 from rl2qc.errors import Rl2qcError, UsageError
 
 if TYPE_CHECKING:
     from rl2qc.slides.cohort import Engine
     from rl2qc.slides.jobs import Job
-    from rl2qc.slides.run import Run
     from rl2qc.slides.summary import SummaryRow
 
 __all__ = ["filter_command"]
@@ -158,6 +157,7 @@ def filter_command(
 
     rl2qc filter slides/ -o results/ --coords trident/20x_256px_0px_overlap/ --format trident
     """
+    from rl2qc.cli.tile_progress import TileProgress
     from rl2qc.slides.cohort import local, prepare_output, run_cohort
     from rl2qc.slides.coords import match_coords
     from rl2qc.slides.exports import parse_formats
@@ -196,24 +196,34 @@ def filter_command(
 
     loaded = QualityModel.load(model)
     warnings += _check_folders(jobs, loaded.mpp, mpp, mpp_override, any_mpp)
-    with _Bar(len(jobs)) as bar:
-        rows = run_cohort(
-            jobs,
-            loaded,
-            out,
-            settings,
-            formats=chosen,
-            record={"command": sys.argv, "shard": [part + 1, parts]},
-            warnings=warnings,
-            overwrite=overwrite,
-            engine=bar.watch(_ray_engine(model, address) if engine == "ray" else local),
-            progress=bar,
-        )
+    try:
+        with TileProgress(len(jobs)) as progress:
+            rows = run_cohort(
+                jobs,
+                loaded,
+                out,
+                settings,
+                formats=chosen,
+                record={"command": sys.argv, "shard": [part + 1, parts]},
+                warnings=warnings,
+                overwrite=overwrite,
+                engine=progress.watch(_ray_engine(model, address) if engine == "ray" else local),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        say("interrupted: what is finished is kept, and the same command does what is left")
+        raise typer.Exit(130) from None
     print(_table(rows))
     if reasons := say_reasons(rows):
         print(f"\n{reasons}")
-    print(f"\nresults  {_printable(str(out))}")
-    warnings += _write_page(out)
+    print(f"\nresults  {printable(str(out))}")
+    before = [r for r in rows if r.status != "failed" and r.name not in progress.judged]
+    warnings += _write_page(out, anew=len(before) < len(rows))
+    if before:
+        say(
+            f"{len(before)} of {len(rows)} inputs were finished before and are not judged again: "
+            "--overwrite judges them again"
+        )
     _complain(rows, warnings, out)
     if any(row.status != "done" for row in rows):
         raise typer.Exit(1)
@@ -252,61 +262,18 @@ def _ray_engine(model: str, address: str | None) -> Engine:
     return RayEngine(partial(QualityModel.load, place), address)
 
 
-def _write_page(out: Path) -> list[str]:
-    """Write the report; what went wrong with it, since the results do not depend on it."""
-    from rl2qc.reports.cohort_page import write_cohort_page
+def _write_page(out: Path, *, anew: bool) -> list[str]:
+    """Write the report, or leave one that shows what is there; what went wrong with it, since the
+    results do not depend on it."""
+    from rl2qc.reports.cohort_page import PAGE, is_current, write_cohort_page
 
     try:
-        print(f"report   {_printable(str(write_cohort_page(out)))}")
+        if anew or not is_current(out):
+            write_cohort_page(out)
+        print(f"report   {printable(str(out / PAGE))}")
     except (Rl2qcError, OSError) as error:
         return [f"no report: {error}"]
     return []
-
-
-class _Bar:
-    """Tiles per second and the time left over all inputs.
-
-    How many tiles the inputs to come have is not known before they are opened: they are taken to
-    be as large as those seen so far.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(unit=" tiles", smoothing=0.1, dynamic_ncols=True)
-        self._jobs, self._over = jobs, 0
-        self._number, self._opened = -1, 0
-        self._before, self._current = 0, 0
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            # Inputs that others did, or that failed, have left no tiles to wait for.
-            self._bar.total = self._bar.n
-            self._bar.refresh()
-        self._bar.close()
-
-    def watch(self, engine: Engine) -> Engine:
-        """The same engine; what it is done with is counted, whoever did it and in any order."""
-
-        def watched(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
-            for row in engine(run, jobs):
-                self._over += 1
-                yield row
-
-        return watched
-
-    def __call__(self, number: int, job: Job, done: int, total: int) -> None:
-        if number != self._number:
-            self._number, self._before = number, self._before + self._current
-            self._current, self._opened = total, self._opened + 1
-            self._bar.set_description(f"{number + 1}/{self._jobs} {_printable(job.name)[:32]}")
-        seen = self._before + self._current
-        left = max(0, self._jobs - self._over - 1)
-        self._bar.total = seen + round(seen / self._opened * left)
-        self._bar.update(self._before + done - self._bar.n)
 
 
 def _table(rows: Sequence[SummaryRow]) -> str:
@@ -315,7 +282,7 @@ def _table(rows: Sequence[SummaryRow]) -> str:
         header,
         *(
             (
-                _printable(row.name)[:40],
+                printable(row.name)[:40],
                 row.status,
                 str(row.tiles),
                 str(row.kept),
@@ -359,14 +326,8 @@ def _complain(rows: Sequence[SummaryRow], warnings: Sequence[str], out: Path) ->
         elif row.status == "failed":
             lines.append(f"error: {row.name}: {row.error}")
     for line in lines:
-        print(f"rl2qc: {_printable(line)}", file=sys.stderr)
+        say(line)
 
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None or math.isnan(value) else format(value, form)
-
-
-def _printable(text: str) -> str:
-    """File names need not be valid text, nor one line; terminals and tables insist on it."""
-    valid = os.fsencode(text).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in valid)

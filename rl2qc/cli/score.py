@@ -116,7 +116,7 @@ def score_command(
     rl2qc score generated/ -r training_images/ --held-out other_real_images/
     """
     check_targets({"--json": json, "--csv": csv, "--html": html})
-    from rl2qc.reports.image_sets import ScoreSettings
+    from rl2qc.reports.score_settings import ScoreSettings
     from rl2qc.reports.scoring import score
 
     settings = ScoreSettings(

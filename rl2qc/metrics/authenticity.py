@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._checks import FloatArray, as_feature_pair, check_k
-from rl2qc.metrics.neighbors import Backend, Metric, Neighbors, kneighbors
+from rl2qc.metrics._pair import Floats
+from rl2qc.metrics.neighbors import Backend, Metric, kneighbors
 
-__all__ = ["AuthenticityResult", "authenticity"]
+__all__ = ["AuthenticityResult", "authentic_images", "authenticity"]
 
 
 @dataclass(frozen=True)
@@ -93,26 +94,14 @@ def authenticity(
     (0.0, 0.0, 1.0)
     """
     real, x = as_feature_pair(train, generated, ("train", "generated"))
-    check_k(1, len(real), "train")
-
-    def nearest(
-        queries: FloatArray, reference: FloatArray, exclude_self: bool = False
-    ) -> Neighbors:
-        return kneighbors(
-            queries,
-            reference,
-            1,
-            exclude_self=exclude_self,
-            metric=metric,
-            memory_mb=memory_mb,
-            backend=backend,
-        )
-
-    spacing = nearest(real, real, exclude_self=True).distances[:, 0]
 
     def authentic(queries: FloatArray) -> float:
-        found = nearest(queries, real)
-        return float(np.mean(found.distances[:, 0] > spacing[found.indices[:, 0]]))
+        found = authentic_images(real, queries, metric=metric, memory_mb=memory_mb, backend=backend)
+        return float(found.mean())
+
+    def distance_to(reference: FloatArray) -> Floats:
+        found = kneighbors(x, reference, 1, metric=metric, memory_mb=memory_mb, backend=backend)
+        return found.distances
 
     held_out_value = nearer_train = None
     n_held_out = 0
@@ -123,7 +112,7 @@ def authenticity(
         rng = np.random.default_rng(0) if rng is None else rng
         size = min(len(real), len(new))
         to_train, to_new = (
-            nearest(x, part[np.sort(rng.choice(len(part), size, replace=False))]).distances
+            distance_to(part[np.sort(rng.choice(len(part), size, replace=False))])
             for part in (real, new)
         )
         nearer_train = float(np.mean((to_train < to_new) + 0.5 * (to_train == to_new)))
@@ -136,3 +125,44 @@ def authenticity(
         n_held_out=n_held_out,
         metric=metric,
     )
+
+
+def authentic_images(
+    train: ArrayLike,
+    queries: ArrayLike,
+    *,
+    metric: Metric = "euclidean",
+    memory_mb: float = 256.0,
+    backend: Backend = "auto",
+) -> NDArray[np.bool_]:
+    """Whether each image is farther from its nearest training image than that one from its own.
+
+    Parameters
+    ----------
+    train : array_like, shape (N, d)
+        N > 1.
+    queries : array_like, shape (n, d)
+    metric, memory_mb, backend
+        As in `authenticity`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        As `authenticity`.
+
+    Examples
+    --------
+    >>> authentic_images([[0.0], [1.0], [2.0]], [[0.1], [4.0]]).tolist()
+    [False, True]
+    """
+    real, x = as_feature_pair(train, queries, ("train", "queries"))
+    check_k(1, len(real), "train")
+    found = kneighbors(x, real, 1, metric=metric, memory_mb=memory_mb, backend=backend)
+    at, of_query = np.unique(found.indices[:, 0], return_inverse=True)
+    # The nearest of all is the image itself, or another equal to it.
+    spacing = kneighbors(real[at], real, 2, metric=metric, memory_mb=memory_mb, backend=backend)
+    return np.asarray(found.distances[:, 0] > spacing.distances[of_query, 1])

@@ -10,9 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._checks import FloatArray, as_count, as_feature_pair, as_features
 from rl2qc.metrics.moments import Moments
-from rl2qc.metrics.resampling import null_distribution
+from rl2qc.metrics.null import null_distribution
 
-__all__ = ["FidInfinityResult", "FidResult", "RFidResult", "fid", "fid_infinity", "r_fid"]
+__all__ = [
+    "FidInfinityResult",
+    "FidResult",
+    "RFidResult",
+    "fid",
+    "fid_infinity",
+    "r_fid",
+    "rank_warnings",
+]
 
 # Rows that are turned into float64 at once when moments are accumulated.
 _CHUNK = 4096
@@ -193,7 +201,7 @@ def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
         a.count,
         b.count,
         dim,
-        _rank_warnings(min(a.count, b.count), dim),
+        rank_warnings(min(a.count, b.count), dim),
     )
 
 
@@ -270,7 +278,7 @@ def r_fid(
         null.n_real,
         null.n_generated,
         n_splits,
-        _rank_warnings(smallest, x.shape[1]),
+        rank_warnings(smallest, x.shape[1]),
     )
 
 
@@ -399,7 +407,14 @@ def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float
     return float(np.sum(np.sqrt(values)))
 
 
-def _rank_warnings(n: int, dim: int) -> tuple[str, ...]:
+def rank_warnings(n: int, dim: int) -> tuple[str, ...]:
+    """Why FID of ``n`` images in ``dim`` dimensions is not to be compared with others.
+
+    Examples
+    --------
+    >>> rank_warnings(513, 512), len(rank_warnings(512, 512))
+    ((), 1)
+    """
     if n > dim:
         return ()
     return (

@@ -100,6 +100,7 @@ def kneighbors(
         )
     available = len(r) - 1 if exclude_self else len(r)
     check_k(k, len(r) if exclude_self else k + 1)
+    k = int(k)  # faiss takes no integer of numpy's
     if k > available:
         raise ValueError(f"k = {k} needs at least {k} reference rows, got {available}")
     first: _Search = "faiss" if _use_faiss(backend) else "float32"

@@ -1,8 +1,9 @@
 """The forward pass behind every score: stage statistics, compiled for the machine at hand.
 
 Two engines run on the CPU. ``torch`` folds batch norm into the convolutions and takes a few
-patches at a time, which stay in the cache. ``onnx`` runs the same graph in ONNX Runtime, one
-patch a thread, and needs the extra ``rl2qc[onnx]``. On a GPU the backbone runs as it is.
+patches at a time, which stay in the cache. ``onnx`` runs the same graph in ONNX Runtime patch by
+patch and needs the extra ``rl2qc[onnx]``. Either gives each thread patches of its own. On a GPU the
+backbone runs as it is.
 """
 
 from __future__ import annotations
@@ -150,17 +151,32 @@ def _fold_batch_norm(module: nn.Module) -> None:
 
 
 def _torch_run(backbone: ResNet18Features, device: torch.device) -> Run:
-    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        parts = [images]
-        if device.type == "cpu" and len(images):
-            at_once = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
-            at_once = max(at_once, torch.get_num_threads())
-            parts = [images[i : i + at_once] for i in range(0, len(images), at_once)]
+    def statistics(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            done = [backbone.statistics(to_tensor(part).to(device)).cpu() for part in parts]
-        return np.asarray(torch.cat(done).numpy())
+            found = backbone.statistics(to_tensor(images).to(device)).cpu().numpy()
+        return np.asarray(found, np.float32)
 
-    return run
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        threads = torch.get_num_threads()
+        most = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
+        at_once = max(1, min(most, -(-len(images) // threads)))
+        parts = [images[i : i + at_once] for i in range(0, len(images), at_once)]
+        return np.concatenate(_by_threads(statistics, parts or [images], threads))
+
+    return statistics if device.type != "cpu" else run
+
+
+def _by_threads(function: Run, parts: list[NDArray[np.uint8]], threads: int) -> list[Any]:
+    """Map with one thread a part: threads that share one wait for each other by spinning, and
+    beside threads that read they wait for long.
+    """
+    with ThreadPoolExecutor(
+        threads, "rl2qc-forward", initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        found = list(pool.map(function, parts))
+    # What threads set for themselves is also what later ones begin with.
+    torch.set_num_threads(threads)
+    return found
 
 
 # --- ONNX Runtime --------------------------------------------------------------------------

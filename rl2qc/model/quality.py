@@ -20,6 +20,7 @@ from rl2qc.model.parts import ModelParts
 from rl2qc.model.scores import FILTER_SCORE, SCORES, Score
 from rl2qc.model.statistics import StatisticsExtractor
 from rl2qc.model.storage import read_model, write_model
+from rl2qc.model.threads import one_thread
 
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
 
@@ -283,7 +284,9 @@ class QualityModel:
 
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         """:meth:`judge` for one batch of images (b, patch_size, patch_size, 3) uint8."""
-        return self.judge(self.extractor.of_batch(images))
+        statistics = self.extractor.of_batch(images)
+        with one_thread():
+            return self.judge(statistics)
 
     @property
     def forward_name(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 import os
 from collections import defaultdict
@@ -21,18 +20,21 @@ from PIL import Image
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.images.reasons import REASONS
-from rl2qc.reports.contact_sheet import SHEETS, ContactSheets
+from rl2qc.reports.contact_sheet import SHEETS, ContactSheets, SheetTile
 from rl2qc.slides.cohort import folder_lock
 from rl2qc.slides.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.slides.exports import overlay
+from rl2qc.slides.ownership import RUN
+from rl2qc.slides.records import RECORD, read_json
 from rl2qc.slides.stored import read_table
-from rl2qc.slides.summary import SummaryRow, read_rows
+from rl2qc.slides.summary import FAILED, SummaryRow, read_rows
 from rl2qc.slides.table import TileTable
 
 __all__ = [
     "PAGE",
     "Bar",
     "ReasonShare",
+    "is_current",
     "rank_histogram",
     "reason_shares",
     "write_cohort_page",
@@ -134,6 +136,15 @@ def write_cohort_page(out: str | Path) -> Path:
     return out / PAGE
 
 
+def is_current(out: Path) -> bool:
+    """Whether ``report.html`` is there and no result or failure in ``out`` is newer."""
+    page = out / PAGE
+    shown = (*out.glob(f"*/{RECORD}"), *(out / FAILED).glob("*.json"))
+    return page.exists() and page.stat().st_mtime_ns >= max(
+        (path.stat().st_mtime_ns for path in shown), default=0
+    )
+
+
 def rank_histogram(
     p_values: ArrayLike, keep: NDArray[np.bool_], bins: int = _BINS
 ) -> tuple[Bar, ...]:
@@ -213,18 +224,6 @@ def _alarm(drift: float, tiles: int) -> bool:
     return tiles >= MIN_TILES and drift >= DRIFT_ALARM
 
 
-def _run(out: Path) -> dict[str, Any]:
-    try:
-        run: dict[str, Any] = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return run
-
-
-def _alpha(out: Path) -> float:
-    return float(_run(out).get("settings", {}).get("alpha", 0.05))
-
-
 def _render(
     out: Path,
     rows: Sequence[SummaryRow],
@@ -241,15 +240,16 @@ def _render(
     )
     environment.filters["percent"] = _percent
     environment.filters["text"] = _text
-    run = _run(out)
+    run = read_json(out / RUN)
+    settings = run.get("settings", {})
     tiles = sum(row.tiles for row in rows)
     read = sheets.read()
     return environment.get_template("cohort.html.j2").render(
         model=run.get("model", {}),
-        settings=run.get("settings", {}),
+        settings=settings,
         versions=run.get("versions", {}),
         finished=run.get("finished", False),
-        alpha=_alpha(out),
+        alpha=float(settings.get("alpha", 0.05)),
         alarm=DRIFT_ALARM,
         bins=_BINS,
         # What needs a person's eye comes first.
@@ -267,7 +267,7 @@ def _render(
     )
 
 
-def _sheet(tiles: Sequence[Any]) -> Iterator[dict[str, Any]]:
+def _sheet(tiles: Sequence[SheetTile]) -> Iterator[dict[str, Any]]:
     for tile in tiles:
         if tile.image is not None:
             about = {k: getattr(tile, k) for k in ("slide", "place", "p_value", "keep", "reason")}

@@ -7,9 +7,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.metrics.authenticity import authentic_images
 from rl2qc.metrics.neighbors import Metric, kneighbors
-from rl2qc.metrics.resampling import Null
-from rl2qc.reports.image_sets import ImageSet, ScoreSettings
+from rl2qc.metrics.null import Null
+from rl2qc.reports.image_sets import ImageSet
+from rl2qc.reports.score_settings import ScoreSettings
 
 __all__ = ["about_copies", "about_held_out", "authenticity_null", "copies"]
 
@@ -18,6 +20,8 @@ _Rows: TypeAlias = NDArray[np.intp]
 
 # Relative distance of features of one image that were computed in different batches.
 _SAME = 1e-5
+# Neighbours among which one of another slide is sought.
+_REACH = 64
 
 
 def copies(judged: ImageSet, real: ImageSet) -> tuple[_Rows, _Rows]:
@@ -38,14 +42,19 @@ def copies(judged: ImageSet, real: ImageSet) -> tuple[_Rows, _Rows]:
     return same, nearest.indices[same, 0]
 
 
-def about_copies(generated: ImageSet, real: ImageSet, found: tuple[_Rows, _Rows]) -> list[str]:
+def about_copies(
+    generated: ImageSet,
+    real: ImageSet,
+    found: tuple[_Rows, _Rows],
+    called: str = "generated images",
+) -> list[str]:
     """A warning of the `copies` that were found, with an example."""
     same, of = found
     if not len(same):
         return []
     example = f"{generated.source.names[int(same[0])]} equals {real.source.names[int(of[0])]}"
     return [
-        f"{len(same)} of {len(generated)} generated images equal a real image ({example}): "
+        f"{len(same)} of {len(generated)} {called} equal a real image ({example}): "
         "copies score like real images, so look at authenticity first"
     ]
 
@@ -89,7 +98,7 @@ def authenticity_null(
     else:
         assert held_out.features is not None
         groups, errors = held_out.groups, 1
-        authentic = _authentic(held_out.features, real.features, settings.distance)
+        authentic = authentic_images(real.features, held_out.features, metric=settings.distance)
     _, member = np.unique(np.arange(len(authentic)) if groups is None else groups,
                           return_inverse=True)  # fmt: skip
     hits, images = np.bincount(member, authentic), np.bincount(member)
@@ -128,32 +137,33 @@ def authenticity_null(
     return null, values
 
 
-def _authentic(
-    queries: NDArray[np.float32], train: NDArray[np.float32], distance: Metric
-) -> NDArray[np.bool_]:
-    """Whether each query is farther from its nearest image than that one from its own nearest."""
-    if len(train) < 2:
-        raise ValueError("needs at least 2 real images to measure new ones by")
-    nearest = kneighbors(queries, train, 1, metric=distance)
-    at, of_query = np.unique(nearest.indices[:, 0], return_inverse=True)
-    # The nearest of all is the image itself, or another equal to it.
-    spacing = kneighbors(train[at], train, 2, metric=distance).distances[:, 1]
-    return np.asarray(nearest.distances[:, 0] > spacing[of_query])
-
-
 def _leave_one_out(
     x: NDArray[np.float32], groups: NDArray[np.str_] | None, distance: Metric
 ) -> NDArray[np.bool_]:
-    """:func:`_authentic` of every image against all others, or those of other slides."""
-    if groups is not None:
-        found = np.empty(len(x), dtype=bool)
-        for label in np.unique(groups):
-            inside = groups == label
-            found[inside] = _authentic(x[inside], x[~inside], distance)
-        return found
-    if len(x) < 3:
-        raise ValueError("needs at least 3 real images to leave one out")
-    # An image that is the nearest of its own nearest is not authentic with or without it.
-    nearest = kneighbors(x, x, 1, exclude_self=True, metric=distance)
-    spacing = nearest.distances[:, 0]
-    return np.asarray(spacing > spacing[nearest.indices[:, 0]])
+    """`authentic_images` of every image against all others, or those of other slides."""
+    _, member, sizes = np.unique(
+        np.arange(len(x)) if groups is None else groups, return_inverse=True, return_counts=True
+    )
+    if len(x) - sizes.max() < 2:
+        raise ValueError("needs at least 2 real images beside any one of them, or any one slide")
+    # One search serves all slides: the first neighbour of an image that is of another slide, and
+    # that one's own first neighbour of yet another image.
+    reach = min(_REACH, sizes.max() + 1, len(x) - 1)
+    near = kneighbors(x, x, reach, exclude_self=True, metric=distance)
+    rows = np.arange(len(x))
+
+    def first_outside(of: _Rows) -> tuple[_Rows, NDArray[np.bool_]]:
+        """Which neighbour of the rows ``of`` is the first outside the slide of each image."""
+        outside = member[near.indices[of]] != member[:, None]
+        return outside.argmax(axis=1), outside.any(axis=1)
+
+    first, known = first_outside(rows)
+    nearest = near.indices[rows, first]
+    second, known_too = first_outside(nearest)
+    found = np.asarray(near.distances[rows, first] > near.distances[nearest, second])
+    # In slides of many images that look alike the search did not get out.
+    unknown = ~(known & known_too)
+    for slide in np.unique(member[unknown]):
+        inside = member == slide
+        found[inside] = authentic_images(x[~inside], x[inside], metric=distance)
+    return found

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from rl2qc.metrics.frechet import fid_infinity
 from rl2qc.reports.catalogue import CATALOGUE
-from rl2qc.reports.image_sets import ImageSet, ScoreSettings, Stack
+from rl2qc.reports.image_sets import ImageSet
+from rl2qc.reports.score_settings import ScoreSettings
 from rl2qc.reports.scorecard import Curve
+from rl2qc.reports.stacks import Stack
 
 __all__ = ["about_sizes", "curves"]
 
@@ -77,8 +79,13 @@ def curves(
     return found
 
 
-def about_sizes(names: Sequence[str], sets: Mapping[str, ImageSet]) -> list[str]:
-    """Warnings of numbers of images that are too small for the metrics called ``names``."""
+def about_sizes(
+    names: Sequence[str], sets: Mapping[str, ImageSet], floor: str = "floor"
+) -> list[str]:
+    """Warnings of numbers of images that are too small for the metrics called ``names``.
+
+    ``floor`` is what the reader is to compare them with.
+    """
     dimension = max(
         (s.features.shape[1] for s in sets.values() if s.features is not None), default=0
     )
@@ -99,8 +106,8 @@ def about_sizes(names: Sequence[str], sets: Mapping[str, ImageSet]) -> list[str]
         why = f"; so few in {dimension} dimensions bias {_listed(biased)}" if biased else ""
         warnings.append(
             f"{_listed([f'{len(sets[title])} {title}' for title in few])} images are few; wanted: "
-            f"{settle}. Compare these metrics with their floor and with sets of the same size, not "
-            f"with published values{why}"
+            f"{settle}. Compare these metrics with their {floor} and with sets of the same size, "
+            f"not with published values{why}"
         )
     for title, s in sets.items():
         if s.groups is not None and (n := len(set(s.groups.tolist()))) < _FEW_GROUPS:

@@ -17,14 +17,15 @@ from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.irs import irs, irs_expected
 from rl2qc.metrics.kernel import kid
 from rl2qc.metrics.ms_ssim import MsSsimResult, msssim_diversity
+from rl2qc.metrics.null import Null
 from rl2qc.metrics.prdc import prdc
-from rl2qc.metrics.resampling import Null
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.sliced import swd
 from rl2qc.metrics.wad_div import wad_div
-from rl2qc.reports.image_sets import ImageSet, ScoreSettings
+from rl2qc.reports.image_sets import ImageSet
 from rl2qc.reports.pixels import PATCHES, PROJECTIONS
 from rl2qc.reports.row_metrics import halves
+from rl2qc.reports.score_settings import ScoreSettings
 
 __all__ = ["Value", "full_values"]
 
@@ -278,7 +279,7 @@ def _ms_ssim(
 def _inception_score(generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
     if generated.probabilities is None:
         raise ValueError(
-            "needs a classifier's probabilities: give --probabilities FILE.npy or "
+            "needs a classifier's probabilities: rl2qc score --probabilities FILE.npy, or "
             "--features inception"
         )
     result = inception_score(generated.probabilities, seed=settings.seed)

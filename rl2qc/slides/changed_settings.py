@@ -54,18 +54,24 @@ def advice(out: Path, old: Mapping[str, Any], new: Mapping[str, Any], changed: l
     if not names <= {*_DECISION, "formats"} or any(FORMATS[n].sort is not None for n in added):
         return ""
     command = ["rl2qc", "decide", str(out)]
-    if names & _DECISION:
-        command += ["--alpha", str(new["alpha"])]
-    if "max_rejected" in names:
-        command += ["--max-rejected", str(new["max_rejected"])]
+    options = _decision(new, names) if names & _DECISION else []
     if added:
-        command += ["--format", ",".join(added)]
-    then = (
-        f" (and afterwards --method {old['method']} again)"
-        if "method" in names and old.get("method")
-        else ""
-    )
-    return f"{shlex.join(command)} does that from the recorded scores{then}; or "
+        options += ["--format", ",".join(added)]
+    done = f"{shlex.join([*command, *options])} does that from the recorded scores"
+    if "method" in names and old.get("method"):
+        back = shlex.join([*command, *_decision(old, names)])
+        done += f" (and {back} brings the old decision back afterwards)"
+    return f"{done}; or "
+
+
+def _decision(settings: Mapping[str, Any], names: set[str]) -> list[str]:
+    """The options that ask for the decision of ``settings``."""
+    options = ["--alpha", str(settings["alpha"])]
+    if settings.get("method"):
+        options += ["--method", settings["method"]]
+    if "max_rejected" in names:
+        options += ["--max-rejected", str(settings["max_rejected"])]
+    return options
 
 
 def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

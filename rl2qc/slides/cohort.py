@@ -19,17 +19,18 @@ from rl2qc.errors import UsageError, WorkError
 from rl2qc.slides.exports import DEFAULT_FORMATS
 from rl2qc.slides.jobs import Job
 from rl2qc.slides.judging import TileModel
-from rl2qc.slides.ownership import check_shared_files, is_run
+from rl2qc.slides.ownership import check_shared_files, is_run, sweep
 from rl2qc.slides.preflight import preflight
+from rl2qc.slides.presence import presence
 from rl2qc.slides.resolution import target_mpp
-from rl2qc.slides.run import CohortProgress, Run, folder_lock
+from rl2qc.slides.run import LOOK_EVERY, CohortProgress, Run, folder_lock
 from rl2qc.slides.settings import FilterSettings
 from rl2qc.slides.summary import SummaryRow
 
 __all__ = ["CohortProgress", "Engine", "folder_lock", "local", "prepare_output", "run_cohort"]
 
-# Seconds between two accounts of a run that is under way, and two looks at a lock.
-_ACCOUNT_EVERY, _LOOK_EVERY = 10.0, 0.2
+# Seconds between two accounts of a run that is under way.
+_ACCOUNT_EVERY = 10.0
 
 Engine = Callable[[Run, Sequence[Job]], Iterator[SummaryRow]]
 """Does the jobs of a run, wherever, and yields the row of each as it is done."""
@@ -112,14 +113,14 @@ def run_cohort(
     ------
     UsageError
         ``out`` holds results of other settings, another model or another slide of that name, or
-        files of others that would be replaced.
+        files of others that would be replaced; or a process with other settings is at work in it.
     WorkError
         The output's disk is full or read-only. What is finished is kept.
     """
     run = Run(model, out, settings or FilterSettings(), formats, progress)
     target_mpp(model, run.settings.mpp, any_mpp=run.settings.any_mpp)
     started, clock = datetime.now(UTC), time.monotonic()
-    said = [*warnings, *preflight(run, jobs, overwrite=overwrite)]
+    said = list(warnings)
 
     def account(*, finished: bool) -> None:
         run.account(
@@ -132,15 +133,18 @@ def run_cohort(
             }
         )
 
-    account(finished=False)
     rows: dict[str, SummaryRow] = {}
-    last = time.monotonic()
-    for row in (engine or local)(run, jobs):
-        rows[row.name] = row
-        if time.monotonic() - last > _ACCOUNT_EVERY:
-            account(finished=False)
-            last = time.monotonic()
-    account(finished=True)
+    with presence(run):
+        said += preflight(run, jobs, overwrite=overwrite)
+        account(finished=False)
+        last = time.monotonic()
+        for row in (engine or local)(run, jobs):
+            rows[row.name] = row
+            if time.monotonic() - last > _ACCOUNT_EVERY:
+                account(finished=False)
+                last = time.monotonic()
+        account(finished=True)
+    sweep(out)
     return [rows[job.name] for job in jobs]
 
 
@@ -156,5 +160,5 @@ def local(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
             else:
                 yield row
         if busy:
-            time.sleep(_LOOK_EVERY)
+            time.sleep(LOOK_EVERY)
         waiting = busy

@@ -31,6 +31,7 @@ from rl2qc.slides.ownership import (
     targets,
     written,
 )
+from rl2qc.slides.presence import at_work
 from rl2qc.slides.records import RECORD, Record, read_record, write_json, write_record
 from rl2qc.slides.stored import describe_table, read_table
 from rl2qc.slides.summary import SummaryRow, read_rows, row_of, write_summary
@@ -101,7 +102,7 @@ def decide_run(
     ------
     UsageError
         A setting that is out of range, a format that takes the pixels of the slides, no results in
-        ``out``, or a file of another tool where a format has its own.
+        ``out``, a file of another tool where a format has its own, or ``rl2qc filter`` at work.
     WorkError
         ``run.json`` or ``summary.csv`` cannot be brought up to date.
     """
@@ -117,6 +118,8 @@ def decide_run(
     if not folders:
         raise UsageError(f"{out} holds no results of rl2qc filter")
     check_shared_files(out, formats)
+    if at_work(out):
+        raise UsageError(f"rl2qc filter is at work in {out}: wait until it has ended")
     if alpha is None:
         if not formats or method != METHODS[0] or max_rejected is not None:
             raise UsageError("a decision needs an alpha: only formats can be added without one")
@@ -189,8 +192,8 @@ def _decision_of(out: Path, folders: Sequence[Path]) -> tuple[float, str]:
     found = {(s.get("alpha"), s.get("method", METHODS[0])) for s in settings}
     if len(found) != 1 or (None, METHODS[0]) in found:
         raise UsageError(
-            f"the results in {out} are of no single decision, since rl2qc decide was interrupted: "
-            "give it an --alpha"
+            f"the results in {out} are of no single decision, since rl2qc decide was interrupted "
+            "or some were judged with another alpha: give it an --alpha"
         )
     return found.pop()
 
@@ -230,9 +233,7 @@ def _decide_one(
     # decision and does not take a mixture for its result.
     write_record(folder, replace(record, key=_key(record, alpha=None)))
     # The picture of the slide is the same whatever is decided.
-    files = export(
-        table, folder, [n for n in formats if FORMATS[n].sort is None and n != "thumbnail"]
-    )
+    export(table, folder, [n for n in formats if FORMATS[n].sort is None and n != "thumbnail"])
     warnings = []
     for name in formats:
         sort = FORMATS[name].sort
@@ -243,8 +244,10 @@ def _decide_one(
                 f"read, and have no picture in {FORMATS[name].filename}/: only rl2qc filter "
                 "--overwrite reads them"
             )
-    names = {*record.files, *(os.path.relpath(path, folder) for path in files)}
+    names = {os.path.relpath(path, folder) for path in planned} - {RECORD}
     write_record(folder, replace(_record(record, table, formats), files=tuple(sorted(names))))
+    # Another version of rl2qc may have had other names.
+    remove_exports(folder, set(record.files) - names)
     (folder / JOURNAL).unlink(missing_ok=True)
     return _Result(folder.name, formats, tuple(warnings))
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.slides.exports import FORMATS, remove_exports
+from rl2qc.slides.exports import FORMATS, RESULTS, has_results, remove_exports
 from rl2qc.slides.records import RECORD, read_json, write_json
 from rl2qc.slides.table import TileTable
 
@@ -138,8 +138,7 @@ def check_shared_files(out: Path, formats: Iterable[str] = ()) -> None:
     if taken and is_run(out):
         taken = []
     if "histoqc" in formats and not taken:
-        with suppress(FileNotFoundError), (out / "results.tsv").open("rb") as file:
-            taken = [] if b"rl2qc" in file.read(4096) else ["results.tsv"]
+        taken = [RESULTS] if (out / RESULTS).exists() and not has_results(out) else []
     if taken:
         raise UsageError(f"{out} holds {taken[0]}, which rl2qc did not write and keeps: {_ADVICE}")
 
@@ -155,7 +154,8 @@ def sweep(out: Path) -> None:
         return
     for path in debris:
         if path.is_file():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
     for folder in (out / LOCKS, out / "failed"):
         with suppress(OSError):
             folder.rmdir()

@@ -12,23 +12,22 @@ import numpy as np
 
 from rl2qc.errors import UsageError
 from rl2qc.slides.changed_settings import advice, differences, generally
+from rl2qc.slides.companions import slide_name
 from rl2qc.slides.coords import find_coords, read_coords
 from rl2qc.slides.jobs import Job
 from rl2qc.slides.locks import try_lock
 from rl2qc.slides.ownership import (
     LOCKS,
-    RUN,
     check_shared_files,
     foreign,
     retract,
     targets,
     written,
 )
-from rl2qc.slides.records import RECORD, identify, read_json, read_record
+from rl2qc.slides.records import RECORD, identify, read_record
 from rl2qc.slides.resolution import target_mpp
 from rl2qc.slides.run import Run
 from rl2qc.slides.table import TileTable
-from rl2qc.slides.whole_slide import slide_name
 
 __all__ = ["preflight"]
 
@@ -44,8 +43,7 @@ def preflight(run: Run, jobs: Sequence[Job], *, overwrite: bool) -> list[str]:
         Files that the run did not write are in its way, or it would mix settings.
     """
     check_shared_files(run.out, run.formats)
-    _refuse_foreign_files(run, jobs)
-    _compare_company(run)
+    _protect_files(run, jobs)
     warnings = []
     # A model without a hash vouches for nothing: all is judged again.
     for job in jobs if run.sha256 else ():
@@ -76,24 +74,30 @@ def preflight(run: Run, jobs: Sequence[Job], *, overwrite: bool) -> list[str]:
 # ---------------------------------------------------------------- files
 
 
-def _refuse_foreign_files(run: Run, jobs: Iterable[Job]) -> None:
-    """Nothing that we did not write is replaced, and no coordinates that are still to be read."""
-    found: list[Path] = []
+def _protect_files(run: Run, jobs: Iterable[Job]) -> None:
+    """Refuse to replace what we did not write, and coordinates that are still to be read."""
+    foreigners, coords = list[Path](), list[Path]()
     for job in jobs:
         # Why coordinates cannot be read is for the reader of the slide to say.
         with suppress(OSError, UsageError):
-            found += _in_the_way(run, job)
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            planned = targets(_sketch(run, job), run.out / job.name, run.formats)
+            foreigners += _foreign(run, job, planned)
+            coords += _own_coords(run, job, planned)
+    if foreigners:
         raise UsageError(
-            f"{found[0]}{more} would be replaced, and is none of the results that rl2qc wrote "
+            f"{_first(foreigners)} would be replaced, and is none of the results that rl2qc wrote "
             f"to {run.out}: choose another --out, or move it away"
+        )
+    if coords:
+        raise UsageError(
+            f"{_first(coords)} would be replaced while its coordinates are judged: choose another "
+            "--out"
         )
 
 
-def _in_the_way(run: Run, job: Job) -> list[Path]:
+def _foreign(run: Run, job: Job, planned: Sequence[Path]) -> list[Path]:
+    """Files in the way of a job that we did not write."""
     folder = run.out / job.name
-    planned = targets(_sketch(run, job), folder, run.formats)
     found = foreign(folder, planned)
     if found:
         # Another process may have finished the job between two looks.
@@ -101,12 +105,21 @@ def _in_the_way(run: Run, job: Job) -> list[Path]:
             found = foreign(folder, planned) if mine else []
         with suppress(OSError):
             (run.out / LOCKS).rmdir()
-    place = run.settings_of(job).coords
-    if place is not None and job.kind == "slide":
-        given = find_coords(place, slide_name(job.path)).resolve()
-        ours = [*planned, *(folder / name for name in written(folder))]
-        found += [path for path in ours if path.resolve() == given and path not in found]
     return found
+
+
+def _own_coords(run: Run, job: Job, planned: Sequence[Path]) -> list[Path]:
+    """The coordinates of a job, if it would replace or remove them."""
+    place, folder = run.settings_of(job).coords, run.out / job.name
+    if place is None or job.kind != "slide":
+        return []
+    given = find_coords(place, slide_name(job.path))
+    ours = {path.resolve() for path in (*planned, *(folder / name for name in written(folder)))}
+    return [given] if given.resolve() in ours else []
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return f"{paths[0]} (and {len(paths) - 1} more)" if len(paths) > 1 else str(paths[0])
 
 
 def _sketch(run: Run, job: Job) -> TileTable:
@@ -158,24 +171,6 @@ def _compare_others(run: Run, named: set[str], *, overwrite: bool) -> list[str]:
         + (f" and {len(names) - 1} more" if len(names) > 1 else "")
         for changed, names in mixed.items()
     ]
-
-
-def _compare_company(run: Run) -> None:
-    """Refuse to work beside a process with other settings, which may have no results yet."""
-    account = read_json(run.out / RUN)
-    if run.sha256 and {"model", "settings"} <= account.keys() and _has_company(run):
-        old = {"model": account["model"], "settings": account["settings"]}
-        old, new = (generally(key, "slide") for key in (old, run.key(None)))
-        _refuse_changes(run, old, new, "or wait until that run has ended")
-
-
-def _has_company(run: Run) -> bool:
-    """Whether another process has a job in hand."""
-    for path in (run.out / LOCKS).glob("[!.]*.lock"):
-        with try_lock(path) as mine:
-            if not mine:
-                return True
-    return False
 
 
 def _refuse_changes(

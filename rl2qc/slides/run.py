@@ -10,8 +10,8 @@ import platform
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ import openslide
 
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
+from rl2qc.slides.companions import slide_name
 from rl2qc.slides.coords import find_coords
 from rl2qc.slides.exports import RECORD_FORMATS, check_formats, export, finish_exports
 from rl2qc.slides.jobs import Job
@@ -35,7 +36,6 @@ from rl2qc.slides.ownership import (
     refuse_foreign,
     remove_temporary,
     remove_written,
-    sweep,
     targets,
 )
 from rl2qc.slides.patch_set import filter_patches
@@ -52,24 +52,29 @@ from rl2qc.slides.summary import (
     write_summary,
 )
 from rl2qc.slides.table import TileTable
-from rl2qc.slides.whole_slide import filter_slide, slide_name
+from rl2qc.slides.whole_slide import filter_slide
 
-__all__ = ["CohortProgress", "Run", "folder_lock"]
+__all__ = ["LOOK_EVERY", "CohortProgress", "Run", "folder_lock"]
 
 # Settings that do not change results.
 _INDIFFERENT = ("batch_size", "num_workers")
 # Errors of the output's disk, which the next input would meet again.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-# Seconds between two looks at a lock.
-_LOOK_EVERY = 0.2
+LOOK_EVERY = 0.2
+"""Seconds between two looks at a job that another process has in hand."""
 
 CohortProgress = Callable[[int, Job, int, int], None]
 """Called with the number of the job (from 0), the job, and its tiles done and in all."""
 
 
-def folder_lock(out: Path) -> AbstractContextManager[None]:
+@contextmanager
+def folder_lock(out: Path) -> Iterator[None]:
     """What must be held to write into ``out`` itself, whose processes share a few files."""
-    return wait_for_lock(out / LOCKS / "..lock")
+    with wait_for_lock(out / LOCKS / "..lock"):
+        yield
+    # Left to the last process.
+    with suppress(OSError):
+        (out / LOCKS).rmdir()
 
 
 class Run:
@@ -139,7 +144,7 @@ class Run:
                 # It may have been finished between the look and the lock.
                 return (self._finished(job) or self._do(number, job)) if mine else None
         except OSError as error:
-            raise self._disk_error(error) from error
+            raise self.disk_error(error) from error
 
     def do(self, number: int, job: Job) -> SummaryRow:
         """Do a job, or wait until another process has done it."""
@@ -147,7 +152,7 @@ class Run:
             row = self.attempt(number, job)
             if row is not None:
                 return row
-            time.sleep(_LOOK_EVERY)
+            time.sleep(LOOK_EVERY)
 
     def _do(self, number: int, job: Job) -> SummaryRow:
         clock = time.monotonic()
@@ -231,10 +236,8 @@ class Run:
                 write_summary(self.out, rows)
                 if about["finished"]:
                     finish_exports(self.out, self.formats)
-            if about["finished"]:
-                sweep(self.out)
         except OSError as error:
-            raise self._disk_error(error) from error
+            raise self.disk_error(error) from error
 
     def _account(self, rows: Sequence[SummaryRow], about: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -255,7 +258,8 @@ class Run:
             ],
         }
 
-    def _disk_error(self, error: OSError) -> WorkError:
+    def disk_error(self, error: OSError) -> WorkError:
+        """What to say of an error of the output's disk."""
         return WorkError(
             f"cannot write to {self.out}: {error.strerror or error}; what is finished is kept: "
             "run the same command again when that is settled"

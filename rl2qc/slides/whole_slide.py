@@ -21,7 +21,7 @@ from rl2qc.slides.table import TileTable
 from rl2qc.slides.tiling import TOLERANCE, plan_reading, tile_grid, tissue_fractions
 from rl2qc.slides.tissue import tissue_mask
 
-__all__ = ["filter_slide", "slide_name"]
+__all__ = ["filter_slide"]
 
 # The mask has this many pixels along a tile's side, and no more than this along the slide's.
 _MASK_PIXELS_PER_TILE = 16

@@ -49,6 +49,9 @@ def test_differences_with_intervals(rl2qc, folders, tiny_model_file, tiny_model,
     found = json.loads(file.read_text())
     assert found["generators"] == ["clean", "noise0.3"]
     assert found["agreement"] is None
+    first = done.out.splitlines()[0]
+    assert "clean 40, noise0.3 40 generated against 40 real images, 64 px, model" in first
+    assert first.endswith("features rl2")
     for name in ("rl2", "fid", "kid", "swd", "coverage"):
         metric = found["metrics"][name]
         a, b = metric["values"]
@@ -74,10 +77,14 @@ def test_a_set_and_itself_do_not_differ(rl2qc, folders, tiny_model_file, tmp_pat
                  "-m", tiny_model_file, *FEW, "--paired", "--json", file,
                  "--metrics", "rl2,fid,precision,swd")  # fmt: skip
     assert done.code == 0, done.err
-    for metric in json.loads(file.read_text())["metrics"].values():
+    for name, metric in json.loads(file.read_text())["metrics"].items():
         difference = metric["differences"]["copy"]
         ends = [difference[key] for key in ("low", "value", "high")]
-        assert ends == pytest.approx([0, 0, 0], abs=1e-6)
+        if name == "precision":  # of a share no number of images tells that exactly
+            assert ends[1] == 0
+            assert ends[0] <= 0 <= ends[2]
+        else:
+            assert ends == pytest.approx([0, 0, 0], abs=1e-6)
     assert "no clear difference" in done.out
 
 

@@ -76,6 +76,17 @@ def test_wrong_use(rl2qc: Callable, out: Path, tmp_path: Path) -> None:
     assert kept(out) == [True] * 6
 
 
+def test_odd_names_keep_to_their_line(
+    rl2qc: Callable, slide: Path, tmp_path: Path, red_model: None
+) -> None:
+    odd = tmp_path / "a\nb\x1b[2J.tif"
+    slide.rename(odd)
+    out = tmp_path / "out"
+    assert rl2qc("filter", odd, "-o", out, "--format", "csv").code == 0
+    done = rl2qc("decide", out, "--alpha", 0.6)
+    assert done.err == ("rl2qc: warning: a\ufffdb\ufffd[2J: over-rejected, 1 of 6 tiles are left\n")
+
+
 def test_more_formats(rl2qc: Callable, out: Path) -> None:
     done = rl2qc("decide", out, "--format", "clam,parquet")
     assert (done.code, done.err, kept(out)) == (0, "", [True] * 6)

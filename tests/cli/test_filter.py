@@ -9,12 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from rl2qc.cli.filter import _Bar, filter_command
+from rl2qc.cli.filter import filter_command
 from rl2qc.errors import UsageError
 from rl2qc.images.synthetic_slide import write_pyramid
-from rl2qc.slides.jobs import Job
 from rl2qc.slides.stored import read_table
-from rl2qc.slides.summary import SummaryRow
 
 
 @pytest.fixture
@@ -214,59 +212,43 @@ def test_names_with_odd_characters_keep_to_their_row(
         assert {row["name"] for row in csv.DictReader(file)} == {odd.stem, broken.stem}
 
 
-# ---------------------------------------------------------------- progress
-
-
-def totals(bar: _Bar, calls: list[tuple[int, int, int] | str]) -> list[int]:
-    """The totals that a bar shows: of calls (number of the job, tiles done and in all), and "over"
-    for a job that is over."""
-    rows = iter([SummaryRow("a", "slide", "done")] * len(calls))
-    watched = bar.watch(lambda run, jobs: rows)(None, [])
-    shown = []
-    for call in calls:
-        if isinstance(call, str):
-            next(watched)
-        else:
-            bar(call[0], Job("a", "slide", Path("a")), *call[1:])
-            shown.append(bar._bar.total)
-    return shown
-
-
-def test_the_bar_expects_what_is_left() -> None:
-    with _Bar(4) as bar:
-        calls = [(0, 0, 10), (0, 10, 10), "over", (1, 0, 20), "over", (2, 0, 30), "over", (3, 0, 4)]
-        assert totals(bar, calls) == [40, 40, 10 + 20 + 30, 60 + 20, 64]
-
-
-def test_the_bar_in_any_order() -> None:
-    """On Ray, and beside other processes, the last job may come first."""
-    with _Bar(10) as bar:
-        assert totals(bar, [(9, 0, 5), (9, 5, 5), "over", (3, 15, 15), "over"]) == [50, 50, 100]
-
-
-def test_the_bar_of_a_run_that_goes_on() -> None:
-    """Nothing is expected of jobs that were finished before, or that failed at once."""
-    with _Bar(10) as bar:
-        assert totals(bar, [*["over"] * 9, (9, 0, 5)]) == [5]
-
-
-def test_the_bar_ends_full() -> None:
-    with _Bar(10) as bar:
-        totals(bar, [(0, 0, 5), (0, 5, 5), *["over"] * 10])
-    assert bar._bar.total == bar._bar.n == 5
-    broken = _Bar(10)
-    with pytest.raises(KeyboardInterrupt), broken:
-        totals(broken, [(0, 5, 5)])
-        raise KeyboardInterrupt
-    assert broken._bar.total == 50
-
-
-def test_the_bar_of_a_run(rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path) -> None:
+def test_a_second_run_has_nothing_to_do_and_says_so(
+    rl2qc_filter: Callable[..., Result], slide: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = rl2qc_filter(slide, "-o", out)
+    assert "finished before" not in first.stderr
+    assert not (out / ".locks").exists()
+    before = {p: p.stat().st_mtime_ns for p in (*out.glob("case/*"), out / "report.html")}
+    again = rl2qc_filter(slide, "-o", out)
+    said = "rl2qc: 1 of 1 inputs were finished before and are not judged again"
+    assert again.stderr.splitlines()[0].startswith(said)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    # Of a run that ended before its report, that is left to do; a failure is tried again.
+    (out / "report.html").unlink()
     (tmp_path / "broken.svs").write_bytes(b"")
-    result = rl2qc_filter(tmp_path / "broken.svs", slide, "-o", tmp_path / "out")
-    # One job has failed before the other begins.
-    assert "6/6" in result.stderr
-    assert "/12" not in result.stderr
+    rl2qc_filter(slide, "-o", out)
+    assert (out / "report.html").is_file()
+    more = rl2qc_filter(slide, tmp_path / "broken.svs", "-o", out)
+    assert "rl2qc: 1 of 2 inputs were finished before" in more.stderr
+    assert "broken" in (out / "report.html").read_text()
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    rl2qc_filter: Callable[..., Result],
+    slide: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rl2qc.slides.run.filter_slide", interrupt)
+    result = rl2qc_filter(slide, "-o", tmp_path / "out")
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "rl2qc: interrupted: what is finished is kept, and the same command does what is left\n"
+    )
 
 
 def test_help_shows_examples(rl2qc_filter: Callable[..., Result]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
-from rl2qc.metrics.authenticity import authenticity
+from rl2qc.metrics.authenticity import authentic_images, authenticity
 
 
 def oracle(train, queries):
@@ -103,3 +104,20 @@ def test_cosine_ignores_length(rng):
 def test_bad_input(args, message):
     with pytest.raises(ValueError, match=message):
         authenticity(*args)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_which_images_are_authentic(rng, metric):
+    """By the definition, with scipy's distances; a training image twice spaces itself by 0."""
+    train, queries = rng.normal(size=(30, 4)), rng.normal(size=(20, 4))
+    train[3] = train[4]
+    queries[0] = train[3]
+    queries[1] = train[7]
+    to_train, within = cdist(queries, train, metric), cdist(train, train, metric)
+    np.fill_diagonal(within, np.inf)
+    expected = to_train.min(axis=1) > within.min(axis=1)[to_train.argmin(axis=1)]
+    found = authentic_images(train, queries, metric=metric)
+    assert found.tolist() == expected.tolist()
+    assert found.mean() == authenticity(train, queries, metric=metric).value
+    assert not found[:2].any()
+    assert found.any()

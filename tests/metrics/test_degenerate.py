@@ -70,8 +70,9 @@ SINGLES = {
 CALLED = {"authenticity", "fid", "fid_infinity", "irs", "kid", "prdc", "r_fid", "rl2", "wad_div"}
 OF_IMAGES = {"dice", "inception_score", "ms_ssim", "msssim_diversity", "rank_agreement", "swd"}
 ELSEWHERE = {
-    "auc", "bootstrap", "count_within", "irs_expected", "irs_from_counts", "irs_minimum_learned",
-    "kneighbors", "null_distribution", "paired_difference", "subsample",
+    "auc", "authentic_images", "bootstrap", "count_within", "irs_expected", "irs_from_counts",
+    "irs_minimum_learned", "kneighbors", "null_distribution", "paired_difference", "rank_warnings",
+    "subsample",
 }  # fmt: skip
 
 ANY = object()

@@ -271,3 +271,12 @@ def test_a_folder_called_faiss_is_not_faiss(monkeypatch, tmp_path):
     (tmp_path / "faiss").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     assert kneighbors([[1.0]], [[2.0]], 1).distances.tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_numbers_of_neighbours_from_numpy(rng, backend):
+    """As they come from an array of sizes."""
+    x = rng.normal(size=(30, 4))
+    found = kneighbors(x, x, np.int64(2), exclude_self=True, backend=backend)
+    expected = kneighbors(x, x, 2, exclude_self=True, backend=backend)
+    assert np.array_equal(found.indices, expected.indices)

@@ -6,6 +6,7 @@ import copy
 import os
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.model import inference
-from rl2qc.model.backbone import ResNet18Features, load_weights
+from rl2qc.model.backbone import STATISTICS_DIM, ResNet18Features, load_weights
 from rl2qc.model.inference import ENGINE_VARIABLE, compile_statistics
 
 SHAPE = (64, 64)
@@ -212,3 +213,17 @@ def test_on_a_gpu_the_backbone_runs_as_it_is(backbone, stained):
     np.testing.assert_allclose(found, plainly(backbone, images), rtol=1e-2, atol=1e-2)
     with pytest.raises(UsageError, match="runs on the CPU"):
         compile_statistics(on_gpu, SHAPE, "onnx")
+
+
+@pytest.mark.parametrize("n", [0, 1, 9])
+def test_torch_shares_patches_among_threads(backbone, n):
+    images = np.random.default_rng(0).integers(0, 256, (n, *SHAPE, 3)).astype(np.uint8)
+    forward = compile_statistics(backbone, SHAPE, "torch")
+    before = torch.get_num_threads()
+    found = forward(images)
+    one_by_one = [forward(images[i : i + 1]) for i in range(n)]
+    assert found.shape == (n, STATISTICS_DIM)
+    np.testing.assert_allclose(found, np.concatenate([found[:0], *one_by_one]), rtol=1e-5)
+    # Threads that begin later are not held to one thread.
+    later = ThreadPoolExecutor(1).submit(torch.get_num_threads).result()
+    assert torch.get_num_threads() == later == before

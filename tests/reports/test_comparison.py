@@ -7,13 +7,16 @@ import json
 import jsonschema
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from rl2qc.errors import UsageError
 from rl2qc.images.degrade import degrade
 from rl2qc.metrics.resampling import bootstrap
+from rl2qc.reports import stacks
 from rl2qc.reports.catalogue import CATALOGUE
-from rl2qc.reports.comparison import OtherScore, compare, schema
-from rl2qc.reports.image_sets import ScoreSettings
+from rl2qc.reports.comparing import OtherScore, compare
+from rl2qc.reports.comparison import schema
+from rl2qc.reports.score_settings import ScoreSettings
 
 
 class MeanOfQuarters:
@@ -87,7 +90,7 @@ class TestSizes:
     def test_the_number_of_images_does_not_shift_the_others(self, images, tiny_model, rng):
         """What is compared at any size must not depend on it: the mean over parts is the whole."""
         from rl2qc.metrics.prdc import prdc
-        from rl2qc.reports.comparison import _OF_ANY_NUMBER
+        from rl2qc.reports.comparing import _OF_ANY_NUMBER
 
         x, y = rng.normal(size=(100, 4)), rng.normal(0.3, 1, size=(120, 4))
         for name in ("precision", "density"):
@@ -228,3 +231,65 @@ def test_json_follows_the_schema_and_the_schema_the_code(images, tiny_model, tmp
     del data["metrics"]["rl2"]["values"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, schema())
+
+
+class TestWarnings:
+    def test_copies_are_counted_by_set(self, images, tiny_model):
+        sets = {"copied": np.concatenate([images[:10], images[130:160]]), "new": images[160:200]}
+        found = compare(sets, images[:100], tiny_model, settings(metrics=["fid"], n_resamples=0))
+        about = [w for w in found.warnings if "equal a real image" in w]
+        assert len(about) == 1
+        assert about[0].startswith("10 of 40 images of copied equal a real image")
+
+    def test_a_model_that_rejects_the_real_images_is_named(self, images, tiny_model):
+        sets = {"a": images[100:140], "b": images[140:180]}
+        flat = np.full_like(images[:40], 128)
+        warned = {
+            (title, name): any("of the real images: they are unlike" in w for w in found.warnings)
+            for title, real in (("flat", flat), ("real", images[:100]))
+            for name in ("mean_log_likelihood_generated", "kid")
+            for found in [compare(sets, real, tiny_model, settings(metrics=[name], n_resamples=0))]
+        }
+        assert [key for key, said in warned.items() if said] == [
+            ("flat", "mean_log_likelihood_generated")
+        ]
+
+    def test_floors_are_said_to_be_elsewhere(self, part):
+        assert any("floor (rl2qc score)" in w for w in part.warnings)
+
+
+def test_the_table_says_how_often_chance_decides(part):
+    text = " ".join(part.table().split())
+    assert "interval: 95%, each by itself: 1 in 20 leaves 0 out by chance" in text
+    assert f"{len(part.differences)} verdicts" in text
+
+
+def test_clipped_values_are_not_called_alike(images, tiny_model):
+    """Both sets are more dispersed than the real one: 1 and 1 says no more than that."""
+    few = np.concatenate([images[:3] // 2 + i for i in range(20)])
+    sets = {"a": images[100:140], "b": images[140:180]}
+    found = compare(sets, few, tiny_model, settings(metrics=["wad_div_normalized"]))
+    assert found.values["wad_div_normalized"] == (1, 1)
+    assert "both as dispersed as real: see wad_div_ratio" in found.table()
+
+
+def test_differences_of_large_sets_are_those_of_all_images(images, tiny_model, monkeypatch):
+    """The textbook error of a difference of means of 100 images each, of which 30 are drawn."""
+    monkeypatch.setattr(stacks, "RESAMPLED_AT_MOST", 30)
+    sets = {"a": images[:100], "b": images[100:200]}
+    name = "mean_log_likelihood_generated"
+    chosen = settings(metrics=[name], n_resamples=400)
+    d = compare(sets, images[:50], tiny_model, chosen).differences[name]["b"]
+    spread = [tiny_model.score_samples(x).var() / len(x) for x in sets.values()]
+    assert d.high - d.low == pytest.approx(2 * 1.96 * np.sqrt(np.sum(spread)), rel=0.35)
+    assert d.low < d.value < d.high
+
+
+def test_shares_of_0_differ_by_more_than_nothing(images, tiny_model):
+    sets = {"a": 0 * images[:30], "b": 0 * images[:30] + 255}
+    name = "kept_fraction_generated"
+    found = compare(sets, images[:100], tiny_model, settings(metrics=[name]))
+    assert found.values[name] == (0, 0)
+    d = found.differences[name]["b"]
+    exact = binomtest(0, 30).proportion_ci().high
+    assert (d.low, d.high) == pytest.approx((-exact, exact))

@@ -9,8 +9,10 @@ import pytest
 
 from rl2qc.images.sources import as_source
 from rl2qc.metrics.authenticity import authenticity
+from rl2qc.reports import copies as module
 from rl2qc.reports.copies import about_copies, about_held_out, authenticity_null, copies
-from rl2qc.reports.image_sets import ImageSet, ScoreSettings
+from rl2qc.reports.image_sets import ImageSet
+from rl2qc.reports.score_settings import ScoreSettings
 from rl2qc.reports.scoring import score
 
 SETTINGS = ScoreSettings(n_resamples=400)
@@ -54,6 +56,21 @@ def test_held_out_images_that_are_not(rng):
     assert about_held_out(image_set(real), image_set(new)) == []
     mixed = image_set([*new, *real[:2]])
     assert "2 of 8 held-out images are in the real set" in about_held_out(image_set(real), mixed)[0]
+
+
+@pytest.mark.parametrize("reach", [1, 4, 64])
+@pytest.mark.parametrize("n_slides", [2, 7, 40, 60])
+def test_every_image_is_left_out_with_its_slide(rng, monkeypatch, reach, n_slides):
+    """One search for all slides, and slide by slide where it does not reach: as by hand."""
+    monkeypatch.setattr(module, "_REACH", reach)
+    labels = rng.permutation(np.arange(60) % n_slides)
+    # Images of a slide look alike; two are copies across slides.
+    x = (rng.normal(size=(n_slides, 3))[labels] + 0.3 * rng.normal(size=(60, 3))).astype(np.float32)
+    x[5] = x[6]
+    found = module._leave_one_out(x, labels.astype(str), "euclidean")
+    by_hand = left_out_by_hand(x.astype(float), labels)
+    assert found.tolist() == by_hand.tolist()
+    assert 0 < found.sum() < 60
 
 
 @pytest.mark.parametrize("slides", [None, 6])

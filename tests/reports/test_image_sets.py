@@ -9,7 +9,8 @@ from rl2qc.errors import UsageError
 from rl2qc.images.sources import as_source
 from rl2qc.metrics.frechet import fid
 from rl2qc.metrics.prdc import prdc
-from rl2qc.reports.image_sets import ImageSet, ScoreSettings
+from rl2qc.reports.image_sets import ImageSet
+from rl2qc.reports.score_settings import ScoreSettings
 from rl2qc.reports.scoring import score
 
 

@@ -9,10 +9,12 @@ import pytest
 
 from rl2qc.images.sources import as_source
 from rl2qc.metrics.frechet import fid, fid_infinity
-from rl2qc.reports import image_sets
+from rl2qc.reports import stacks
 from rl2qc.reports.catalogue import CATALOGUE
-from rl2qc.reports.image_sets import ImageSet, ScoreSettings, feature_stack
+from rl2qc.reports.image_sets import ImageSet
 from rl2qc.reports.sample_size import about_sizes, curves
+from rl2qc.reports.score_settings import ScoreSettings
+from rl2qc.reports.stacks import feature_stack
 
 SETTINGS = ScoreSettings(n_resamples=10)
 
@@ -42,7 +44,7 @@ def test_fid_is_extrapolated_where_there_are_more_images_than_dimensions(pair):
 
 
 def test_the_limit_is_that_of_all_images_not_of_those_resampled(pair, monkeypatch):
-    monkeypatch.setattr(image_sets, "RESAMPLED_AT_MOST", 40)
+    monkeypatch.setattr(stacks, "RESAMPLED_AT_MOST", 40)
     found = curves(["fid"], pair, feature_stack(pair, SETTINGS), SETTINGS)
     assert found["fid"].n[-1] == 40
     assert found["fid"].limit == fid_infinity(*(s.features for s in pair), n_points=6).value

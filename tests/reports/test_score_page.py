@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from rl2qc.errors import UsageError
-from rl2qc.reports.image_sets import ScoreSettings
 from rl2qc.reports.score_page import histogram, write_page
+from rl2qc.reports.score_settings import ScoreSettings
 from rl2qc.reports.scorecard import Scorecard
 from rl2qc.reports.scoring import score
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.special import softmax
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from rl2qc.errors import UsageError
 from rl2qc.images.degrade import degrade
@@ -20,12 +20,13 @@ from rl2qc.metrics.frechet import fid, r_fid
 from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.kernel import kid
 from rl2qc.metrics.ms_ssim import msssim_diversity
-from rl2qc.metrics.resampling import bootstrap, null_distribution
+from rl2qc.metrics.null import null_distribution
+from rl2qc.metrics.resampling import bootstrap
 from rl2qc.metrics.rl2 import rl2
-from rl2qc.model.extractors import InceptionFeatures
-from rl2qc.reports import image_sets, scoring
+from rl2qc.model.inception_features import InceptionFeatures
+from rl2qc.reports import image_sets, scoring, stacks
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
-from rl2qc.reports.image_sets import ScoreSettings
+from rl2qc.reports.score_settings import ScoreSettings
 from rl2qc.reports.scorecard import Metric, Scorecard, schema, verdict
 from rl2qc.reports.scoring import score
 
@@ -114,7 +115,7 @@ def test_curves_end_at_the_whole_sets(card):
 
 
 def test_resamples_of_large_sets_are_bounded(sets, tiny_model, monkeypatch):
-    for module in (image_sets, scoring):
+    for module in (stacks, scoring):
         monkeypatch.setattr(module, "RESAMPLED_AT_MOST", 25)
     settings = ScoreSettings(n_resamples=10, cache=False, metrics=["rl2", "precision"])
     card = score(sets["noisy"], sets["real"], tiny_model, settings)
@@ -134,7 +135,7 @@ def test_intervals_of_large_sets_are_those_of_all_images(
     units = stained(slides or 100, seed=14)
     for i in range(100):
         Image.fromarray(units[i % len(units)]).save(tmp_path / f"p{i % len(units)}_{i}.png")
-    monkeypatch.setattr(image_sets, "RESAMPLED_AT_MOST", 30)
+    monkeypatch.setattr(stacks, "RESAMPLED_AT_MOST", 30)
     settings = ScoreSettings(
         n_resamples=400,
         cache=False,
@@ -150,10 +151,22 @@ def test_intervals_of_large_sets_are_those_of_all_images(
 
 
 def test_an_interval_of_a_share_stays_within_its_bounds(sets, tiny_model, monkeypatch):
-    monkeypatch.setattr(image_sets, "RESAMPLED_AT_MOST", 20)
+    monkeypatch.setattr(stacks, "RESAMPLED_AT_MOST", 20)
     settings = ScoreSettings(n_resamples=20, cache=False, metrics=["kept_fraction_real"])
     row = score(sets["noisy"], sets["real"], tiny_model, settings).metrics["kept_fraction_real"]
     assert 0 <= row.low <= row.value <= row.high <= 1
+
+
+@pytest.mark.parametrize("title", ["real", "generated"])
+def test_a_share_of_one_set_counts_on_the_images_of_that_set(stained, tiny_model, title):
+    """None of 80 images is kept, whatever the number of images in the other set."""
+    many, few = np.zeros((80, 64, 64, 3), np.uint8), stained(12)
+    name = f"kept_fraction_{title}"
+    settings = ScoreSettings(n_resamples=20, cache=False, metrics=[name])
+    real, generated = (many, few) if title == "real" else (few, many)
+    row = score(generated, real, tiny_model, settings).metrics[name]
+    assert (row.value, row.low) == (0, 0)
+    assert row.high == pytest.approx(binomtest(0, 80).proportion_ci().high)
 
 
 def test_slides_widen_the_bounds_of_the_occupancy_model(sets, tiny_model, tmp_path):

@@ -31,6 +31,7 @@ from rl2qc.slides.exports import FORMATS
 from rl2qc.slides.filtering import FilterSettings, TileTable, filter_slide
 from rl2qc.slides.jobs import find_jobs
 from rl2qc.slides.locks import try_lock
+from rl2qc.slides.records import read_json, write_json
 from rl2qc.slides.stored import read_table
 
 EVERY = [name for name, kind in FORMATS.items() if kind.sort is None]
@@ -278,7 +279,8 @@ def test_a_run_names_the_way_back(inputs: list[Path], tmp_path: Path) -> None:
         run(inputs, out, 0.65, ["csv", "clam"])
     command = re.search(r"rl2qc decide (.+?) does that", str(refused.value))
     assert command
-    assert "afterwards --method bh again" in str(refused.value)
+    back = f"rl2qc decide {out} --alpha 0.7 --method bh --max-rejected 0.3 brings the old decision"
+    assert back in str(refused.value)
     assert shlex.split(command[1]) == [
         *(str(out), "--alpha", "0.65", "--max-rejected", "0.5", "--format", "clam")
     ]
@@ -286,6 +288,23 @@ def test_a_run_names_the_way_back(inputs: list[Path], tmp_path: Path) -> None:
     run(inputs, tmp_path / "fresh", 0.65, ["csv", "clam"])
     run(inputs, out, 0.65, ["csv", "clam"])
     assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_files_of_another_version_go(inputs: list[Path], tmp_path: Path) -> None:
+    """HistoQC's masks once had other names; with an old decision they must not stay."""
+    out = tmp_path / "out"
+    run(inputs[:1], out, 0.65, ["histoqc"])
+    before = contents(out)
+    name = inputs[0].stem
+    folder = out / name
+    record = read_json(folder / "record.json")
+    (new,) = [file for file in record["files"] if file.endswith("_mask_use.png")]
+    old = f"{name}_mask_use.png"
+    (folder / new).rename(folder / old)
+    files = [old if file == new else file for file in record["files"]]
+    write_json(folder / "record.json", {**record, "files": files})
+    decide_run(out, 0.65)
+    assert contents(out) == before
 
 
 # ---------------------------------------------------------------- what goes wrong

@@ -365,6 +365,14 @@ def test_histoqc_results(tmp_path: Path, pixels: np.ndarray) -> None:
     assert histoqc_files(out / "results.tsv", tmp_path) == slides
 
 
+def test_histoqc_results_list_no_masks_that_are_gone(path: Path, tmp_path: Path) -> None:
+    jobs, _ = find_jobs([path])
+    out = filtered([path], tmp_path / "out", "histoqc")
+    run_cohort(jobs, BrightnessModel(), out, formats=["csv"], overwrite=True)
+    assert not list(out.rglob("*_mask_use.png"))
+    assert histoqc_files(out / "results.tsv", tmp_path) == []
+
+
 def test_histoqc_results_are_one_row_a_line(path: Path, tmp_path: Path) -> None:
     out = filtered([path], tmp_path / "out", "histoqc")
     with (out / "summary.csv").open(newline="") as file:

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ import pytest
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.slides.cohort import prepare_output, run_cohort
+from rl2qc.slides.cohort import local, prepare_output, run_cohort
+from rl2qc.slides.decide import decide_run
 from rl2qc.slides.exports import DEFAULT_FORMATS, FORMATS
 from rl2qc.slides.filtering import FilterSettings
 from rl2qc.slides.jobs import Job, find_jobs
-from rl2qc.slides.locks import try_lock
 from rl2qc.slides.ownership import JOURNAL
+from rl2qc.slides.run import Run
+from rl2qc.slides.summary import SummaryRow
 
 
 class CountingModel(BrightnessModel):
@@ -296,17 +298,36 @@ def test_what_belongs_to_a_slide_may_differ(cohort: Path, tmp_path: Path) -> Non
     assert names == {"s0", "s1"}
 
 
-@pytest.mark.parametrize("at_work", [True, False])
-def test_a_run_that_has_just_begun_counts(cohort: Path, tmp_path: Path, at_work: bool) -> None:
+def test_processes_at_work_have_one_setting(cohort: Path, tmp_path: Path) -> None:
+    """Whatever they have in hand, and before there is a result."""
     out = tmp_path / "out"
-    results_of(cohort / "broken.svs", out, min_tissue=0.2)
-    if not at_work:
-        results_of(cohort / "s1.tif", out)
-        return
-    with try_lock(out / ".locks" / "s0.lock"):
-        with pytest.raises(UsageError, match=r"min_tissue 0\.2 -> 0\.1.*until that run has ended"):
+
+    def engine(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
+        assert not list(out.glob("*/record.json"))
+        said = r"at work.*\(min_tissue 0\.2 -> 0\.1\).*wait until it has ended"
+        with pytest.raises(UsageError, match=said):
+            results_of(cohort / "s1.tif", out)
+        # The other one may not have written anything yet.
+        for name in ("run.json", "summary.csv"):
+            (out / name).unlink()
+        with pytest.raises(UsageError, match=r"with other settings: choose another --out"):
             results_of(cohort / "s1.tif", out)
         results_of(cohort / "s1.tif", out, min_tissue=0.2)
+        with pytest.raises(UsageError, match="rl2qc filter is at work in"):
+            decide_run(out, 0.5)
+        yield from local(run, jobs)
+
+    jobs, _ = find_jobs([cohort / "s0.tif"])
+    settings = FilterSettings(min_tissue=0.2)
+    run_cohort(jobs, BrightnessModel(), out, settings, formats=["csv"], engine=engine)
+    assert not (out / ".locks").exists()
+    assert decide_run(out, 0.5).failures == []
+
+
+def test_a_run_that_ended_without_a_result_binds_nobody(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    results_of(cohort / "broken.svs", out, min_tissue=0.2)
+    results_of(cohort / "s1.tif", out)
 
 
 def test_one_that_stood_still_does_not_undo_what_another_did(cohort: Path, tmp_path: Path) -> None:

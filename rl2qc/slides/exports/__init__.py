@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rl2qc.slides.exports.dissolve import dissolve
+from rl2qc.slides.exports.histoqc import RESULTS, has_results
 from rl2qc.slides.exports.pictures import overlay
 from rl2qc.slides.exports.qupath import geojson_features
 from rl2qc.slides.exports.registry import (
@@ -21,12 +22,14 @@ __all__ = [
     "DEFAULT_FORMATS",
     "FORMATS",
     "RECORD_FORMATS",
+    "RESULTS",
     "ExportFormat",
     "check_formats",
     "dissolve",
     "export",
     "finish_exports",
     "geojson_features",
+    "has_results",
     "overlay",
     "parse_formats",
     "remove_exports",

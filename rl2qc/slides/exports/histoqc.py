@@ -21,9 +21,9 @@ from PIL import Image
 from rl2qc.atomic import atomic_path
 from rl2qc.slides.table import TileTable
 
-__all__ = ["MASK_SUFFIX", "use_mask", "write_results", "write_use_mask"]
+__all__ = ["MASK_SUFFIX", "RESULTS", "has_results", "use_mask", "write_results", "write_use_mask"]
 
-MASK_SUFFIX = "_mask_use.png"
+MASK_SUFFIX, RESULTS = "_mask_use.png", "results.tsv"
 # HistoQC works at 1.25x.
 _MASK_MPP = 8.0
 _MASK_PIXELS = 10_000
@@ -63,6 +63,15 @@ def write_use_mask(table: TileTable, path: Path) -> None:
     Image.fromarray(use_mask(table)).save(path, format="PNG")
 
 
+def has_results(out: Path) -> bool:
+    """Whether ``results.tsv`` is there and :func:`write_results` wrote it, not HistoQC."""
+    try:
+        with (out / RESULTS).open("rb") as file:
+            return b"#pipeline:\trl2qc" in file.read(4096)
+    except FileNotFoundError:
+        return False
+
+
 def write_results(out: Path) -> None:
     """Write ``results.tsv`` from the masks and the summary of a run's folder.
 
@@ -73,7 +82,7 @@ def write_results(out: Path) -> None:
     if (out / "run.json").exists():
         started = json.loads((out / "run.json").read_text(encoding="utf-8")).get("started", "")
     with (
-        atomic_path(out / "results.tsv") as temporary,
+        atomic_path(out / RESULTS) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         for name, value in (

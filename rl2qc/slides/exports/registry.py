@@ -13,7 +13,12 @@ from pathlib import Path
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError
 from rl2qc.slides.exports.hdf5 import trident_folder, write_clam, write_trident
-from rl2qc.slides.exports.histoqc import MASK_SUFFIX, write_results, write_use_mask
+from rl2qc.slides.exports.histoqc import (
+    MASK_SUFFIX,
+    has_results,
+    write_results,
+    write_use_mask,
+)
 from rl2qc.slides.exports.pictures import write_overlay, write_thumbnail
 from rl2qc.slides.exports.qupath import write_geojson
 from rl2qc.slides.exports.tables import write_csv, write_parquet, write_wsinfer
@@ -174,7 +179,8 @@ def finish_exports(out: Path, formats: Iterable[str]) -> None:
 
     Called last, when ``summary.csv`` and ``run.json`` are there.
     """
-    if "histoqc" in formats:
+    # It must not go on listing masks that are no more.
+    if "histoqc" in formats or has_results(out):
         write_results(out)
 
 
