@@ -223,7 +223,7 @@ def test_torch_shares_patches_among_threads(backbone, n):
     found = forward(images)
     one_by_one = [forward(images[i : i + 1]) for i in range(n)]
     assert found.shape == (n, STATISTICS_DIM)
-    np.testing.assert_allclose(found, np.concatenate([found[:0], *one_by_one]), rtol=1e-5)
+    np.testing.assert_allclose(found, np.concatenate([found[:0], *one_by_one]), atol=1e-4)
     # Threads that begin later are not held to one thread.
     later = ThreadPoolExecutor(1).submit(torch.get_num_threads).result()
     assert torch.get_num_threads() == later == before
