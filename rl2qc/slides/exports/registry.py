@@ -6,6 +6,7 @@ import glob
 import importlib.util
 import os
 from collections.abc import Callable, Container, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ DEFAULT_FORMATS = ("csv", "geojson", "overlay")
 RECORD_FORMATS = ("csv", "thumbnail")
 """What a run always writes, since deciding again reads it."""
 
+_THREADS = 2
 _BOTH = frozenset({"slide", "patches"})
 _SLIDE = frozenset({"slide"})
 
@@ -159,19 +161,20 @@ def export(table: TileTable, folder: Path, formats: Iterable[str] = DEFAULT_FORM
     Most lie in ``folder``; those that another tool looks for in a folder of all slides lie beside
     it, in ``folder.parent``.
     """
-    written = []
-    for name in formats:
-        kind = FORMATS[name]
-        if table.kind not in kind.kinds:
-            continue
+    kinds = [FORMATS[name] for name in formats if table.kind in FORMATS[name].kinds]
+
+    def write(kind: ExportFormat) -> Path:
         final = kind.path(table, folder)
         if kind.sort is not None:
             kind.write(table, final)
         else:
             with atomic_path(final) as path:
                 kind.write(table, path)
-        written.append(final)
-    return written
+        return final
+
+    # Most of the time goes into compressing pictures.
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="rl2qc-export") as pool:
+        return list(pool.map(write, kinds))
 
 
 def finish_exports(out: Path, formats: Iterable[str]) -> None:
