@@ -13,7 +13,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+
+from rl2qc.metrics.auc import auc
 
 CELL = 256
 
@@ -36,20 +37,6 @@ def ink_fractions(tiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return ink
 
 
-def bootstrap_interval(
-    labels: np.ndarray, scores: np.ndarray, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of the AUC over 1,000 stratified resamples."""
-    rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(labels == v) for v in (0, 1)]
-    values = []
-    for _ in range(1000):
-        rows = np.concatenate([rng.choice(g, len(g)) for g in groups])
-        values.append(roc_auc_score(labels[rows], scores[rows]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -66,13 +53,10 @@ def main() -> None:
     clean = ink == 0
     for limit in options.limits:
         inked = ink > limit
-        chosen = clean | inked
-        labels = clean[chosen].astype(int)
-        low, high = bootstrap_interval(labels, scores[chosen])
+        found = auc(scores[clean], scores[inked])
         print(
             f"{options.column}: ink > {limit:.0%} ({inked.sum()} tiles) against none "
-            f"({clean.sum()}): AUC {roc_auc_score(labels, scores[chosen]):.3f} "
-            f"[{low:.3f}, {high:.3f}]"
+            f"({clean.sum()}): AUC {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
         )
 
 

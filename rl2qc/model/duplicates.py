@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
-from tqdm import tqdm
 
 from rl2qc.images.sources import PatchSource
+from rl2qc.progress import progress_bar
 
 __all__ = ["join_groups", "near_copies", "say_copies", "thumbnails"]
 
@@ -48,7 +48,7 @@ def thumbnails(source: PatchSource, *, progress: bool = False) -> NDArray[np.flo
     (2, 16, 16)
     """
     out = np.empty((len(source), SIDE, SIDE), np.float32)
-    rows = tqdm(range(len(source)), "copies", unit="img", disable=not progress, leave=False)
+    rows = progress_bar(progress, "copies", range(len(source)), unit="img")
     for i in rows:
         brightness = source[i].astype(np.float32) @ _LUMA
         out[i] = cv2.resize(brightness, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import PatchSource, batches
@@ -20,6 +19,7 @@ from rl2qc.model.backbone import (
     to_tensor,
 )
 from rl2qc.model.quality import QualityModel
+from rl2qc.progress import progress_bar
 
 __all__ = [
     "VERSION",
@@ -147,7 +147,7 @@ class NetworkFeatures:
         """Features (n, dim) float32."""
         out = np.empty((len(source), self.dim), np.float32)
         done = 0
-        with tqdm(desc=self.name, disable=not progress, leave=False, total=len(source)) as bar:
+        with progress_bar(progress, self.name, total=len(source)) as bar:
             for images in batches(source, self._batch_size):
                 with torch.inference_mode():
                     features = self._network(to_tensor(images).to(self._device))

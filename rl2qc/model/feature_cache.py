@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from rl2qc.errors import ImageError, WorkError
+from rl2qc.progress import progress_bar
 
 if TYPE_CHECKING:
     from rl2qc.images.sources import PatchSource
@@ -116,9 +116,7 @@ class FeatureCache:
         arrays and datasets by that of their pixels, each of which is fetched once.
         """
         out = np.empty((len(source), extractor.dim), np.float32)
-        with tqdm(
-            desc=extractor.name, total=len(source), unit="img", disable=not progress, leave=False
-        ) as bar:
+        with progress_bar(progress, extractor.name, total=len(source), unit="img") as bar:
             for start in range(0, len(source), _CHUNK):
                 rows = range(start, min(start + _CHUNK, len(source)))
                 out[start : rows.stop] = self._chunk(extractor, source, rows)

@@ -28,9 +28,10 @@ from rl2qc.model.detector import Detector
 from rl2qc.model.holdout import groups_by_look, join_held_out, split_rows
 from rl2qc.model.parts import ModelParts
 from rl2qc.model.scores import MAX_REFERENCE, SCORES, ScoreBook, log_likelihood
-from rl2qc.model.statistics import StatisticsExtractor, progress_bar
+from rl2qc.model.statistics import StatisticsExtractor
 from rl2qc.model.storage import read_model
 from rl2qc.model.training import History, fit_density, fit_joint
+from rl2qc.progress import progress_bar
 
 __all__ = ["Mode", "fit_parts"]
 

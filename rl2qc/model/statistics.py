@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from rl2qc.images.sources import PatchSource, batches
 from rl2qc.model.backbone import STATISTICS_DIM, ResNet18Features
 from rl2qc.model.inference import Engine, Forward, compile_statistics
+from rl2qc.progress import progress_bar
 
-__all__ = ["StatisticsExtractor", "progress_bar"]
+__all__ = ["StatisticsExtractor"]
 
 
 class StatisticsExtractor:
@@ -79,8 +79,3 @@ class StatisticsExtractor:
     def refresh(self) -> None:
         """Forget what was compiled of weights that have changed since."""
         self._compiled = None
-
-
-def progress_bar(show: bool, title: str, **options: Any) -> Any:
-    """A tqdm bar that leaves nothing behind."""
-    return tqdm(desc=title, disable=not show, leave=False, **options)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from tqdm import tqdm
 
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.artifacts import ARTIFACTS
@@ -26,6 +25,7 @@ from rl2qc.model.backbone import POOLED
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.model.scale import check_scale
 from rl2qc.model.scores import FILTER_SCORE, SCORES
+from rl2qc.progress import progress_bar
 from rl2qc.reports.artifact_folders import ArtifactFolders, find_artifacts
 from rl2qc.reports.benchmark_result import (
     ArtifactSet,
@@ -160,7 +160,7 @@ def benchmark(
     total = n * (1 + sum(len(ladder.severities[::step]) for ladder in chosen.values()))
     total += n * (len(pasted) + len({s.size for s in sources.values()} - {model.patch_size}))
     total += sum(len(source) for source in sources.values()) + 2 * n_pool
-    with tqdm(total=total, unit="img", disable=not progress, leave=False) as bar:
+    with progress_bar(progress, "benchmark", total=total, unit="img") as bar:
         bench = _Bench(model, pool.sample(n, seed), alpha, n_resamples, seed, bar)
         clean_set = bench.clean_set()
         results = {

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from rl2qc.errors import UsageError
 from rl2qc.images.sources import Patches
@@ -19,6 +18,7 @@ from rl2qc.metrics.agreement import RankAgreement, rank_agreement
 from rl2qc.metrics.difference import Difference, paired_difference
 from rl2qc.metrics.resampling import bootstrap
 from rl2qc.model.quality import QualityModel
+from rl2qc.progress import progress_bar
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
 from rl2qc.reports.comparison import Comparison
 from rl2qc.reports.copies import about_copies, copies
@@ -173,7 +173,7 @@ def compare(
         pairs = pairs[: len(titles) - 1]  # of the first with every other
     differences: dict[str, _Pairs] = {}
     with threadpool_limits(1):  # as in score()
-        for name in tqdm(values, desc="resampling", disable=not progress, leave=False):
+        for name in progress_bar(progress, "resampling", values):
             differences[name], notes = _differences(
                 name, found[name], titles, pairs, stacks[name], compared[name], settings, paired
             )
