@@ -173,6 +173,8 @@ def _absolute_coords(place: str | None) -> str | None:
 
 
 def _import_ray() -> Any:
+    # The first error that ends a run is told; Ray would add those of the tasks given up after it.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     try:
         return importlib.import_module("ray")
     except ImportError as error:

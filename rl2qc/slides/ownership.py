@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.slides.exports import FORMATS, RESULTS, has_results, remove_exports
+from rl2qc.slides.locks import try_lock
 from rl2qc.slides.records import RECORD, read_json, write_json
 from rl2qc.slides.table import TileTable
 
@@ -150,8 +151,11 @@ def sweep(out: Path) -> None:
     debris = [path for pattern in patterns for path in (out / LOCKS).glob(pattern)]
     debris += [path for place in (".", "*", "*/*") for path in out.glob(f"{place}/{_TEMPORARY}")]
     debris += [path for path in out.glob(f"*/{JOURNAL}") if _is_settled(path.parent)]
-    if any((out / LOCKS).glob("*.lock")):
-        return
+    for lock in (out / LOCKS).glob("*.lock"):
+        # That of a process that was killed when its result was finished is nobody's to take.
+        with try_lock(lock) as dead:
+            if not dead:
+                return
     for path in debris:
         if path.is_file():
             with suppress(OSError):

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ import pytest
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.errors import UsageError, WorkError
+from rl2qc.slides import locks
 from rl2qc.slides.cohort import local, prepare_output, run_cohort
 from rl2qc.slides.decide import decide_run
 from rl2qc.slides.exports import DEFAULT_FORMATS, FORMATS
@@ -126,6 +128,19 @@ def server() -> multiprocessing.context.ForkServerContext:
 
 
 # ---------------------------------------------------------------- finished work
+
+
+def test_a_lock_left_behind_by_finished_work_goes(cohort: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(cohort, out)
+    # As if killed between the record and the end of the lock.
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    lock = out / ".locks" / f"{next(out.glob('*/record.json')).parent.name}.lock"
+    lock.parent.mkdir()
+    lock.write_text(json.dumps({**locks._self(), "pid": ended.pid, "token": "gone"}))
+    run(cohort, out)
+    assert not lock.parent.exists()
 
 
 def test_finished_slides_are_not_judged_again(cohort: Path, tmp_path: Path) -> None:
