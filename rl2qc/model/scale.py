@@ -62,7 +62,7 @@ def check_scale(
         if mpp is not None and not (mpp > 0 and math.isfinite(mpp)):
             raise UsageError(f"--mpp must be a positive number of um/px, got {mpp}")
     if model_mpp is None:
-        return f"{model} does not record its resolution: {what} must be of the same"
+        return f"{model} does not record its resolution: {what} must have that of its reference"
     if images_mpp is None:
         return (
             f"the resolution of {what} is unknown and taken to be the {model_mpp:g} um/px of "

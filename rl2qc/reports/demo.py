@@ -20,7 +20,6 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from rl2qc.atomic import atomic_path
 from rl2qc.errors import UsageError
@@ -30,6 +29,7 @@ from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.wad_div import wad_div
 from rl2qc.model.backbone import POOLED
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
+from rl2qc.progress import progress_bar
 from rl2qc.slides.exports import export, overlay
 from rl2qc.slides.filtering import TileTable, filter_slide
 from rl2qc.slides.tiling import tile_grid, tissue_fractions
@@ -165,7 +165,7 @@ def run_demo(
         model = shipped
 
     report("filtering the slide")
-    with tqdm(desc="filtering", unit="tile", leave=False) as bar:
+    with progress_bar(True, "filtering", unit="tile") as bar:
 
         def advance(done: int, total: int) -> None:
             bar.total = total
@@ -230,7 +230,7 @@ def _draw(references: bool) -> tuple[SyntheticSlide, SyntheticSlide, list[Synthe
 
     # OpenCV and NumPy let other threads run while they draw.
     with ThreadPoolExecutor(2) as pool:
-        drawn = tqdm(pool.map(draw, plans), "drawing", len(plans), leave=False, unit="slide")
+        drawn = progress_bar(True, "drawing", pool.map(draw, plans), total=len(plans), unit="slide")
         slide, scored, *cleans = drawn
     return slide, scored, cleans
 
@@ -260,7 +260,7 @@ def _ladder(model: QualityModel, patches: NDArray[np.uint8]) -> tuple[LadderRow,
     features = model.features(real)
     latents = model.latents_of_features(features)
     rows = []
-    for title, images in tqdm(sets.items(), desc="scoring", unit="set", leave=False):
+    for title, images in progress_bar(True, "scoring", sets.items(), unit="set"):
         statistics = model.statistics(images)
         found = statistics[:, POOLED]
         distance = rl2(model.latents_of_features(found), latents).value

@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from rl2qc.images.sources import Patches
 from rl2qc.model.quality import QualityModel
+from rl2qc.progress import progress_bar
 from rl2qc.reports.catalogue import CATALOGUE, chosen_metrics
 from rl2qc.reports.copies import about_copies, about_held_out, copies
 from rl2qc.reports.evidence import Evidence
@@ -116,7 +116,7 @@ def score(
     floors = Floors(settings, pair, aside)
     # Thousands of small products: threads would wait for each other longer than they work.
     with threadpool_limits(1):
-        for name in tqdm(names, desc="resampling", disable=not progress, leave=False):
+        for name in progress_bar(progress, "resampling", names):
             value = values[name] if name in values else r_fid_of_floors(floors, stack, settings)
             row, null_values = _row(name, value, stacks[name], floors, pair, settings)
             said = verdict(name, row, min(map(len, pair)), len(copied[0]))
