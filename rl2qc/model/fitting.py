@@ -47,25 +47,26 @@ def fit_parts(
     patches: Patches,
     *,
     backbone: str | Path,
-    mode: Mode = "frozen",
-    patch_size: int | None = None,
-    mpp: float | None = None,
-    groups: Sequence[str] | None = None,
-    holdout: float = 0.2,
-    held_out: Patches | None = None,
-    n_components: int = 128,
-    layers: int = 8,
-    hidden: int = 128,
-    epochs: int | None = None,
-    learning_rate: float | None = None,
-    batch_size: int = 32,
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    progress: bool = False,
+    mode: Mode,
+    patch_size: int | None,
+    mpp: float | None,
+    groups: Sequence[str] | None,
+    holdout: float,
+    held_out: Patches | None,
+    n_components: int,
+    layers: int,
+    hidden: int,
+    epochs: int | None,
+    learning_rate: float | None,
+    batch_size: int,
+    seed: int,
+    device: str | torch.device | None,
+    progress: bool,
 ) -> ModelParts:
     """Fit everything: the flow, the backbone too if asked for, detector, calibration, quantities.
 
-    Parameters and errors are those of :meth:`rl2qc.model.quality.QualityModel.fit`.
+    Parameters, their defaults and errors are those of
+    :meth:`rl2qc.model.quality.QualityModel.fit`.
     """
     if mode not in ("frozen", "joint"):
         raise UsageError(f"mode must be frozen or joint, got {mode!r}")

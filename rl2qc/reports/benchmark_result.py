@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from rl2qc.atomic import atomic_path
 from rl2qc.metrics.auc import AucResult
+from rl2qc.reports.schema import load_schema
 from rl2qc.reports.scorecard import layout, number
 from rl2qc.reports.stability import Stability
 
@@ -265,9 +265,7 @@ class Benchmark:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of :meth:`Benchmark.to_dict`."""
-    file = resources.files("rl2qc.reports") / "schemas" / "benchmark.schema.json"
-    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return loaded
+    return load_schema("benchmark")
 
 
 def _plain(value: Any) -> Any:

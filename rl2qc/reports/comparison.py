@@ -6,13 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from rl2qc.atomic import atomic_path
 from rl2qc.metrics.agreement import RankAgreement
 from rl2qc.metrics.difference import Difference
+from rl2qc.reports.schema import load_schema
 from rl2qc.reports.scorecard import interval, layout, number
 
 __all__ = ["SCHEMA_VERSION", "Comparison", "schema"]
@@ -145,9 +145,7 @@ class Comparison:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of :meth:`Comparison.to_dict`."""
-    file = resources.files("rl2qc.reports") / "schemas" / "comparison.schema.json"
-    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return loaded
+    return load_schema("comparison")
 
 
 def _verdict(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from rl2qc.images.sources import list_images
 from rl2qc.metrics.agreement import dice
 from rl2qc.metrics.resampling import bootstrap
 from rl2qc.model.holdout import slide_ids
+from rl2qc.reports.schema import load_schema
 
 __all__ = ["SCHEMA_VERSION", "MaskOverlap", "mask_overlap", "read_mask", "schema"]
 
@@ -165,9 +165,7 @@ def mask_overlap(
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of :meth:`MaskOverlap.to_dict`."""
-    file = resources.files("rl2qc.reports") / "schemas" / "dice.schema.json"
-    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return loaded
+    return load_schema("dice")
 
 
 def _about_labels(

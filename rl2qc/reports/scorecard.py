@@ -8,13 +8,13 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from rl2qc.atomic import atomic_path
 from rl2qc.reports.catalogue import CATALOGUE
 from rl2qc.reports.evidence import Evidence
+from rl2qc.reports.schema import load_schema
 
 __all__ = ["SCHEMA_VERSION", "Curve", "Metric", "Scorecard", "schema"]
 
@@ -257,9 +257,7 @@ class Scorecard:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of :meth:`Scorecard.to_dict`."""
-    file = resources.files("rl2qc.reports") / "schemas" / "scorecard.schema.json"
-    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return loaded
+    return load_schema("scorecard")
 
 
 def number(value: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slide_helpers import BrightnessModel, tissue_like, write_slide
+from slide_helpers import RankModel, tissue_like, write_slide
 
 from rl2qc.slides.cohort import run_cohort
 from rl2qc.slides.coords import read_coords
@@ -19,17 +19,6 @@ from rl2qc.slides.exports import FORMATS
 from rl2qc.slides.filtering import filter_slide
 from rl2qc.slides.jobs import find_jobs
 from rl2qc.slides.stored import read_table
-
-
-class RankModel(BrightnessModel):
-    """Ranks that are uniform for purple tiles and the lowest for all others."""
-
-    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        pixels = images.reshape(len(images), -1, 3).astype(np.float64)
-        purple = np.abs(pixels.mean(axis=1) - [170, 90, 150]).max(axis=1) < 5
-        ranks = (pixels.mean(axis=(1, 2)) * 1000) % 1
-        p_values = np.where(purple, 0.001 + 0.999 * ranks, 0.001)
-        return {"log_likelihood": np.log(p_values), "p_value": p_values}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from slide_helpers import BrightnessModel, damage, tissue_like, write_slide
+from slide_helpers import RankModel, damage, tissue_like, write_slide
 
 from rl2qc.slides.summary import SummaryRow, read_rows
 
@@ -44,17 +44,6 @@ FLAGGED = {
 # A name that is too long for a folder of results, and one that is no text.
 LONG, ODD = "long" * 50, "caf\udce9"
 FILES = {"csv": "tiles.csv", "geojson": "tiles.geojson", "overlay": "overlay.png"}
-
-
-class RankModel(BrightnessModel):
-    """Ranks that are uniform for purple tiles and the lowest for all others."""
-
-    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        pixels = images.reshape(len(images), -1, 3).astype(np.float64)
-        purple = np.abs(pixels.mean(axis=1) - [170, 90, 150]).max(axis=1) < 5
-        ranks = (pixels.mean(axis=(1, 2)) * 1000) % 1
-        p_values = np.where(purple, 0.001 + 0.999 * ranks, 0.001)
-        return {"log_likelihood": np.log(p_values), "p_value": p_values}
 
 
 def make_cohort(folder: Path, good_ones: list[str], rng: np.random.Generator) -> None:
