@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rl2qc.benchmarking.benchmark import benchmark
+    from rl2qc.cohort.dataset import KeptTiles
+    from rl2qc.filtering.slide import filter_slide
+    from rl2qc.filtering.table import TileTable
     from rl2qc.metrics.frechet import fid
     from rl2qc.metrics.inception import inception_score
     from rl2qc.metrics.irs import irs
@@ -18,13 +22,10 @@ if TYPE_CHECKING:
     from rl2qc.metrics.sliced import swd
     from rl2qc.metrics.wad_div import wad_div
     from rl2qc.model.quality import QualityModel
-    from rl2qc.reports.benchmark import benchmark
-    from rl2qc.reports.comparing import compare
-    from rl2qc.reports.score_settings import ScoreSettings
-    from rl2qc.reports.scorecard import Scorecard
-    from rl2qc.reports.scoring import score
-    from rl2qc.slides.dataset import KeptTiles
-    from rl2qc.slides.filtering import TileTable, filter_slide
+    from rl2qc.scoring.compare import compare
+    from rl2qc.scoring.score import score
+    from rl2qc.scoring.scorecard import Scorecard
+    from rl2qc.scoring.settings import ScoreSettings
 
 __all__ = [
     "KeptTiles",
@@ -47,21 +48,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "KeptTiles": "rl2qc.slides.dataset",
+    "KeptTiles": "rl2qc.cohort.dataset",
     "QualityModel": "rl2qc.model.quality",
-    "ScoreSettings": "rl2qc.reports.score_settings",
-    "Scorecard": "rl2qc.reports.scorecard",
-    "TileTable": "rl2qc.slides.filtering",
-    "benchmark": "rl2qc.reports.benchmark",
-    "compare": "rl2qc.reports.comparing",
+    "ScoreSettings": "rl2qc.scoring.settings",
+    "Scorecard": "rl2qc.scoring.scorecard",
+    "TileTable": "rl2qc.filtering.table",
+    "benchmark": "rl2qc.benchmarking.benchmark",
+    "compare": "rl2qc.scoring.compare",
     "fid": "rl2qc.metrics.frechet",
-    "filter_slide": "rl2qc.slides.filtering",
+    "filter_slide": "rl2qc.filtering.slide",
     "inception_score": "rl2qc.metrics.inception",
     "irs": "rl2qc.metrics.irs",
     "kid": "rl2qc.metrics.kernel",
     "prdc": "rl2qc.metrics.prdc",
     "rl2": "rl2qc.metrics.rl2",
-    "score": "rl2qc.reports.scoring",
+    "score": "rl2qc.scoring.score",
     "swd": "rl2qc.metrics.sliced",
     "wad_div": "rl2qc.metrics.wad_div",
 }

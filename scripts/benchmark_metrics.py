@@ -119,9 +119,9 @@ def fid_of_images(n: int, folder: Path) -> Work:
     import torch
     import torchvision
 
-    from rl2qc.images.sources import as_source
+    from rl2qc.features.inception import InceptionFeatures
+    from rl2qc.images.sources.base import as_source
     from rl2qc.metrics.frechet import fid
-    from rl2qc.model.inception_features import InceptionFeatures
 
     torch.manual_seed(0)
     trunk = torchvision.models.inception_v3(weights=None, init_weights=False)
@@ -157,7 +157,7 @@ def write_images(folder: Path, n_real: int, n_generated: int, side: int) -> None
     """PNG files cut from procedural tissue, no two alike."""
     from PIL import Image
 
-    from rl2qc.images.synthetic import synthetic_tissue
+    from rl2qc.synthetic.tissue import synthetic_tissue
 
     rng = np.random.default_rng(0)
     fields = [synthetic_tissue(512, 512, rng) for _ in range(16)]

@@ -28,13 +28,15 @@ import torch
 import torchvision
 from numpy.typing import NDArray
 
+from rl2qc.cohort.filter import run_cohort
+from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.preflight import prepare_output
 from rl2qc.errors import Rl2qcError
-from rl2qc.model.backbone import to_tensor
-from rl2qc.model.inference import ENGINE_VARIABLE, ENGINES, Engine, compile_statistics
+from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.slide import filter_slide
+from rl2qc.model.network.backbone import to_tensor
+from rl2qc.model.network.runtime import ENGINE_VARIABLE, ENGINES, Engine, compile_statistics
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
-from rl2qc.slides.cohort import prepare_output, run_cohort
-from rl2qc.slides.filtering import FilterSettings, filter_slide
-from rl2qc.slides.jobs import find_jobs
 
 Batch = NDArray[np.uint8]
 Spread = dict[str, float]

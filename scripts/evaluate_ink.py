@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl2qc.metrics.auc import auc
+from rl2qc.stats.auc import auc
 
 CELL = 256
 

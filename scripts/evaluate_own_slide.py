@@ -16,11 +16,11 @@ import numpy as np
 import openslide
 from evaluate_ink import CELL, read
 
-from rl2qc.images.degrade import degrade
-from rl2qc.metrics.auc import auc
 from rl2qc.model.calibration import conformal_p_values
+from rl2qc.model.detectors.book import FILTER_SCORE, SCORES
 from rl2qc.model.quality import QualityModel
-from rl2qc.model.scores import FILTER_SCORE, SCORES
+from rl2qc.stats.auc import auc
+from rl2qc.synthetic.degradations import degrade
 
 DEGRADED = (("blur", 1), ("blur", 2), ("noise", 0.05), ("salt_and_pepper", 0.05))
 

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.images.artifacts import ARTIFACTS
-from rl2qc.images.degrade import degrade
 from rl2qc.images.quantities import measure_quantities
 from rl2qc.images.reasons import PROCEDURAL, REASONS, ReferenceQuantities, likely_reasons
-from rl2qc.images.sources import center_crop, list_images, read_image
-from rl2qc.images.synthetic import Stain, synthetic_patches
+from rl2qc.images.sources.base import center_crop
+from rl2qc.images.sources.files import list_images, read_image
+from rl2qc.synthetic.artifacts import ARTIFACTS
+from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.tissue import Stain, synthetic_patches
 
 Image = NDArray[np.uint8]
 Damage = Callable[[Image, np.random.Generator], Image]

@@ -25,10 +25,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rl2qc.images.artifacts import ARTIFACTS
-from rl2qc.images.damage import COVERS, DEGRADATIONS, severity_at
-from rl2qc.images.degrade import degrade
-from rl2qc.model.backbone import FEATURE_DIM, STAGE_WIDTHS, ResNet18Features
+from rl2qc.model.network.backbone import FEATURE_DIM, STAGE_WIDTHS, ResNet18Features
+from rl2qc.synthetic.artifacts import ARTIFACTS
+from rl2qc.synthetic.damage import COVERS, DEGRADATIONS, severity_at
+from rl2qc.synthetic.degradations import degrade
 
 __all__ = ["TASKS", "Batch", "Views", "make_tasks"]
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from training_images import split_images, tissue_class
 
-from rl2qc.model.backbone import ResNet18Features, to_tensor
+from rl2qc.model.network.backbone import ResNet18Features, to_tensor
 
 
 def main() -> None:

@@ -32,11 +32,15 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 from training_images import slide, split_images
 
-from rl2qc.images.artifacts import ARTIFACTS
-from rl2qc.images.damage import random_damage
-from rl2qc.images.degrade import degrade
-from rl2qc.images.sources import center_crop
-from rl2qc.model.backbone import (
+from rl2qc.images.sources.base import center_crop
+from rl2qc.model.calibration import conformal_p_values
+from rl2qc.model.density.features import FeatureDensity
+from rl2qc.model.density.ppca import PPCA
+from rl2qc.model.detectors.combined import Detector
+from rl2qc.model.detectors.folds import fold_rows
+from rl2qc.model.detectors.probe import DamageProbe
+from rl2qc.model.detectors.stages import StageDetector
+from rl2qc.model.network.backbone import (
     POOLED,
     STAGE_WIDTHS,
     ResNet18Features,
@@ -44,14 +48,10 @@ from rl2qc.model.backbone import (
     round_to_half,
     to_tensor,
 )
-from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.density import FeatureDensity
-from rl2qc.model.detector import Detector
-from rl2qc.model.holdout import fold_rows
-from rl2qc.model.ppca import PPCA
-from rl2qc.model.probe import DamageProbe
-from rl2qc.model.stages import StageDetector
-from rl2qc.model.training import fit_density
+from rl2qc.model.training.flow import fit_density
+from rl2qc.synthetic.artifacts import ARTIFACTS
+from rl2qc.synthetic.damage import random_damage
+from rl2qc.synthetic.degradations import degrade
 
 SIZE = 224
 ALPHA = 0.05
@@ -88,7 +88,7 @@ def damages(cutouts: Path | None) -> Iterator[tuple[str, Callable[..., np.ndarra
         for cover in COVERS:
             yield f"artifact/{name} {cover}", lambda i, r, d=draw, c=cover: d(i, c, r).image
     if cutouts is not None:
-        from rl2qc.images.cutouts import paste, read_cutout
+        from rl2qc.synthetic.cutouts import paste, read_cutout
 
         for folder in sorted(cutouts.iterdir()):
             pictures = [read_cutout(p) for p in sorted(folder.iterdir())[::2]]

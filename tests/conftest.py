@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from slide_helpers import FakeHandle
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("rl2qc", deadline=None)
@@ -162,3 +163,26 @@ def slide(tmp_path: Path) -> Path:
         resolutionunit="CENTIMETER",
     )
     return path
+
+
+@pytest.fixture
+def fake_slide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    """Make the reader open a :class:`FakeHandle`."""
+
+    def make(
+        pixels: NDArray[np.uint8],
+        properties: dict[str, str] | None = None,
+        bad: Callable[[int, int], bool] = lambda x, y: False,
+    ) -> Path:
+        if pixels.shape[2] == 3:
+            alpha = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+            pixels = np.concatenate([pixels, alpha], axis=2)
+        known = {"openslide.mpp-x": "0.5", "openslide.mpp-y": "0.5", **(properties or {})}
+        monkeypatch.setattr(
+            "rl2qc.slides.readers.openslide._open", lambda file: FakeHandle(pixels, known, bad)
+        )
+        path = tmp_path / "fake.svs"
+        path.write_bytes(b"")
+        return path
+
+    return make

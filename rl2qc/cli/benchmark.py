@@ -93,8 +93,8 @@ def benchmark_command(
 
     rl2qc benchmark -c clean/test --ladders blur,noise,fold --quick
     """
-    from rl2qc.reports.benchmark import benchmark
-    from rl2qc.reports.benchmark_page import check_folder, write_report
+    from rl2qc.benchmarking.benchmark import benchmark
+    from rl2qc.benchmarking.page import check_folder, write_report
 
     check_folder(out, overwrite=overwrite)
     result = benchmark(

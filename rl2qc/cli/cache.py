@@ -23,7 +23,7 @@ def info_command() -> None:
 
     RL2QC_CACHE=/scratch/me rl2qc cache info
     """
-    from rl2qc.model.feature_cache import FeatureCache
+    from rl2qc.features.cache import FeatureCache
 
     info = FeatureCache().info()
     print(
@@ -41,7 +41,7 @@ def clear_command() -> None:
 
     rl2qc cache clear
     """
-    from rl2qc.model.feature_cache import FeatureCache
+    from rl2qc.features.cache import FeatureCache
 
     cache = FeatureCache()
     print(f"freed {cache.clear() / 1e6:.1f} MB of {cache.path}")

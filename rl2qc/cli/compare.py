@@ -36,7 +36,7 @@ from rl2qc.errors import UsageError
 if TYPE_CHECKING:
     from rl2qc.metrics.neighbors import Metric
     from rl2qc.metrics.prdc import Convention
-    from rl2qc.reports.comparing import OtherScore
+    from rl2qc.scoring.compare import OtherScore
 
 __all__ = ["compare_command"]
 
@@ -135,8 +135,8 @@ def compare_command(
         if "dice" in others:
             raise UsageError(f"--also {also} has a column dice, which --masks gives: rename it")
         others["dice"], about_masks = _dice(source_masks, masks or [], titles, group_pattern)
-    from rl2qc.reports.comparing import compare
-    from rl2qc.reports.score_settings import ScoreSettings
+    from rl2qc.scoring.compare import compare
+    from rl2qc.scoring.settings import ScoreSettings
 
     settings = ScoreSettings(
         metrics=split_names(metrics),
@@ -188,10 +188,10 @@ def _dice(
     source_masks: str | None, masks: list[str], titles: list[str], group_pattern: str | None
 ) -> tuple[OtherScore, list[str]]:
     """Dice of every generator, and what there is to say about its masks."""
-    from rl2qc.images.sources import list_images
-    from rl2qc.model.holdout import match_slides
-    from rl2qc.reports.comparing import OtherScore
-    from rl2qc.reports.mask_overlap import mask_overlap
+    from rl2qc.images.groups import match_slides
+    from rl2qc.images.sources.files import list_images
+    from rl2qc.scoring.compare import OtherScore
+    from rl2qc.scoring.dice import mask_overlap
 
     if source_masks is None:
         raise UsageError("--masks needs --source-masks to be compared with")
@@ -216,7 +216,7 @@ def _dice(
 
 
 def _read_scores(path: Path) -> dict[str, OtherScore]:
-    from rl2qc.reports.comparing import OtherScore
+    from rl2qc.scoring.compare import OtherScore
 
     if not path.is_file():
         raise UsageError(f"no such file: --also {path}")

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-__all__ = ["printable", "say"]
+from rl2qc.core.text import printable
 
-
-def printable(text: str) -> str:
-    """File names need not be valid text, nor one line; terminals and tables insist on it.
-
-    Example
-    -------
-    >>> print(printable("a\\nb"))
-    a\N{REPLACEMENT CHARACTER}b
-    """
-    valid = os.fsencode(text).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in valid)
+__all__ = ["say"]
 
 
 def say(line: str) -> None:

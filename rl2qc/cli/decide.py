@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rl2qc.cli.console import printable, say
+from rl2qc.cli.console import say
+from rl2qc.core.text import printable
 
 __all__ = ["decide_command"]
 
@@ -64,10 +65,10 @@ def decide_command(
 
     rl2qc decide results/ --format trident,histoqc
     """
-    from rl2qc.reports.cohort_page import PAGE, write_cohort_page
-    from rl2qc.slides.decide import decide_run
-    from rl2qc.slides.exports import parse_formats
-    from rl2qc.slides.summary import say_reasons
+    from rl2qc.cohort.decide import decide_run
+    from rl2qc.cohort.page import PAGE, write_cohort_page
+    from rl2qc.cohort.store.summary import say_reasons
+    from rl2qc.filtering.exports import parse_formats
 
     decided = decide_run(
         folder,

@@ -39,7 +39,7 @@ def demo_command(
 
     rl2qc demo --out demo/ --overwrite
     """
-    from rl2qc.reports.demo import run_demo
+    from rl2qc.demonstration.run import run_demo
 
     demo = run_demo(
         out,

@@ -44,7 +44,7 @@ def dice_command(
     rl2qc dice a/ b/ --labels 1,2,3 --group-pattern '^(.+?)_' --json dice.json
     """
     check_targets({"--json": json})
-    from rl2qc.reports.mask_overlap import mask_overlap
+    from rl2qc.scoring.dice import mask_overlap
 
     try:
         wanted = [int(name) for name in split_names(labels) or ()] if labels is not None else None

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl2qc.cli.console import printable, say
-from rl2qc.cli.options import mpp_of
+from rl2qc.cli.console import say
+from rl2qc.core.text import printable
 from rl2qc.errors import Rl2qcError, UsageError
+from rl2qc.images.resolution import mpp_of
 
 if TYPE_CHECKING:
-    from rl2qc.slides.cohort import Engine
-    from rl2qc.slides.jobs import Job
-    from rl2qc.slides.summary import SummaryRow
+    from rl2qc.cohort.filter import Engine
+    from rl2qc.cohort.job import Job
+    from rl2qc.cohort.store.summary import SummaryRow
 
 __all__ = ["filter_command"]
 
@@ -157,13 +158,15 @@ def filter_command(
 
     rl2qc filter slides/ -o results/ --coords trident/20x_256px_0px_overlap/ --format trident
     """
-    from rl2qc.cli.tile_progress import TileProgress
-    from rl2qc.slides.cohort import local, prepare_output, run_cohort
-    from rl2qc.slides.coords import match_coords
-    from rl2qc.slides.exports import parse_formats
-    from rl2qc.slides.jobs import find_jobs, parse_shard, take_shard
-    from rl2qc.slides.settings import FilterSettings
-    from rl2qc.slides.summary import say_reasons
+    from rl2qc.cli.progress import TileProgress
+    from rl2qc.cohort.filter import local, run_cohort
+    from rl2qc.cohort.inputs.find import find_jobs
+    from rl2qc.cohort.inputs.shards import parse_shard, take_shard
+    from rl2qc.cohort.job import match_coords
+    from rl2qc.cohort.preflight import prepare_output
+    from rl2qc.cohort.store.summary import say_reasons
+    from rl2qc.filtering.exports import parse_formats
+    from rl2qc.filtering.settings import FilterSettings
 
     mpp = mpp_of(mpp, mag)
     settings = FilterSettings(
@@ -238,7 +241,7 @@ def _check_folders(
 ) -> list[str]:
     """Warn of patches of unknown scale and refuse another scale than the model's: unlike slides,
     they are taken as they are."""
-    from rl2qc.model.scale import check_scale
+    from rl2qc.images.resolution import check_scale
 
     kinds = {job.kind for job in jobs}
     # That the model records no resolution is said of the slides.
@@ -254,8 +257,8 @@ def _check_folders(
 def _ray_engine(model: str, address: str | None) -> Engine:
     from functools import partial
 
+    from rl2qc.cohort.ray import RayEngine
     from rl2qc.model.quality import QualityModel
-    from rl2qc.slides.engine_ray import RayEngine
 
     # Workers need not start where we are.
     place = str(Path(model).absolute()) if Path(model).is_file() else model
@@ -265,7 +268,7 @@ def _ray_engine(model: str, address: str | None) -> Engine:
 def _write_page(out: Path, *, anew: bool) -> list[str]:
     """Write the report, or leave one that shows what is there; what went wrong with it, since the
     results do not depend on it."""
-    from rl2qc.reports.cohort_page import PAGE, is_current, write_cohort_page
+    from rl2qc.cohort.page import PAGE, is_current, write_cohort_page
 
     try:
         if anew or not is_current(out):

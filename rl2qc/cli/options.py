@@ -33,7 +33,6 @@ __all__ = [
     "SeedOption",
     "check_targets",
     "load_model",
-    "mpp_of",
     "print_text",
     "print_warnings",
     "split_names",
@@ -118,28 +117,6 @@ def split_names(names: str | None) -> tuple[str, ...] | None:
     if names is None:
         return None
     return tuple(name.strip() for name in names.split(",") if name.strip())
-
-
-def mpp_of(mpp: float | None, mag: float | None) -> float | None:
-    """Microns per pixel, which a magnification may be given for: 10 / ``mag``.
-
-    Raises
-    ------
-    UsageError
-        Both are given, or a magnification that is no positive number.
-
-    Example
-    -------
-    >>> mpp_of(None, 20), mpp_of(0.25, None)
-    (0.5, 0.25)
-    """
-    if mag is None:
-        return mpp
-    if mpp is not None:
-        raise UsageError("--mpp and --mag say the same: pass one of them")
-    if not mag > 0:
-        raise UsageError(f"--mag must be a magnification such as 20, got {mag:g}")
-    return 10 / mag
 
 
 def load_model(name: str, batch_size: int) -> QualityModel:

@@ -116,8 +116,8 @@ def score_command(
     rl2qc score generated/ -r training_images/ --held-out other_real_images/
     """
     check_targets({"--json": json, "--csv": csv, "--html": html})
-    from rl2qc.reports.score_settings import ScoreSettings
-    from rl2qc.reports.scoring import score
+    from rl2qc.scoring.score import score
+    from rl2qc.scoring.settings import ScoreSettings
 
     settings = ScoreSettings(
         metrics=split_names(metrics),
@@ -164,7 +164,7 @@ def score_command(
         card.to_csv(csv)
         lines.append(f"table   {csv}")
     if html is not None:
-        from rl2qc.reports.score_page import write_page
+        from rl2qc.scoring.page import write_page
 
         write_page(card, html)
         lines.append(f"page    {html}")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rl2qc.images.exclusion import Exclusion
-    from rl2qc.images.sources import PatchSource
+    from rl2qc.images.sources.base import PatchSource
+    from rl2qc.images.sources.exclusion import Exclusion
 
 __all__ = ["train_command"]
 
@@ -137,12 +137,14 @@ def train_command(
 
     rl2qc train "tiles/*.png" -o mine.safetensors --slide-pattern '^(.+?)_'
     """
-    from rl2qc.images.exclusion import Exclusion
-    from rl2qc.images.sources import as_source, whole_image
-    from rl2qc.model.holdout import join_held_out, slide_ids
+    from rl2qc.html.figures import training_curve
+    from rl2qc.images.groups import slide_ids
+    from rl2qc.images.sources.base import as_source
+    from rl2qc.images.sources.exclusion import Exclusion
+    from rl2qc.images.sources.tiles import whole_image
     from rl2qc.model.quality import QualityModel
-    from rl2qc.reports.figures import training_curve
-    from rl2qc.reports.review import review_reference
+    from rl2qc.model.review import review_reference
+    from rl2qc.model.training.split import join_held_out
 
     listed, sheet = out.with_suffix(".review.csv"), out.with_suffix(".review.png")
     _check_targets(out, listed if review else None, exclude or [], overwrite)
@@ -234,7 +236,7 @@ def _check_targets(
 
 def _prepare(source: PatchSource, tile: bool, excluded: Exclusion | None) -> PatchSource:
     """The patches of images: tiles if asked for, without those that are to be left out."""
-    from rl2qc.images.sources import cut_tiles, unused_by_center_crop
+    from rl2qc.images.sources.tiles import cut_tiles, unused_by_center_crop
 
     if tile:
         source = cut_tiles(source, _shows_tissue)
@@ -253,7 +255,7 @@ def _shows_tissue(tile: NDArray[np.uint8]) -> bool:
     import numpy as np
     from PIL import Image
 
-    from rl2qc.slides.tissue import tissue_mask
+    from rl2qc.images.tissue import tissue_mask
 
     small = np.asarray(Image.fromarray(np.ascontiguousarray(tile)).reduce(4))
     return bool(tissue_mask(small).mask.mean() >= _MIN_TISSUE)
@@ -274,8 +276,9 @@ def _check_excluded(excluded: Exclusion) -> None:
 
 
 def _check_scale(backbone: str, mpp: float | None, any_mpp: bool) -> None:
-    from rl2qc.model.checkpoint import find_checkpoint, read_checkpoint
-    from rl2qc.model.scale import check_scale
+    from rl2qc.images.resolution import check_scale
+    from rl2qc.model.checkpoint import read_checkpoint
+    from rl2qc.model.zoo import find_checkpoint
 
     if mpp is None:
         _warn(
@@ -306,8 +309,8 @@ def _look_for_copies(
     source: PatchSource, apart: PatchSource | None, groups: list[str] | None, holdout: float
 ) -> list[str] | None:
     """Warn of near-copies; the groups that keep them on one side of the hold-out."""
-    from rl2qc.model.duplicates import join_groups, near_copies, say_copies, thumbnails
-    from rl2qc.model.holdout import join_held_out
+    from rl2qc.images.duplicates import join_groups, near_copies, say_copies, thumbnails
+    from rl2qc.model.training.split import join_held_out
 
     everything = source if apart is None else join_held_out(source, apart)[0]
     copies = near_copies(thumbnails(everything, progress=True))

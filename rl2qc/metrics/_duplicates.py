@@ -6,8 +6,8 @@ import hashlib
 
 import numpy as np
 
-from rl2qc.metrics._checks import FloatArray
 from rl2qc.metrics._pair import Floats, Indices, Metric, blocks
+from rl2qc.stats._checks import FloatArray
 
 __all__ = ["first_occurrences"]
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.metrics._checks import FloatArray
+from rl2qc.stats._checks import FloatArray
 
 __all__ = ["Floats", "Indices", "Metric", "Pair", "Side", "blocks", "rounding"]
 

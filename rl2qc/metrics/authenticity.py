@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import FloatArray, as_feature_pair, check_k
 from rl2qc.metrics._pair import Floats
 from rl2qc.metrics.neighbors import Backend, Metric, kneighbors
+from rl2qc.stats._checks import FloatArray, as_feature_pair, check_k
 
 __all__ = ["AuthenticityResult", "authentic_images", "authenticity"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import FloatArray, as_count, as_feature_pair, as_features
 from rl2qc.metrics.moments import Moments
-from rl2qc.metrics.null import null_distribution
+from rl2qc.stats._checks import FloatArray, as_count, as_feature_pair, as_features
+from rl2qc.stats.baseline import null_distribution
 
 __all__ = [
     "FidInfinityResult",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
-from rl2qc.metrics._checks import as_count, as_features
+from rl2qc.stats._checks import as_count, as_features
 
 __all__ = ["InceptionScoreResult", "inception_score"]
 

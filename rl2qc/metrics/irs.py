@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
-from rl2qc.metrics._checks import FloatArray, as_count, as_feature_pair
 from rl2qc.metrics._duplicates import first_occurrences
 from rl2qc.metrics._occupancy import Tails, distribution, expected_distinct
 from rl2qc.metrics.neighbors import Backend, Metric, kneighbors
+from rl2qc.stats._checks import FloatArray, as_count, as_feature_pair
 
 __all__ = [
     "IrsEstimate",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import FloatArray, as_count, as_feature_pair
+from rl2qc.stats._checks import FloatArray, as_count, as_feature_pair
 
 __all__ = ["KidResult", "kid"]
 

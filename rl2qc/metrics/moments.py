@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import as_features
+from rl2qc.stats._checks import as_features
 
 __all__ = ["Moments"]
 

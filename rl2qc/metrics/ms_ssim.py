@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import as_count
 from rl2qc.metrics._images import as_images
+from rl2qc.stats._checks import as_count
 
 __all__ = ["MsSsimResult", "ms_ssim", "msssim_diversity"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from rl2qc.metrics._checks import FloatArray, as_feature_pair, as_features, check_k
 from rl2qc.metrics._pair import Floats, Indices, Metric, Pair, blocks, rounding
+from rl2qc.stats._checks import FloatArray, as_feature_pair, as_features, check_k
 
 __all__ = ["Backend", "Metric", "Neighbors", "count_within", "kneighbors"]
 

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rl2qc.metrics._checks import FloatArray, as_feature_pair, check_k
 from rl2qc.metrics.neighbors import Backend, count_within, kneighbors
+from rl2qc.stats._checks import FloatArray, as_feature_pair, check_k
 
 __all__ = ["Convention", "PrdcResult", "prdc"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics._checks import as_count
 from rl2qc.metrics._images import as_images
+from rl2qc.stats._checks import as_count
 
 __all__ = ["Normalization", "SwdResult", "swd"]
 

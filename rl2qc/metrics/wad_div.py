@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 from scipy.stats import wasserstein_distance
 
-from rl2qc.metrics._checks import FloatArray, as_feature_pair, as_features, check_k
 from rl2qc.metrics.neighbors import Backend, Metric, kneighbors
+from rl2qc.stats._checks import FloatArray, as_feature_pair, as_features, check_k
 
 __all__ = ["WadDivResult", "wad_div"]
 

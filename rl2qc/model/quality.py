@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.threads import one_thread
 from rl2qc.errors import UsageError
-from rl2qc.images.sources import Patches, PatchSource, as_source
-from rl2qc.model.backbone import POOLED, ResNet18Features
+from rl2qc.images.sources.base import Patches, PatchSource, as_source
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.checkpoint import find_checkpoint
-from rl2qc.model.fitting import Mode, fit_parts
-from rl2qc.model.inference import Engine
+from rl2qc.model.detectors.book import FILTER_SCORE, SCORES, Score
+from rl2qc.model.network.backbone import POOLED, ResNet18Features
+from rl2qc.model.network.runtime import Engine
+from rl2qc.model.network.statistics import StatisticsExtractor
 from rl2qc.model.parts import ModelParts
-from rl2qc.model.scores import FILTER_SCORE, SCORES, Score
-from rl2qc.model.statistics import StatisticsExtractor
 from rl2qc.model.storage import read_model, write_model
-from rl2qc.model.threads import one_thread
+from rl2qc.model.training.fit import Mode, fit_parts
+from rl2qc.model.zoo import find_checkpoint
 
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
 
@@ -31,7 +31,7 @@ class QualityModel:
     """What clean patches look like, as a density of ResNet-18 features.
 
     Made by :meth:`fit` or :meth:`load`. Wherever patches are asked for, anything that
-    :func:`rl2qc.images.sources.as_source` reads will do: paths, an array (n, h, w, 3) uint8, a
+    :func:`rl2qc.images.sources.base.as_source` reads will do: paths, an array (n, h, w, 3) uint8, a
     torch Dataset.
 
     Attributes
@@ -134,7 +134,7 @@ class QualityModel:
         Parameters
         ----------
         patches
-            At least :data:`~rl2qc.model.holdout.MIN_PATCHES` clean patches.
+            At least :data:`~rl2qc.model.training.split.MIN_PATCHES` clean patches.
         backbone
             "histology" (the shipped model's), another model file, "imagenet", "random" or a
             weights file.
@@ -259,7 +259,7 @@ class QualityModel:
         """A score (n,) float64 of each patch; higher is more normal.
 
         ``"log_likelihood"``, the default, is the flow's in nats; ``"detector"`` is the one that the
-        filter decides by. :class:`~rl2qc.model.scores.ScoreBook` lists all.
+        filter decides by. :class:`~rl2qc.model.detectors.book.ScoreBook` lists all.
         """
         if score not in SCORES:
             raise UsageError(f"unknown score {score!r}: choose from {', '.join(SCORES)}")

@@ -13,18 +13,13 @@ from torch import Tensor
 
 from rl2qc.errors import CheckpointError, UsageError
 from rl2qc.images.reasons import ReferenceQuantities
-from rl2qc.model.backbone import FEATURE_DIM, ResNet18Features
-from rl2qc.model.checkpoint import (
-    find_checkpoint,
-    read_checkpoint,
-    tensors_digest,
-    write_checkpoint,
-)
-from rl2qc.model.density import FeatureDensity
-from rl2qc.model.detector import Detector
-from rl2qc.model.parts import ModelParts
-from rl2qc.model.scores import ScoreBook
-from rl2qc.model.training import History
+from rl2qc.model.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
+from rl2qc.model.density.features import FeatureDensity
+from rl2qc.model.detectors.book import ScoreBook
+from rl2qc.model.detectors.combined import Detector
+from rl2qc.model.network.backbone import FEATURE_DIM, ResNet18Features
+from rl2qc.model.parts import History, ModelParts
+from rl2qc.model.zoo import find_checkpoint
 
 __all__ = ["read_model", "write_model"]
 

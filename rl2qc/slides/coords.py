@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.errors import UsageError
-from rl2qc.slides.companions import slide_name
-from rl2qc.slides.jobs import Job
 
-__all__ = ["Coords", "find_coords", "match_coords", "read_coords"]
+__all__ = ["Coords", "find_coords", "read_coords"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,40 +152,6 @@ def read_coords(path: str | Path) -> Coords:
         f"{path} says nothing about the size of its tiles: 'coords' needs the attributes "
         "patch_size_level0 (TRIDENT), or patch_size and patch_level (CLAM)"
     )
-
-
-def match_coords(place: str | Path, jobs: Sequence[Job]) -> list[Job]:
-    """The jobs, each slide with its file in the folder ``place``, before any work is done.
-
-    A file goes by the slide's name in the output or by its own. That there is none is for the
-    reader of the slide to say.
-
-    Raises
-    ------
-    UsageError
-        Coordinates of one slide for several, or no coordinates at all.
-    """
-    place = Path(place)
-    count = sum(job.kind == "slide" for job in jobs)
-    if not place.is_dir():
-        read_coords(place)
-        if count > 1:
-            raise UsageError(
-                f"--coords {place} holds the tiles of one slide and there are {count}: "
-                "name the folder of their files"
-            )
-        return list(jobs)
-    matched, taken = [], dict[Path, Job]()
-    for job in jobs:
-        file = _look_up(place, job.name, slide_name(job.path)) if job.kind == "slide" else None
-        if file is not None and (other := taken.setdefault(file, job)) is not job:
-            raise UsageError(
-                f"{file} may be of {other.path} or of {job.path}: call their files "
-                f"{other.name}_patches.h5 and {job.name}_patches.h5"
-            )
-        # Absolute, since other machines need not start where we are.
-        matched.append(replace(job, coords=str(file.absolute()) if file is not None else None))
-    return matched
 
 
 def find_coords(place: str | Path, name: str) -> Path:

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ReadPlan", "plan_reading", "tile_grid", "tissue_fractions"]
+from rl2qc.images.resolution import MAX_RATIO, TOLERANCE
 
-# A level this close to the resolution asked for is read as it is: slides that are called "0.5"
-# record anything between 0.486 and 0.51, and resampling them would only blur.
-TOLERANCE = 0.05
-# A slide may be enlarged by no more than this; beyond, its tiles would look out of focus.
-MAX_ENLARGEMENT = 1.25
+__all__ = ["ReadPlan", "plan_reading", "tile_grid", "tissue_fractions"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def plan_reading(
     """
     if not slide_mpp > 0 or not mpp > 0:
         raise ValueError(f"microns per pixel must be positive, got {slide_mpp} and {mpp}")
-    if slide_mpp > mpp * MAX_ENLARGEMENT:
+    if slide_mpp > mpp * MAX_RATIO:
         raise ValueError(
             f"the slide has {slide_mpp:g} um/px and cannot give tiles of {mpp:g} um/px: "
             f"take a model for {slide_mpp:g} um/px, or pass --mpp {slide_mpp:g} to read it as it "

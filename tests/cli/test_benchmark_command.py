@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl2qc.reports.benchmark_result import schema
+from rl2qc.benchmarking.result import schema
 
 FEW = ["--n", 50, "--n-resamples", 20]
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from rl2qc.images.sources import as_source
-from rl2qc.model.feature_cache import FeatureCache
+from rl2qc.features.cache import FeatureCache
+from rl2qc.images.sources.base import as_source
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl2qc.images.degrade import degrade
-from rl2qc.reports.comparison import schema
+from rl2qc.scoring.comparison import schema
+from rl2qc.synthetic.degradations import degrade
 
 FEW = ["--n-resamples", "40"]
 

@@ -16,9 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from rl2qc.cli.app import app, main
+from rl2qc.demonstration import run as module
+from rl2qc.demonstration.result import ArtifactRow, Demo
+from rl2qc.demonstration.run import run_demo, truth_rows
 from rl2qc.model.quality import QualityModel
-from rl2qc.reports import demo as module
-from rl2qc.reports.demo import ArtifactRow, Demo, run_demo, truth_rows
 
 
 @pytest.fixture(scope="module")

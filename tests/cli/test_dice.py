@@ -52,7 +52,7 @@ def test_labels(rl2qc, tmp_path):
 
 
 def test_masks_are_read_as_stored(tmp_path):
-    from rl2qc.reports.mask_overlap import read_mask
+    from rl2qc.scoring.dice import read_mask
 
     labels = np.arange(16, dtype=np.uint8).reshape(4, 4)
     palette = Image.fromarray(labels, "P")

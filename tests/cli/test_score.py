@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl2qc.images.degrade import degrade
-from rl2qc.reports.catalogue import CATALOGUE
-from rl2qc.reports.scorecard import schema
+from rl2qc.scoring.scorecard import schema
+from rl2qc.scoring.spec import CATALOGUE
+from rl2qc.synthetic.degradations import degrade
 
 DEFAULT = {name for name, spec in CATALOGUE.items() if not spec.optional}
 FEW = ["--n-resamples", "20"]
@@ -150,8 +150,8 @@ def test_values_are_those_of_other_libraries(rl2qc, folders, tiny_model_file, ti
 
 def test_values_are_the_pure_functions(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
     import rl2qc as package
-    from rl2qc.images.sources import as_source
-    from rl2qc.reports.pixels import PATCHES, PROJECTIONS
+    from rl2qc.images.sources.base import as_source
+    from rl2qc.scoring.pixels import PATCHES, PROJECTIONS
 
     file = tmp_path / "scores.json"
     rl2qc("score", folders / "noisy", "-r", folders / "a", "-m", tiny_model_file, "--json", file,
@@ -214,7 +214,7 @@ def test_groups_are_resampled_whole(rl2qc, folders, tiny_model_file, tmp_path):
 
 
 def test_a_second_run_takes_features_from_the_cache(rl2qc, folders, tiny_model_file, tmp_path):
-    from rl2qc.model.feature_cache import FeatureCache
+    from rl2qc.features.cache import FeatureCache
 
     command = ["score", folders / "b", "-r", folders / "a", "-m", tiny_model_file, *FEW,
                "--metrics", "rl2,fid", "--json"]  # fmt: skip

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from rl2qc.errors import UsageError
-from rl2qc.model.holdout import split_rows
 from rl2qc.model.quality import QualityModel
+from rl2qc.model.training.split import split_rows
 
 QUICK = ("--backbone", "random", "--epochs", "2")
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rl2qc.images.degrade import degrade
 from rl2qc.images.quantities import (
     MIN_SIDE,
     QUANTITIES,
     image_quantities,
     measure_quantities,
 )
-from rl2qc.images.synthetic import EOSIN, ERYTHROCYTE, HEMATOXYLIN
+from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.tissue import EOSIN, ERYTHROCYTE, HEMATOXYLIN
 
 
 def of(image: np.ndarray) -> dict[str, float]:

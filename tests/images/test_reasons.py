@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl2qc.images.artifacts import ARTIFACTS
-from rl2qc.images.degrade import degrade
 from rl2qc.images.quantities import QUANTITIES, measure_quantities
 from rl2qc.images.reasons import (
     MIN_REFERENCE,
@@ -18,8 +16,11 @@ from rl2qc.images.reasons import (
     ReferenceQuantities,
     likely_reasons,
 )
-from rl2qc.images.sources import center_crop, read_image
-from rl2qc.images.synthetic import Stain, synthetic_patches
+from rl2qc.images.sources.base import center_crop
+from rl2qc.images.sources.files import read_image
+from rl2qc.synthetic.artifacts import ARTIFACTS
+from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.tissue import Stain, synthetic_patches
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import rl2qc.metrics
-from rl2qc.metrics.agreement import dice, rank_agreement
 from rl2qc.metrics.authenticity import authenticity
+from rl2qc.metrics.dice import dice
 from rl2qc.metrics.frechet import fid, fid_infinity, r_fid
 from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.irs import irs
@@ -23,6 +23,7 @@ from rl2qc.metrics.prdc import prdc
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.sliced import swd
 from rl2qc.metrics.wad_div import wad_div
+from rl2qc.stats.agreement import rank_agreement
 
 
 @pytest.fixture(autouse=True)

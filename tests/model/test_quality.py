@@ -10,13 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rl2qc.errors import CheckpointError, UsageError, WorkError
-from rl2qc.images.degrade import degrade
-from rl2qc.images.sources import as_source
-from rl2qc.model import checkpoint, training
+from rl2qc.images.groups import slide_ids
+from rl2qc.images.sources.base import as_source
+from rl2qc.model import checkpoint
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.holdout import slide_ids, split_rows
+from rl2qc.model.detectors.book import SCORES
 from rl2qc.model.quality import QualityModel
-from rl2qc.model.scores import SCORES
+from rl2qc.model.training import flow as training
+from rl2qc.model.training.split import split_rows
+from rl2qc.synthetic.degradations import degrade
 
 
 def test_shapes_and_types(tiny_model, patches):
@@ -311,7 +313,7 @@ class TestShipped:
 @pytest.fixture
 def shipped(tiny_model, tmp_path, monkeypatch):
     """The tiny model as a shipped one, and another that shares its backbone."""
-    monkeypatch.setattr("rl2qc.model.checkpoint._folders", lambda: (tmp_path, tmp_path))
+    monkeypatch.setattr("rl2qc.model.zoo._folders", lambda: (tmp_path, tmp_path))
     tiny_model.save(tmp_path / "whole.safetensors")
     tiny_model.save(tmp_path / "sharing.safetensors", backbone_of="whole")
     tiny_model.save(tmp_path / "tiny.safetensors")

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from slide_helpers import BrightnessModel, shrink, tissue_like, write_slide
 
+from rl2qc.cohort.filter import run_cohort
+from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.job import match_coords
+from rl2qc.cohort.store.results import read_table
 from rl2qc.errors import UsageError
-from rl2qc.slides.cohort import run_cohort
-from rl2qc.slides.coords import find_coords, match_coords, read_coords
-from rl2qc.slides.exports import export
-from rl2qc.slides.filtering import FilterSettings, filter_slide
-from rl2qc.slides.jobs import find_jobs
-from rl2qc.slides.stored import read_table
+from rl2qc.filtering.exports import export
+from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.slide import filter_slide
+from rl2qc.slides.coords import find_coords, read_coords
 
 # In no order that a grid would give, glass included.
 XY = np.array([[256, 128], [0, 0], [64, 64], [320, 192], [128, 0]], np.int64)

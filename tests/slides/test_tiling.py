@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl2qc.slides.tiling import TOLERANCE, plan_reading, tile_grid, tissue_fractions
+from rl2qc.images.resolution import TOLERANCE
+from rl2qc.slides.tiling import plan_reading, tile_grid, tissue_fractions
 
 PYRAMID = (1.0, 4.0, 16.0)
 

@@ -1,0 +1,283 @@
+"""The kept tiles of filtered slides as a torch dataset."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from rl2qc.cohort.store.record import RECORD, Record, read_record
+from rl2qc.errors import SlideError, UsageError, WorkError
+from rl2qc.images.sources.base import center_crop
+from rl2qc.images.sources.files import read_image
+from rl2qc.slides.readers.openslide import SlideReader, new_cache
+
+__all__ = ["KeptTiles", "Tile"]
+
+# Open slides a process: a shuffled loop over a cohort must not run out of file handles or memory.
+_OPEN_SLIDES = 16
+_ROW = np.dtype([("x", np.int32), ("y", np.int32), ("width", np.int32), ("p_value", np.float64)])
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A kept tile: ``slide`` is the name of its folder of results, ``path`` the slide (or the
+    image, for patches), ``x`` and ``y`` its corner in level-0 px (of an imported tile, that of the
+    file it came from), ``p_value`` its conformal p-value."""
+
+    slide: str
+    path: Path
+    x: int
+    y: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class _Source:
+    """How the tiles of one input are read: at ``patch_size`` px of ``mpp`` from ``level``."""
+
+    name: str
+    path: Path
+    kind: str
+    patch_size: int
+    level: int
+    scale: float
+    mpp: float | None
+    slide_mpp: float | None
+    icc: bool
+
+    def inset(self, width: int, reader: SlideReader) -> int:
+        """From the corner of a tile ``width`` wide to that of what was judged, in level-0 px: an
+        imported tile need not be as large as the model's."""
+        if self.scale == 1.0 or self.mpp is None or self.slide_mpp is None:
+            downsample = reader.info.level_downsamples[self.level]
+        else:
+            downsample = self.mpp / self.slide_mpp
+        return (width - max(1, round(self.patch_size * downsample))) // 2
+
+
+class KeptTiles(Dataset[Any]):
+    """Tiles that ``rl2qc filter`` kept, read from the slides when they are asked for.
+
+    It works in a DataLoader with any number of workers, forked or spawned: each opens the slides
+    that it needs itself, 16 at a time, and decoded blocks take 128 MiB of it at most.
+
+    Parameters
+    ----------
+    results
+        The output folder of ``rl2qc filter``, or the folder of one slide in it.
+    transform
+        Takes a tile as a PIL image; by default, a float32 tensor (3, h, w) in [0, 1] is made.
+    slides
+        Folder in which to look for slides that are no longer where they were, by file name.
+
+    Attributes
+    ----------
+    sources
+        Names of the inputs in order.
+    source_of
+        (n,) int64, for each tile the index of its input in ``sources``; for samplers, and for
+        splits by slide.
+
+    Raises
+    ------
+    UsageError
+        No results there, or those of imported coordinates without the ``run.json`` beside them.
+    WorkError
+        A damaged result.
+    SlideError, ImageError
+        On access: a slide that is gone or damaged.
+
+    Example
+    -------
+    >>> import tempfile, tifffile
+    >>> from rl2qc.cohort.filter import run_cohort
+    >>> from rl2qc.cohort.inputs.find import find_jobs
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> tifffile.imwrite(folder / "a.tif", np.full((128, 192, 3), (170, 90, 150), np.uint8),
+    ...                  tile=(64, 64), photometric="rgb", resolution=(2e4, 2e4),
+    ...                  resolutionunit="CENTIMETER")
+    >>> class Even:
+    ...     patch_size, mpp, name = 64, 0.5, "even"
+    ...     def measure(self, images):
+    ...         return {"log_likelihood": np.zeros(len(images)), "p_value": np.ones(len(images))}
+    >>> _ = run_cohort(find_jobs([folder])[0], Even(), folder / "results")
+    >>> tiles = KeptTiles(folder / "results")
+    >>> len(tiles), tiles[0].shape, tiles.tile(5).x
+    (6, torch.Size([3, 64, 64]), 128)
+    >>> loader = torch.utils.data.DataLoader(tiles, batch_size=4, shuffle=True)
+    >>> [len(batch) for batch in loader]
+    [4, 2]
+    """
+
+    def __init__(
+        self,
+        results: str | Path,
+        transform: Callable[[Image.Image], Any] | None = None,
+        *,
+        slides: str | Path | None = None,
+    ) -> None:
+        results = Path(results)
+        folders = [results] if (results / RECORD).exists() else sorted(results.glob("*/"))
+        found = [(folder, record) for folder in folders if (record := read_record(folder))]
+        if not found:
+            raise UsageError(f"{results} holds no results of rl2qc filter")
+        self.transform = transform
+        self._sources = [_source(folder, record, slides) for folder, record in found]
+        rows, images = zip(*(_kept(folder) for folder, _ in found), strict=True)
+        counts = [len(part) for part in rows]
+        # Arrays, not objects: forked workers would copy a million objects by counting references.
+        self.source_of: NDArray[np.int64] = np.repeat(np.arange(len(rows)), counts)
+        self._rows: NDArray[np.void] = np.concatenate(rows)
+        self._first = np.cumsum([0, *counts])
+        self._images: tuple[NDArray[np.bytes_], ...] = images
+        self._cache: openslide.OpenSlideCache | None = None
+        self._readers: OrderedDict[int, SlideReader] = OrderedDict()
+        self._pid = os.getpid()
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the inputs in order."""
+        return [source.name for source in self._sources]
+
+    def __len__(self) -> int:
+        return len(self.source_of)
+
+    def __getitem__(self, index: int) -> Any:
+        image = Image.fromarray(self.pixels(index))
+        if self.transform is not None:
+            return self.transform(image)
+        return _to_tensor(image)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Handles do not travel; each worker opens its own.
+        return {**self.__dict__, "_readers": OrderedDict(), "_cache": None}
+
+    def tile(self, index: int) -> Tile:
+        """Where a tile comes from."""
+        index = self._checked(index)
+        source, row = self._sources[self.source_of[index]], self._rows[index]
+        path = source.path if source.kind == "slide" else self._image(index)
+        return Tile(source.name, path, int(row["x"]), int(row["y"]), float(row["p_value"]))
+
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """A tile (patch_size, patch_size, 3) uint8, just as the model saw it.
+
+        Of patches and of imported tiles that are larger than the model's, that is their centre; of
+        smaller imported ones, what is around them, too.
+        """
+        index = self._checked(index)
+        number = int(self.source_of[index])
+        source, row = self._sources[number], self._rows[index]
+        if source.kind == "patches":
+            return center_crop(read_image(self._image(index)), source.patch_size)
+        reader = self._reader(number)
+        inset = source.inset(int(row["width"]), reader)
+        corner = int(row["x"]) + inset, int(row["y"]) + inset
+        size = (source.patch_size, source.patch_size)
+        try:
+            return reader.read_region(*corner, size, level=source.level, scale=source.scale).rgb
+        except SlideError:
+            # Another try opens the slide anew.
+            del self._readers[number]
+            raise
+
+    def _image(self, index: int) -> Path:
+        number = self.source_of[index]
+        name = bytes(self._images[number][index - self._first[number]])
+        return Path(name.decode("utf-8", "surrogateescape"))
+
+    def _checked(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"tile {index} of {len(self)}")
+        return int(index) % len(self)
+
+    def _reader(self, number: int) -> SlideReader:
+        # A fork may have inherited an open slide, whose position in the file it would share.
+        if self._pid != os.getpid():
+            self._readers, self._cache, self._pid = OrderedDict(), None, os.getpid()
+        if self._cache is None:
+            self._cache = new_cache()
+        if number not in self._readers:
+            source = self._sources[number]
+            if not source.path.exists():
+                raise SlideError(
+                    f"{source.path} is gone: say where its slides are, KeptTiles(..., slides=DIR)"
+                )
+            self._readers[number] = SlideReader(
+                source.path, mpp_override=source.slide_mpp, icc=source.icc, cache=self._cache
+            )
+            if len(self._readers) > _OPEN_SLIDES:
+                self._readers.popitem(last=False)[1].close()
+        self._readers.move_to_end(number)
+        return self._readers[number]
+
+
+def _source(folder: Path, record: Record, slides: str | Path | None) -> _Source:
+    about = record.slide
+    path = Path(about["path"])
+    if slides is not None and (Path(slides) / path.name).exists():
+        path = Path(slides) / path.name
+    return _Source(
+        folder.resolve().name,
+        path,
+        about["kind"],
+        # What the record has is the size of the tiles, which are the model's unless imported.
+        int(about["patch_size"]) if about.get("coords") is None else _model_size(folder),
+        int(about["level"] or 0),
+        float(about["scale"] or 1.0),
+        about["mpp"],
+        about["slide_mpp"],
+        bool(about["icc"]),
+    )
+
+
+def _model_size(folder: Path) -> int:
+    """Side of the model's tiles in px, from the account of the run."""
+    account = folder.resolve().parent / "run.json"
+    try:
+        return int(json.loads(account.read_text(encoding="utf-8"))["model"]["patch_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder} was judged at imported coordinates, and {account}, which says what of them "
+            "the model saw, is not there: keep the folder in that of its run"
+        ) from error
+
+
+def _kept(folder: Path) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:
+    """The kept rows of a table (:data:`_ROW`), and the images of patches."""
+    images: list[bytes] = []
+
+    def rows(file: Iterator[str]) -> Iterator[tuple[int, int, int, float]]:
+        for row in csv.DictReader(file):
+            if row["keep"] == "true":
+                yield int(row["x"]), int(row["y"]), int(row["width"]), float(row["p_value"])
+                if "path" in row:
+                    images.append(row["path"].encode("utf-8", "surrogateescape"))
+
+    table = folder / "tiles.csv"
+    try:
+        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return np.fromiter(rows(file), _ROW), np.array(images, np.bytes_)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkError(
+            f"{folder} holds a damaged result ({error}): run rl2qc filter --overwrite"
+        ) from error
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return pixels.contiguous().to(torch.float32) / 255

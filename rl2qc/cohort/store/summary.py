@@ -1,0 +1,156 @@
+"""The account of a cohort: a row for each input, from the records that are on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.cohort.store.record import RECORD, read_record
+from rl2qc.core.files import write_csv
+from rl2qc.filtering.table import TileTable
+
+__all__ = [
+    "FAILED",
+    "SUMMARY",
+    "SummaryRow",
+    "read_rows",
+    "row_from",
+    "row_of",
+    "say_reasons",
+    "write_summary",
+]
+
+SUMMARY, FAILED = "summary.csv", "failed"
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """What became of a job; ``status`` is "done", "partial" (images that cannot be used were
+    left out) or "failed". ``reasons`` counts the rejected tiles by likely reason."""
+
+    name: str
+    kind: str
+    status: str
+    tiles: int = 0
+    kept: int = 0
+    kept_share: float = math.nan
+    median_log_likelihood: float = math.nan
+    drift: float = math.nan
+    flags: tuple[str, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    mpp: float | None = None
+    level: int | None = None
+    scale: float | None = None
+    tissue_share: float | None = None
+    tissue_threshold: float | None = None
+    scanner: str = ""
+    unreadable: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    path: str = ""
+
+
+def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> SummaryRow:
+    """The row of a table of tiles."""
+    likelihoods = table.measurements.get("log_likelihood", np.empty(0))
+    return SummaryRow(
+        name=table.name,
+        kind=table.kind,
+        status="partial" if table.failures and table.kind == "patches" else "done",
+        tiles=len(table),
+        kept=int(table.keep.sum()),
+        kept_share=table.kept_share,
+        median_log_likelihood=float(np.median(likelihoods)) if len(likelihoods) else math.nan,
+        drift=table.drift,
+        flags=table.flags,
+        reasons=_count(table.reasons),
+        mpp=table.mpp,
+        level=table.level,
+        scale=table.scale,
+        tissue_share=table.tissue_coverage,
+        tissue_threshold=table.tissue_threshold,
+        scanner=table.scanner,
+        unreadable=table.unreadable,
+        seconds=seconds,
+        warnings=table.warnings,
+        path=str(path or table.path),
+    )
+
+
+def say_reasons(rows: Iterable[SummaryRow]) -> str:
+    """The likely reasons of all rejections, the most frequent first; "" for none.
+
+    Example
+    -------
+    >>> say_reasons([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
+    '3 tiles rejected: ink or pen 3 (100%)'
+    """
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row.reasons)
+    if not total:
+        return ""
+    count = total.total()
+    parts = (f"{name} {n} ({n / count:.0%})" for name, n in total.most_common())
+    return f"{count} tiles rejected: {', '.join(parts)}"
+
+
+def row_from(values: Mapping[str, Any]) -> SummaryRow:
+    """The row that a record holds; null stands for NaN where a number is meant."""
+    known = {f.name: f for f in fields(SummaryRow)}
+    row = {name: value for name, value in values.items() if name in known}
+    for name, value in row.items():
+        if value is None and known[name].type == "float":
+            row[name] = math.nan
+        elif isinstance(value, list):
+            row[name] = tuple(value)
+    return SummaryRow(**row)
+
+
+def read_rows(out: Path) -> list[SummaryRow]:
+    """The rows of everything that is finished or failed in a folder of results, by name."""
+    rows = []
+    for path in out.glob(f"*/{RECORD}"):
+        record = read_record(path.parent)
+        if record is not None:
+            rows.append(row_from(record.row))
+    done = {row.name for row in rows}
+    for path in (out / FAILED).glob("*.json"):
+        try:
+            row = row_from(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        if row.name not in done:
+            rows.append(row)
+    return sorted(rows, key=lambda row: (row.name.casefold(), row.name))
+
+
+def write_summary(out: Path, rows: Iterable[SummaryRow]) -> None:
+    """Write ``summary.csv``."""
+    write_csv(out / SUMMARY, [f.name for f in fields(SummaryRow)], map(_cells, rows))
+
+
+def _count(reasons: NDArray[np.str_]) -> dict[str, int]:
+    """How often each reason is named, the most frequent first."""
+    return dict(Counter(reasons[reasons != ""].tolist()).most_common())
+
+
+def _cells(row: SummaryRow) -> list[Any]:
+    """The row for a spreadsheet: what is unknown is empty."""
+    values = {f.name: getattr(row, f.name) for f in fields(row)}
+    values["reasons"] = "; ".join(f"{name} {n}" for name, n in row.reasons.items())
+    values["warnings"], values["flags"] = "; ".join(row.warnings), "; ".join(row.flags)
+    values["seconds"] = round(row.seconds, 2)
+    return [
+        "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+        for value in values.values()
+    ]

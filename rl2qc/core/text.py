@@ -1,0 +1,58 @@
+"""Names for files that hold valid text only."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+__all__ = ["printable", "valid_text"]
+
+
+def valid_text(value: object) -> str:
+    """A name with the bytes replaced that are no UTF-8.
+
+    Example
+    -------
+    >>> valid_text("caf\\udce9") == "caf\N{REPLACEMENT CHARACTER}"
+    True
+    """
+    return os.fsencode(str(value)).decode("utf-8", "replace")
+
+
+def printable(text: str) -> str:
+    """File names need not be valid text, nor one line; terminals and tables insist on it.
+
+    Example
+    -------
+    >>> print(printable("a\\nb"))
+    a\N{REPLACEMENT CHARACTER}b
+    """
+    valid = os.fsencode(text).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in valid)
+
+
+def number(value: float) -> str:
+    """Four digits, or a dash for what is not defined.
+
+    >>> number(1234.5), number(0.012345), number(math.nan)
+    ('1234', '0.01235', '-')
+    """
+    return "-" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+
+
+def interval(low: float, high: float) -> str:
+    """Two numbers with the word between them, or a dash."""
+    return "-" if math.isnan(low) else f"{number(low)} to {number(high)}"
+
+
+def layout(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Lines of aligned columns; those in ``right`` are aligned to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

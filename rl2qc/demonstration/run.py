@@ -1,0 +1,220 @@
+"""The demonstration: the whole job on procedural tissue, without a file or a network.
+
+A slide with artifacts in known places is drawn, filtered and compared with the truth, and a set
+of patches that gets ever blurrier is scored against clean ones. The page says so: procedural
+tissue shows that the machinery works, not how well it works on a laboratory's slides.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.core.files import atomic_path
+from rl2qc.core.progress import progress_bar
+from rl2qc.demonstration.page import _render
+from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, LadderRow
+from rl2qc.errors import UsageError
+from rl2qc.filtering.exports import export
+from rl2qc.filtering.slide import filter_slide
+from rl2qc.filtering.table import TileTable
+from rl2qc.images.tissue import tissue_mask
+from rl2qc.metrics.rl2 import rl2
+from rl2qc.metrics.wad_div import wad_div
+from rl2qc.model.network.backbone import POOLED
+from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
+from rl2qc.slides.tiling import tile_grid, tissue_fractions
+from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.slide import SyntheticSlide, synthetic_slide, write_pyramid
+
+__all__ = ["run_demo", "truth_rows"]
+
+PAGE = "index.html"
+MPP = 0.5
+# Seed and size of the slide, of clean slides to learn from, and of a clean one to score with.
+SLIDE = (33, 2048, 3072)
+REFERENCES = tuple((seed, 1568, 2016) for seed in (101, 102, 103, 104))
+SCORED = (201, 1792, 2464)
+# Step from tile to tile when learning, as a share of their side.
+REFERENCE_STEP = 0.85
+BLUR = (1.0, 2.0, 4.0)
+
+Report = Callable[[str], None]
+
+
+def run_demo(
+    out: str | Path,
+    *,
+    backbone: str | Path = DEFAULT_MODEL,
+    own_reference: bool = True,
+    overwrite: bool = False,
+    report: Report = lambda line: None,
+) -> Demo:
+    """Draw, learn, filter, score and write the page.
+
+    Parameters
+    ----------
+    out
+        Folder for the page, the slide, the truth and the results of the filter.
+    backbone
+        The shipped model by name, or a model file in its place.
+    own_reference
+        Fit a model to clean tiles of the same procedural laboratory on the shipped backbone, as a
+        user does for their own stain; False filters with the shipped model itself, which has seen
+        real tissue only.
+    overwrite
+        Replace a demo that ``out`` holds.
+    report
+        Called with a line before each step; with bars on the terminal beside it.
+
+    Raises
+    ------
+    UsageError
+        ``out`` is a file, or holds a demo and ``overwrite`` is not set.
+    """
+    started = time.monotonic()
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file: name a folder")
+    if (out / PAGE).exists() and not overwrite:
+        raise UsageError(f"{out} holds a demo: choose another folder or pass --overwrite")
+
+    report("drawing a slide with artifacts, and clean ones beside it")
+    shipped = QualityModel.load(backbone)
+    side = shipped.patch_size
+    slide, scored, references = _draw(own_reference)
+    slide_path = out / "slide.tiff"
+    write_pyramid(slide_path, slide.rgb, slide.mpp)
+
+    if own_reference:
+        step = round(REFERENCE_STEP * side)
+        tiles = np.concatenate([_tissue_tiles(clean, side, step) for clean in references])
+        report(f"learning what clean looks like from {len(tiles)} tiles")
+        model = QualityModel.fit(tiles, backbone=backbone, patch_size=side, mpp=MPP, progress=True)
+        model.save(out / "model.safetensors")
+    else:
+        model = shipped
+
+    report("filtering the slide")
+    with progress_bar(True, "filtering", unit="tile") as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        table = filter_slide(slide_path, model, alpha=ALPHA, mpp=MPP, progress=advance)
+    export(table, out, ["csv", "geojson", "overlay"])
+    shares = slide.shares(table.x, table.y, int(table.width[0]))
+    _write_truth(out / "truth.csv", table, shares)
+
+    report("scoring blurred copies of clean patches against clean ones")
+    patches = _tissue_tiles(scored, side, side)[: 2 * SET_SIZE]
+    ladder = _ladder(model, patches)
+    shipped_p = shipped.p_values(patches[::2])
+
+    artifacts = truth_rows(shares, table.keep)
+    demo = Demo(
+        page=out / PAGE,
+        artifacts=artifacts,
+        ladder=ladder,
+        shipped_kept=float((shipped_p > ALPHA).mean()),
+        seconds=time.monotonic() - started,
+    )
+    report("writing the page")
+    html = _render(demo, slide, table, shares, model, shipped, own_reference)
+    with atomic_path(demo.page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return demo
+
+
+def truth_rows(
+    shares: dict[str, NDArray[np.float64]], keep: NDArray[np.bool_]
+) -> tuple[ArtifactRow, ...]:
+    """Count tiles and kept tiles: those without any artifact, those of each, those of any.
+
+    Tiles with artifacts on less than a tenth of their area count as neither.
+
+    Example
+    -------
+    >>> truth_rows({"ink": np.array([0.0, 0.05, 0.5])}, np.array([True, False, False]))
+    (ArtifactRow(name='clean', tiles=1, kept=1), ArtifactRow(name='ink', tiles=1, kept=0),
+     ArtifactRow(name='any artifact', tiles=1, kept=0))
+    """
+    groups = {"clean": sum(shares.values()) == 0}
+    groups |= {name: share >= TOUCHED for name, share in shares.items()}
+    groups["any artifact"] = np.max(list(shares.values()), axis=0) >= TOUCHED
+    return tuple(
+        ArtifactRow(name, int(np.sum(group)), int(np.sum(keep & group)))
+        for name, group in groups.items()
+    )
+
+
+def _draw(references: bool) -> tuple[SyntheticSlide, SyntheticSlide, list[SyntheticSlide]]:
+    """The slide with artifacts, a clean one to score with, clean ones to learn from."""
+
+    plans = [SLIDE, SCORED, *(REFERENCES if references else ())]
+
+    def draw(plan: tuple[int, int, int]) -> SyntheticSlide:
+        seed, height, width = plan
+        rng = np.random.default_rng(seed)
+        return synthetic_slide(rng, height=height, width=width, mpp=MPP, damaged=plan is SLIDE)
+
+    # OpenCV and NumPy let other threads run while they draw.
+    with ThreadPoolExecutor(2) as pool:
+        drawn = progress_bar(True, "drawing", pool.map(draw, plans), total=len(plans), unit="slide")
+        slide, scored, *cleans = drawn
+    return slide, scored, cleans
+
+
+def _tissue_tiles(slide: SyntheticSlide, side: int, stride: int) -> NDArray[np.uint8]:
+    """Tiles (n, side, side, 3) of a slide in memory that the filter would look at."""
+    h, w = slide.rgb.shape[:2]
+    mask = tissue_mask(np.ascontiguousarray(slide.rgb[::8, ::8])).mask
+    corners = tile_grid((0, 0, w, h), side, stride)
+    tissue = tissue_fractions(mask, corners, side, downsample=(8.0, 8.0))
+    return np.stack([slide.rgb[y : y + side, x : x + side] for x, y in corners[tissue >= 0.1]])
+
+
+def _ladder(model: QualityModel, patches: NDArray[np.uint8]) -> tuple[LadderRow, ...]:
+    """Scores of clean, of ever blurrier and of repeated patches against other clean patches."""
+    # Every second one: both halves come from all over the slide.
+    real, other = patches[::2], patches[1::2]
+    rng = np.random.default_rng(0)
+    sets = {"clean, another half": other}
+    for sigma in BLUR:
+        blurred = np.stack([degrade(patch, "blur", sigma, rng) for patch in other])
+        sets[f"blurred, sigma {sigma:g} px"] = blurred
+    # Four turns of a few patches: each is as good as before, but together they show little.
+    few = other[: -(-len(other) // 4)]
+    turned = np.concatenate([np.rot90(few, turn, axes=(1, 2)) for turn in range(4)])
+    sets[f"{len(few)} patches, each in 4 turns"] = turned
+    features = model.features(real)
+    latents = model.latents_of_features(features)
+    rows = []
+    for title, images in progress_bar(True, "scoring", sets.items(), unit="set"):
+        statistics = model.statistics(images)
+        found = statistics[:, POOLED]
+        distance = rl2(model.latents_of_features(found), latents).value
+        kept = float((model.judge(statistics)["p_value"] > ALPHA).mean())
+        rows.append(LadderRow(title, distance, wad_div(found, features).value, kept))
+    return tuple(rows)
+
+
+def _write_truth(path: Path, table: TileTable, shares: dict[str, NDArray[np.float64]]) -> None:
+    """One row a tile: where it is, the share of each artifact, and the decision."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["x", "y", "width", "height", *shares, "p_value", "keep"])
+        places = (table.x, table.y, table.width, table.height)
+        decision = (table.measurements["p_value"], table.keep)
+        columns = (*places, *shares.values(), *decision)
+        writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+
+
+# -- the page -------------------------------------------------------------------------------

@@ -1,0 +1,49 @@
+"""The size of a table's tiles, in the terms that other tools use."""
+
+from __future__ import annotations
+
+from rl2qc.filtering.table import TileTable
+
+__all__ = ["magnification", "patch_pixels", "plain_number", "tile_side"]
+
+_MAGNIFICATIONS = (80, 60, 40, 20, 10, 5, 2.5, 1.25)
+# Scanners call anything between 0.45 and 0.55 um/px "20x", and 0.2273 "40x".
+_NOMINAL = 0.12
+
+
+def magnification(mpp: float) -> float:
+    """The objective power that is called that many microns per pixel, 10 / mpp.
+
+    Example
+    -------
+    >>> magnification(0.2527), magnification(0.5), magnification(0.7)
+    (40, 20, 14.29)
+    """
+    exact = 10 / mpp
+    for nominal in _MAGNIFICATIONS:
+        if abs(exact / nominal - 1) <= _NOMINAL:
+            return nominal
+    return plain_number(round(exact, 2))
+
+
+def tile_side(table: TileTable) -> int:
+    """Side of a tile in level-0 px, for a table without tiles, too."""
+    if len(table):
+        return int(table.width[0])
+    if table.mpp is None or table.slide_mpp is None:
+        return patch_pixels(table)
+    return max(1, round(patch_pixels(table) * table.mpp / table.slide_mpp))
+
+
+def patch_pixels(table: TileTable) -> int:
+    """Side of a tile in px at ``table.mpp``."""
+    if table.patch_size is not None:
+        return table.patch_size
+    if not len(table) or table.mpp is None or table.slide_mpp is None:
+        return 1
+    return max(1, round(int(table.width[0]) * table.slide_mpp / table.mpp))
+
+
+def plain_number(value: float) -> float:
+    """An integer where it is one, as the tools write it."""
+    return int(value) if float(value).is_integer() else value

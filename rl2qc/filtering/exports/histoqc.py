@@ -1,0 +1,125 @@
+"""HistoQC's layout: a mask of usable pixels a slide, and ``results.tsv`` for the run.
+
+HistoQC calls a slide by the whole name of its file, "case.svs", in the table as on the disk:
+``case.svs/case.svs_mask_use.png``. Its results page looks there, and a second run of it
+(``histoqc --basepath SLIDES results.tsv``) finds the slides by the first column.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rl2qc.core.files import atomic_path
+from rl2qc.filtering.table import TileTable
+
+__all__ = ["MASK_SUFFIX", "RESULTS", "has_results", "use_mask", "write_results", "write_use_mask"]
+
+MASK_SUFFIX, RESULTS = "_mask_use.png", "results.tsv"
+# HistoQC works at 1.25x.
+_MASK_MPP = 8.0
+_MASK_PIXELS = 10_000
+_COLUMNS = ("filename", "comments", "type", "height", "width", "mpp_x", "mpp_y", "pixels_to_use")
+_BREAKS = re.compile(r"\s*[\t\r\n]\s*")
+
+
+def use_mask(table: TileTable) -> NDArray[np.uint8]:
+    """(h, w) uint8 of the whole slide at 8 um/px (1.25x): 255 in kept tiles, 0 elsewhere.
+
+    The decision is one a tile, so a kept tile is usable to its edges, glass in it included.
+
+    Raises
+    ------
+    ValueError
+        A table without dimensions, such as one of patches.
+    """
+    if table.dimensions is None:
+        raise ValueError(f"{table.name} has no dimensions to draw a mask of")
+    width, height = table.dimensions
+    downsample = max(_MASK_MPP / (table.slide_mpp or 0.5), max(width, height) / _MASK_PIXELS, 1.0)
+    shape = max(1, round(height / downsample)), max(1, round(width / downsample))
+    mask = np.zeros(shape, np.uint8)
+    scale_x, scale_y = shape[1] / width, shape[0] / height
+    # Rounded alike, neighbours share their edge: neither gap nor overlap.
+    x0 = np.rint(table.x * scale_x).astype(np.int64).clip(0)
+    y0 = np.rint(table.y * scale_y).astype(np.int64).clip(0)
+    x1 = np.rint((table.x + table.width) * scale_x).astype(np.int64).clip(0)
+    y1 = np.rint((table.y + table.height) * scale_y).astype(np.int64).clip(0)
+    for i in np.flatnonzero(table.keep):
+        mask[y0[i] : y1[i], x0[i] : x1[i]] = 255
+    return mask
+
+
+def write_use_mask(table: TileTable, path: Path) -> None:
+    """:func:`use_mask` as an 8-bit PNG."""
+    Image.fromarray(use_mask(table)).save(path, format="PNG")
+
+
+def has_results(out: Path) -> bool:
+    """Whether ``results.tsv`` is there and :func:`write_results` wrote it, not HistoQC."""
+    try:
+        with (out / RESULTS).open("rb") as file:
+            return b"#pipeline:\trl2qc" in file.read(4096)
+    except FileNotFoundError:
+        return False
+
+
+def write_results(out: Path) -> None:
+    """Write ``results.tsv`` from the masks and the summary of a run's folder.
+
+    Every slide of ``summary.csv`` with a mask has a row; ``filename`` is the name of the slide's
+    file, under which HistoQC's tools look for ``{filename}/{filename}_mask_use.png``.
+    """
+    started = ""
+    if (out / "run.json").exists():
+        started = json.loads((out / "run.json").read_text(encoding="utf-8")).get("started", "")
+    with (
+        atomic_path(out / RESULTS) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        for name, value in (
+            ("start_time", started),
+            ("pipeline", "rl2qc"),
+            ("outdir", "."),
+            ("config_file", "run.json"),
+            ("command_line_args", ""),
+        ):
+            file.write(f"#{name}:\t{value}\n")
+        file.write("#dataset:" + "\t".join([*_COLUMNS, "warnings"]) + "\n")
+        for row in _rows(out):
+            file.write("\t".join(_BREAKS.sub(" ", str(cell)) for cell in row) + "\n")
+
+
+def _rows(out: Path) -> Iterator[list[Any]]:
+    with (out / "summary.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        for row in csv.DictReader(file):
+            name = row["name"]
+            record = _record(out / name)
+            files = (out / name / file for file in record.get("files", ()))
+            mask = next((f for f in files if f.name.endswith(MASK_SUFFIX) and f.exists()), None)
+            if mask is None:
+                continue
+            with Image.open(mask) as image:
+                pixels = int(np.count_nonzero(np.asarray(image)))
+            filename = mask.name.removesuffix(MASK_SUFFIX)
+            slide = record.get("slide", {})
+            width, height = slide.get("dimensions") or ("", "")
+            mpp = slide.get("slide_mpp") or ""
+            yield [filename, "", "", height, width, mpp, mpp, pixels, row.get("warnings", "")]
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What is recorded about a slide; nothing for one that failed."""
+    record = folder / "record.json"
+    if not record.exists():
+        return {}
+    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return found

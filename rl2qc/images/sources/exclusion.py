@@ -1,0 +1,111 @@
+"""Patches to leave out, named in a file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rl2qc.errors import UsageError
+from rl2qc.images.sources.base import PatchSource
+from rl2qc.images.sources.tiles import whole_image
+
+__all__ = ["Exclusion", "read_paths"]
+
+_COLUMN = "file"
+
+
+def read_paths(path: str | Path) -> list[str]:
+    """The paths that a file lists: one a line, or the column "file" of a CSV file.
+
+    Raises
+    ------
+    UsageError
+        The file is missing, cannot be read, or lists nothing.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> listed = Path(tempfile.mkdtemp()) / "mine.review.csv"
+    >>> _ = listed.write_text("rank,file\\n1,a.png\\n2,b.png\\n")
+    >>> read_paths(listed)
+    ['a.png', 'b.png']
+    """
+    try:
+        # Spreadsheets begin their files with a byte order mark; file names need not be text.
+        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot read --exclude {path}: {error.strerror}") from error
+    lines = text.splitlines()
+    header = lines[0] if lines else ""
+    # Spreadsheets also choose the separator by country.
+    for delimiter in ",;\t":
+        if _COLUMN in (columns := next(csv.reader([header], delimiter=delimiter), [])):
+            rows = csv.reader(lines[1:], delimiter=delimiter)
+            column = columns.index(_COLUMN)
+            lines = [row[column] for row in rows if len(row) > column]
+            break
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise UsageError(f"--exclude {path} names no patch: one path a line, or a column file")
+    return names
+
+
+class Exclusion:
+    """Leaves out of sources what files list.
+
+    A patch is known by its path as it was given or as it resolves; listed paths start at the
+    current folder or at that of the list. An image stands for all tiles that are cut from it.
+    Patches without a path are known by their row number.
+
+    Parameters
+    ----------
+    lists
+        Files that :func:`read_paths` reads.
+
+    Attributes
+    ----------
+    count
+        Patches that were left out so far.
+    """
+
+    def __init__(self, lists: Sequence[str | Path]) -> None:
+        self._keys = {
+            name: _keys(name) | _keys(os.path.join(Path(path).parent, name))  # noqa: PTH118
+            for path in lists
+            for name in read_paths(path)
+        }
+        self._missing = set(self._keys)
+        self.count = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __call__(self, source: PatchSource) -> PatchSource:
+        """The patches that no list names."""
+        by_key: dict[str, set[str]] = {}
+        for name, keys in self._keys.items():
+            for key in keys:
+                by_key.setdefault(key, set()).add(name)
+        kept = []
+        for row, name in enumerate(source.names):
+            found = set().union(
+                *(by_key.get(key, ()) for key in _keys(name) | _keys(whole_image(name)))
+            )
+            self._missing -= found
+            if not found:
+                kept.append(row)
+        self.count += len(source) - len(kept)
+        return source.take(kept)
+
+    @property
+    def missing(self) -> list[str]:
+        """What was listed and found in no source so far."""
+        return sorted(self._missing)
+
+
+def _keys(name: str) -> set[str]:
+    image = whole_image(name)
+    tile = name[len(image) :]
+    return {f"{Path(image)}{tile}", f"{os.path.realpath(image)}{tile}"}

@@ -1,0 +1,269 @@
+"""The forward pass behind every score: stage statistics, compiled for the machine at hand.
+
+Two engines run on the CPU. ``torch`` folds batch norm into the convolutions and takes a few
+patches at a time, which stay in the cache. ``onnx`` runs the same graph in ONNX Runtime patch by
+patch and needs the extra ``rl2qc[onnx]``. Either gives each thread patches of its own. On a GPU the
+backbone runs as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from rl2qc.errors import UsageError, WorkError
+from rl2qc.model.network.backbone import ResNet18Features, to_tensor
+
+__all__ = ["ENGINES", "ENGINE_VARIABLE", "Engine", "Forward", "compile_statistics"]
+
+Engine = Literal["auto", "onnx", "torch"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+# Says the engine where the caller does not.
+ENGINE_VARIABLE = "RL2QC_FORWARD"
+# Of patches that torch takes at a time: four of 256 px, whose largest map is 17 MB. Larger maps
+# fall out of the cache, and the allocator asks the system for them anew each time.
+_PIXELS_AT_ONCE = 4 * 256 * 256
+# Statistics of a compiled graph may differ from torch's by this share of the largest one.
+_TOLERANCE = 1e-4
+
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+class Forward:
+    """Stage statistics of patches: what :func:`compile_statistics` makes.
+
+    It computes with the weights of the moment when it was made: make another after training. It
+    is to be called by one thread at a time; equal patches give equal numbers, run after run.
+
+    Attributes
+    ----------
+    engine
+        "torch" or "onnx".
+    name
+        Engine, version and device, for the record.
+    shape
+        Height and width of the patches that it takes.
+    """
+
+    def __init__(self, engine: Engine, name: str, shape: tuple[int, int], run: Run) -> None:
+        self.engine, self.name, self.shape = engine, name, shape
+        self._run = run
+
+    def __repr__(self) -> str:
+        return f"Forward({self.name!r}, {self.shape[0]} x {self.shape[1]} px)"
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Statistics (n, d) float32 of patches (n, h, w, 3) uint8.
+
+        Raises
+        ------
+        ValueError
+            Patches of another shape or type.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != (*self.shape, 3):
+            raise ValueError(
+                f"patches must be (n, {self.shape[0]}, {self.shape[1]}, 3) uint8, "
+                f"got {images.shape} {images.dtype}"
+            )
+        # torch takes no negative strides; numpy counts them as contiguous along an axis of one.
+        return self._run(images.copy() if min(images.strides) < 0 else images)
+
+
+def compile_statistics(
+    backbone: ResNet18Features, shape: tuple[int, int], engine: Engine | None = None
+) -> Forward:
+    """Make :meth:`ResNet18Features.statistics` a fast function of uint8 patches.
+
+    Parameters
+    ----------
+    backbone
+        Copied, not changed; its batch norm uses the running statistics.
+    shape
+        Height and width of the patches in px.
+    engine
+        "torch", "onnx", or "auto": onnx where it is installed, else torch. None takes it from
+        the environment variable ``RL2QC_FORWARD``, "auto" by default.
+
+    Raises
+    ------
+    UsageError
+        No such engine, one that is not installed, or onnx for a model on a GPU.
+    WorkError
+        The graph cannot be compiled, or its numbers are not torch's; "auto" then warns and takes
+        torch.
+
+    Example
+    -------
+    >>> forward = compile_statistics(ResNet18Features(), (64, 64), "torch")
+    >>> forward(np.zeros((5, 64, 64, 3), np.uint8)).dtype
+    dtype('float32')
+    """
+    chosen = engine or os.environ.get(ENGINE_VARIABLE) or "auto"
+    if chosen not in ENGINES:
+        raise UsageError(f"unknown engine {chosen!r}: choose from {', '.join(ENGINES)}")
+    device = next(backbone.parameters()).device
+    if device.type != "cpu":
+        if chosen == "onnx":
+            raise UsageError(f"the onnx engine runs on the CPU, the model is on {device}")
+        name = f"torch {torch.__version__} on {device.type}"
+        return Forward("torch", name, shape, _torch_run(backbone, device))
+    folded = copy.deepcopy(backbone).eval()
+    _fold_batch_norm(folded)
+    if chosen == "onnx" or (chosen == "auto" and _has_onnx()):
+        try:
+            return _onnx_forward(folded, shape)
+        except WorkError as error:
+            if chosen == "onnx":
+                raise
+            warnings.warn(f"{error}; torch takes its place", RuntimeWarning, stacklevel=2)
+    run = _torch_run(folded.to(memory_format=torch.channels_last), device)
+    return Forward("torch", f"torch {torch.__version__}", shape, run)
+
+
+def _fold_batch_norm(module: nn.Module) -> None:
+    """Fold every batch norm into the convolution before it, in place.
+
+    torchvision's ResNet registers each right after its convolution.
+    """
+    for (conv_name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(module, norm_name, nn.Identity())
+    for child in module.children():
+        _fold_batch_norm(child)
+
+
+# --- torch ---------------------------------------------------------------------------------
+
+
+def _torch_run(backbone: ResNet18Features, device: torch.device) -> Run:
+    def statistics(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found = backbone.statistics(to_tensor(images).to(device)).cpu().numpy()
+        return np.asarray(found, np.float32)
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        threads = torch.get_num_threads()
+        most = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
+        at_once = max(1, min(most, -(-len(images) // threads)))
+        parts = [images[i : i + at_once] for i in range(0, len(images), at_once)]
+        return np.concatenate(_by_threads(statistics, parts or [images], threads))
+
+    return statistics if device.type != "cpu" else run
+
+
+def _by_threads(function: Run, parts: list[NDArray[np.uint8]], threads: int) -> list[Any]:
+    """Map with one thread a part: threads that share one wait for each other by spinning, and
+    beside threads that read they wait for long.
+    """
+    with ThreadPoolExecutor(
+        threads, "rl2qc-forward", initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        found = list(pool.map(function, parts))
+    # What threads set for themselves is also what later ones begin with.
+    torch.set_num_threads(threads)
+    return found
+
+
+# --- ONNX Runtime --------------------------------------------------------------------------
+
+
+class _Graph(nn.Module):
+    """What is exported: statistics of images (n, h, w, 3) uint8."""
+
+    def __init__(self, backbone: ResNet18Features) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.backbone.statistics(images.permute(0, 3, 1, 2).float() / 255)
+
+
+def _has_onnx() -> bool:
+    # onnx writes the graph, onnxruntime runs it.
+    return all(find_spec(package) for package in ("onnx", "onnxruntime"))
+
+
+def _onnx_forward(backbone: ResNet18Features, shape: tuple[int, int]) -> Forward:
+    if not _has_onnx():
+        raise UsageError("the onnx engine is not installed: pip install 'rl2qc[onnx]'")
+    graph = _Graph(backbone)
+    probe = np.random.default_rng(0).integers(0, 256, (1, *shape, 3), dtype=np.uint8)
+    try:
+        runtime = _import_runtime()
+        session = _open_session(runtime, _export(graph, probe))
+        run = _onnx_run(session)
+        found = run(probe)
+    # Whatever the exporter and the runtime of any version may raise.
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WorkError(f"the onnx engine cannot run this backbone ({reason})") from error
+    with torch.inference_mode():
+        expected = graph(torch.from_numpy(probe)).numpy()
+    if found.shape != expected.shape or not (
+        np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max()
+    ):
+        raise WorkError("the onnx engine does not give torch's numbers here")
+    return Forward("onnx", f"onnxruntime {runtime.__version__}", shape, run)
+
+
+def _import_runtime() -> Any:
+    # Its official builds report each session to their maker unless told not to; who looks at
+    # patients' slides must be asked first. The variable counts only before the first import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    runtime = import_module("onnxruntime")
+    runtime.disable_telemetry_events()
+    return runtime
+
+
+def _export(graph: _Graph, example: NDArray[np.uint8]) -> bytes:
+    buffer = BytesIO()
+    export: Any = torch.onnx.export
+    with warnings.catch_warnings(), torch.no_grad():
+        # Of tracing: the batch of one and the shape are constants, as they are meant to be.
+        warnings.simplefilter("ignore")
+        # The exporter by tracing takes half a second, the one by torch.export several.
+        export(graph, (torch.from_numpy(example),), buffer, input_names=["images"], dynamo=False)
+    return buffer.getvalue()
+
+
+def _open_session(runtime: Any, model: bytes) -> Any:
+    options = runtime.SessionOptions()
+    # A patch is one thread's work: no pool of its own that would spin beside reading threads.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _onnx_run(session: Any) -> Run:
+    columns = session.get_outputs()[0].shape[1]
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        statistics = np.empty((len(images), columns), np.float32)
+
+        def fill(i: int) -> None:
+            image = np.ascontiguousarray(images[i : i + 1])
+            (statistics[i : i + 1],) = session.run(None, {"images": image})
+
+        threads = max(1, min(torch.get_num_threads(), len(images)))
+        # A pool for each batch: it costs microseconds, and none is left behind by a fork.
+        with ThreadPoolExecutor(threads, thread_name_prefix="rl2qc-forward") as pool:
+            for _ in pool.map(fill, range(len(images))):
+                pass
+        return statistics
+
+    return run

@@ -1,0 +1,160 @@
+"""The least likely patches of a reference, to be looked at before a model is trusted."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from rl2qc.core.files import atomic_path
+from rl2qc.images.sources.base import PatchSource
+from rl2qc.model.detectors.folds import fold_rows
+from rl2qc.model.detectors.stages import StageDetector
+from rl2qc.model.quality import QualityModel
+
+__all__ = ["Review", "review_reference"]
+
+# What is listed: this share of the reference, and at least so many patches.
+SHARE, AT_LEAST = 0.02, 10
+# This share is set aside at first, since what was trained on looks normal.
+_ASIDE = 0.1
+# A sheet of more pictures is no longer looked at; the table has all.
+_PICTURES, _COLUMNS = 200, 10
+_SIDE, _GAP, _CAPTION, _TITLE = 128, 8, 30, 34
+_PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
+
+
+@dataclass(frozen=True)
+class Review:
+    """The least likely patches, the least likely first.
+
+    Attributes
+    ----------
+    source
+        The patches.
+    score : (n,) float64
+        The score "stages" by densities that did not see the patch.
+    log_likelihood, p_value : (n,) float64
+        What the model itself says, the former in nats; of patches that it was trained on, too well.
+    n_reference
+        Of how many patches these are the least likely.
+    """
+
+    source: PatchSource
+    score: NDArray[np.float64]
+    log_likelihood: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    n_reference: int
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write file, score, log_likelihood, p_value, rank; the row number where there is no file.
+
+        ``rl2qc train --exclude`` reads it.
+        """
+        with (
+            atomic_path(path) as temporary,
+            # File names need not be valid text; they are written as the bytes that they are.
+            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["file", "score", "log_likelihood", "p_value", "rank"])
+            columns = (self.score, self.log_likelihood, self.p_value)
+            writer.writerows(
+                zip(
+                    self.source.names,
+                    *(column.tolist() for column in columns),
+                    range(1, len(self) + 1),
+                    strict=True,
+                )
+            )
+
+    def to_png(self, path: str | Path) -> None:
+        """Draw the first 200 with rank, score and file name: a contact sheet."""
+        shown = min(len(self), _PICTURES)
+        columns = min(shown, _COLUMNS)
+        rows = math.ceil(shown / columns)
+        step = _SIDE + _GAP
+        size = (columns * step + _GAP, _TITLE + rows * (step + _CAPTION) + _GAP)
+        sheet = Image.new("RGB", size, _PAPER)
+        draw = ImageDraw.Draw(sheet)
+        title = f"least likely of {self.n_reference} reference patches"
+        if shown < len(self):
+            title += f", {shown} of {len(self)}"
+        draw.text((_GAP, _GAP), title, _INK, ImageFont.load_default(15))
+        font = ImageFont.load_default(11)
+        for i in range(shown):
+            x = _GAP + i % columns * step
+            y = _TITLE + i // columns * (step + _CAPTION)
+            picture = Image.fromarray(np.ascontiguousarray(self.source[i]))
+            sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), (x, y))
+            draw.text((x, y + _SIDE), f"{i + 1}   score {self.score[i]:.2f}", _INK, font)
+            draw.text((x, y + _SIDE + 13), _short(self.source.names[i]), _FAINT, font)
+        with atomic_path(path) as temporary:
+            sheet.save(temporary)
+
+
+def review_reference(
+    model: QualityModel,
+    source: PatchSource,
+    groups: Sequence[str] | None = None,
+    *,
+    progress: bool = False,
+) -> Review:
+    """Find the 2 % of the reference, at least 10 patches, that are least like the rest of it.
+
+    A model finds normal what it was trained on, artifacts included, so its own scores would hide
+    them. Here every patch is scored by stage densities that did not see it: out of fold, and after
+    a first round has set the least normal tenth aside, as robust estimates of covariance do [1]_.
+    Ties keep the order of the reference.
+
+    Parameters
+    ----------
+    model
+        The model that was trained on ``source``.
+    source
+        Training and held-out patches.
+    groups
+        Slide or patient of each: a patch is not scored by densities that saw others of its group.
+
+    References
+    ----------
+    .. [1] Rousseeuw and Van Driessen, "A fast algorithm for the minimum covariance determinant
+       estimator", Technometrics 1999 (the C-step).
+    """
+    statistics = model.statistics(source, progress=progress)
+    score = _out_of_sample(statistics, groups)
+    n = min(len(source), max(AT_LEAST, math.ceil(SHARE * len(source))))
+    rows = np.argsort(score, kind="stable")[:n]
+    judged = model.judge(statistics[rows])
+    return Review(
+        source.take(rows), score[rows], judged["log_likelihood"], judged["p_value"], len(source)
+    )
+
+
+def _out_of_sample(
+    statistics: NDArray[np.float32], groups: Sequence[str] | None
+) -> NDArray[np.float64]:
+    """Score (n,) of each patch by densities that did not see it."""
+    fold = fold_rows(len(statistics), groups, seed=0)
+    first = StageDetector().fit(statistics, fold).out_of_fold_
+    kept = first > np.quantile(first, _ASIDE)
+    detector = StageDetector().fit(statistics[kept], fold[kept])
+    score = np.empty(len(statistics))
+    score[kept] = detector.out_of_fold_
+    score[~kept] = detector.score_samples(statistics[~kept])
+    return score
+
+
+def _short(name: str, letters: int = 20) -> str:
+    """The end of a file name, which tells patches apart; in letters that the font has."""
+    text = Path(name).name.encode("ascii", "replace").decode()
+    return text if len(text) <= letters else f"..{text[2 - letters :]}"

@@ -1,0 +1,199 @@
+"""What a comparison found: the tables, the JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl2qc.core.files import atomic_path
+from rl2qc.core.schemas import load_schema
+from rl2qc.core.text import interval, layout, number
+from rl2qc.stats.agreement import RankAgreement
+from rl2qc.stats.difference import Difference
+
+__all__ = ["SCHEMA_VERSION", "Comparison", "schema"]
+
+SCHEMA_VERSION = 1
+# Noise spreads images as well: more is not better by itself.
+_MORE = {"wad_div_zero": "more spread", "wad_div_ratio": "more spread"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Generated sets side by side.
+
+    Attributes
+    ----------
+    generators
+        Titles; the first is what the others are compared with.
+    values
+        By metric, in the order of the generators; NaN where not defined.
+    higher_is_better
+        By metric.
+    differences
+        By metric and other generator: the first minus the other.
+    agreement
+        How alike the metrics that tell the generators apart rank them; None for two, unless asked
+        for.
+    run
+        Settings and versions.
+    warnings
+        Plain sentences.
+    n_generated
+        By metric, images of each generator behind its value; scores from elsewhere have none.
+    unclear
+        By metric, the pairs of generators that its intervals do not tell apart; None where there
+        are no intervals. Empty without agreement.
+    """
+
+    generators: tuple[str, ...]
+    values: Mapping[str, tuple[float, ...]]
+    higher_is_better: Mapping[str, bool | None]
+    differences: Mapping[str, Mapping[str, Difference]]
+    agreement: RankAgreement | None
+    run: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    n_generated: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    unclear: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, as the schema in the package describes it (`schema`).
+
+        A value that is not finite becomes None.
+        """
+        agreement = None
+        if self.agreement is not None:
+            agreement = {
+                "metrics": list(self.agreement.metrics),
+                "ranks": self.agreement.ranks.tolist(),
+                "kendall": [_finite(row) for row in self.agreement.kendall.tolist()],
+                "spearman": [_finite(row) for row in self.agreement.spearman.tolist()],
+                "unclear_pairs": [
+                    None if (pairs := self.unclear.get(name)) is None else [list(p) for p in pairs]
+                    for name in self.agreement.metrics
+                ],
+            }
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "generators": list(self.generators),
+            "metrics": {
+                name: {
+                    "higher_is_better": self.higher_is_better[name],
+                    "values": _finite(row),
+                    "n_generated": (
+                        list(self.n_generated[name]) if name in self.n_generated else None
+                    ),
+                    "differences": {
+                        other: {**asdict(d), "significant": d.significant}
+                        for other, d in self.differences.get(name, {}).items()
+                    },
+                }
+                for name, row in self.values.items()
+            },
+            "agreement": agreement,
+            "run": dict(self.run),
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self, path: str | Path) -> None:
+        """Write :meth:`to_dict` to ``path``, whole or not at all."""
+        with atomic_path(path) as temporary:
+            text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def table(self) -> str:
+        """Values, then the differences from the first generator, then the agreement of ranks."""
+        arrow = {True: "↑", False: "↓", None: ""}
+        sizes = {n for counts in self.n_generated.values() for n in counts}
+        rows = [("metric", "", *self.generators, *(["images"] if len(sizes) > 1 else []))]
+        for name, row in self.values.items():
+            counts = set(self.n_generated.get(name, ()))
+            cells = ["all" if len(counts) > 1 else "".join(map(str, counts))]
+            cells = cells if len(sizes) > 1 else []
+            rows.append((name, arrow[self.higher_is_better[name]], *map(number, row), *cells))
+        lines = layout(rows, right=range(2, 2 + len(self.generators)))
+        first = self.generators[0]
+        for other in self.generators[1:]:
+            table = [("metric", f"{first} - {other}", "interval", "verdict")]
+            for name, found in self.differences.items():
+                if other in found:
+                    d = found[other]
+                    table.append(
+                        (
+                            name,
+                            number(d.value),
+                            interval(d.low, d.high),
+                            _verdict(name, d, self.higher_is_better[name], first, other),
+                        )
+                    )
+            lines += ["", *layout(table, right=(1, 2))]
+        if self.agreement is not None:
+            lines += ["", *_agreement_lines(self.agreement, self.generators, self.unclear)]
+        lines += ["", "↑ higher, ↓ lower is better"]
+        if n_verdicts := sum(map(len, self.differences.values())):
+            level = self.run["level"]
+            lines.append(
+                f"interval: {level:.0%}, each by itself: 1 in {1 / (1 - level):.0f} leaves 0 out "
+                f"by chance, so read these {n_verdicts} verdicts together"
+            )
+        return "\n".join(lines)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of :meth:`Comparison.to_dict`."""
+    return load_schema("scoring", "comparison")
+
+
+def _verdict(
+    name: str, difference: Difference, higher_is_better: bool | None, first: str, other: str
+) -> str:
+    if name == "wad_div_normalized" and difference.value_a == difference.value_b == 1:
+        return "both as dispersed as real: see wad_div_ratio"  # clipped
+    if not difference.significant:
+        return "no clear difference"
+    if higher_is_better is None or name in _MORE:
+        return f"{first if difference.value > 0 else other} {_MORE.get(name, 'higher')}"
+    return f"{first if (difference.value > 0) == higher_is_better else other} better"
+
+
+def _agreement_lines(
+    agreement: RankAgreement,
+    generators: tuple[str, ...],
+    unclear: Mapping[str, tuple[tuple[str, str], ...] | None],
+) -> list[str]:
+    n_pairs = math.comb(len(generators), 2)
+    doubtful = {name: None if (p := unclear.get(name)) is None else len(p) for name in unclear}
+    ranks = [("rank (1 is best)", *generators, "unclear pairs")]
+    for name, row in zip(agreement.metrics, agreement.ranks, strict=True):
+        k = doubtful.get(name)
+        ranks.append(
+            (name, *(f"{rank:g}" for rank in row), "?" if k is None else f"{k} of {n_pairs}")
+        )
+    count = len(agreement.metrics)
+    matrix = [("agreement", *(str(i + 1) for i in range(count)))]
+    for i, name in enumerate(agreement.metrics):
+        cells = []
+        for j in range(count):
+            value = (agreement.spearman if j > i else agreement.kendall)[i, j]
+            text = "." if i == j else "-" if math.isnan(value) else f"{value:+.2f}"
+            chance = n_pairs in (doubtful.get(name), doubtful.get(agreement.metrics[j]))
+            cells.append(f"({text})" if chance and i != j else text)
+        matrix.append((f"{i + 1} {name}", *cells))
+    return [
+        *layout(ranks, right=range(1, len(generators) + 2)),
+        "",
+        *layout(matrix, right=range(1, count + 1)),
+        "below the diagonal Kendall's tau, above it Spearman's rho: 1 same order, -1 reversed.",
+        f"{len(generators)} generators: unrelated metrics come to +1 or -1 by chance in "
+        f"1 of {math.factorial(len(generators)) // 2} cases.",
+        "unclear: pairs without a clear difference, whose order may be chance; in brackets where "
+        "that is so of all.",
+    ]
+
+
+def _finite(row: Sequence[float]) -> list[float | None]:
+    return [float(v) if math.isfinite(v) else None for v in row]

@@ -1,0 +1,85 @@
+"""The interval of every score, narrowed to all images where some were resampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.scoring.image_sets import ImageSet
+from rl2qc.scoring.rows import Stack
+from rl2qc.scoring.settings import ScoreSettings, resamples_of
+from rl2qc.scoring.spec import CATALOGUE
+from rl2qc.scoring.values import Value
+from rl2qc.stats.resampling import Interval, bootstrap, subsample
+
+__all__ = ["interval_of", "narrowing"]
+
+
+def interval_of(
+    name: str, value: Value, stack: Stack, pair: tuple[ImageSet, ImageSet], settings: ScoreSettings
+) -> Interval:
+    """Of the resampled images, narrowed to all that the value was computed on."""
+    spec, metric = CATALOGUE[name], stack.metrics[name]
+    # A set that the metric does not look at adds nothing, and its size says nothing.
+    looked_at = [i for i, n in enumerate((value.n_real, value.n_generated)) if n]
+
+    def of_drawn(*drawn: NDArray[np.intp]) -> float:
+        real, generated = (
+            drawn[looked_at.index(i)] if i in looked_at else rows
+            for i, rows in enumerate(stack.rows)
+        )
+        return metric(real, generated)
+
+    resample = bootstrap if spec.method == "bootstrap" else subsample
+    found = resample(
+        of_drawn,
+        *(stack.rows[i] for i in looked_at),
+        groups=[stack.groups[i] for i in looked_at],
+        n_resamples=resamples_of(name, settings),
+        level=settings.level,
+        bounds=spec.bounds,
+        value=value.value,
+        seed=settings.seed,
+    )
+    narrowed = narrowing((value.n_real, value.n_generated), stack, pair)
+    low, high = (
+        # How far an end that was cut off would reach is not known.
+        end if end == bound else value.value + narrowed * (end - value.value)
+        for end, bound in zip((found.low, found.high), spec.bounds, strict=True)
+    )
+    found = replace(found, low=low, high=high)
+    return found.holding(value.low, value.high) if value.method else found
+
+
+def narrowing(sizes: Sequence[int], stack: Stack, sets: Sequence[ImageSet]) -> float:
+    """How much narrower an interval of whole sets is than one of the rows that were resampled.
+
+    Parameters
+    ----------
+    sizes
+        Images of each set behind the value; 0 where the metric does not look at it.
+    stack, sets
+        The same sets.
+    """
+    shares = [
+        _share_resampled(n, len(rows), groups, s)
+        for n, rows, groups, s in zip(sizes, stack.rows, stack.groups, sets, strict=True)
+        if n
+    ]
+    # The set that is resampled whole keeps its part of the error: the cautious factor.
+    return math.sqrt(max(shares, default=1.0))
+
+
+def _share_resampled(
+    n: int, n_rows: int, groups: NDArray[np.str_] | None, image_set: ImageSet
+) -> float:
+    """Of the units behind a value, images or slides, the share that resamples draw from."""
+    if n <= n_rows:
+        return 1.0
+    if groups is None or image_set.groups is None:
+        return n_rows / n
+    return len(np.unique(groups)) / len(np.unique(image_set.groups))

@@ -1,0 +1,142 @@
+"""One self-contained page of a scorecard: the table, the distributions, the images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rl2qc.core.files import atomic_path
+from rl2qc.core.text import interval, number
+from rl2qc.errors import UsageError
+from rl2qc.html.charts import Histogram, histogram
+from rl2qc.images.sources.base import PatchSource
+from rl2qc.scoring.evidence import Evidence
+from rl2qc.scoring.scorecard import Curve, Scorecard
+
+__all__ = ["write_page"]
+
+_STRIP, _NEIGHBOUR_ROWS = 10, 3
+# Side of a picture on the page, px.
+_SIDE = 128
+
+
+def write_page(card: Scorecard, path: str | Path) -> None:
+    """Write the page of a scorecard to ``path``, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        For a scorecard without its evidence, such as one read back from JSON.
+    """
+    evidence = card.evidence
+    if evidence is None:
+        raise UsageError("the page needs the scorecard as score() returned it")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rl2qc.html"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number}
+    page = environment.get_template("score.html.j2").render(
+        card=card,
+        rows=[{"name": name, "metric": m, "interval": interval(m.low, m.high)}
+              for name, m in card.metrics.items()],
+        likelihood=_both(evidence.log_likelihood),
+        spacing=_both(evidence.spacing),
+        nulls=[
+            {
+                "name": name,
+                "metric": card.metrics[name],
+                "histogram": histogram({"real": values}, mark=card.metrics[name].observed),
+            }
+            for name, values in evidence.nulls.items()
+        ],
+        curves=[{"name": n, "curve": c, **_points(c)} for n, c in card.against_n.items()
+                if len(c.n) > 1],
+        best=_extremes(evidence, best=True),
+        worst=_extremes(evidence, best=False),
+        neighbours=_neighbours(evidence),
+    )  # fmt: skip
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _both(sets: Mapping[str, NDArray[np.float64]]) -> Histogram | None:
+    return histogram(sets) if len(sets) == 2 else None
+
+
+def _points(curve: Curve) -> dict[str, Any]:
+    """A curve as SVG points on an axis of 1/n, infinitely many images at the left end."""
+    values = [*curve.values, *([] if math.isnan(curve.limit) else [curve.limit])]
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+
+    def at(x: float, value: float) -> tuple[float, float]:
+        return round(100 * x, 2), round(50 - 44 * (value - low) / spread - 3, 2)
+
+    points = [at(curve.n[0] / n, v) for n, v in zip(curve.n, curve.values, strict=True)]
+    return {
+        "points": points,
+        "limit": None if math.isnan(curve.limit) else at(0, curve.limit),
+        "low": low,
+        "high": high,
+    }
+
+
+def _extremes(evidence: Evidence, *, best: bool) -> list[dict[str, str]]:
+    scores = evidence.log_likelihood.get("generated")
+    if scores is None:
+        return []
+    order = np.argsort(-scores if best else scores, kind="stable")[:_STRIP]
+    source = evidence.sources["generated"]
+    return [{**_picture(source, int(i)), "text": f"log p {scores[i]:.1f}"} for i in order]
+
+
+def _neighbours(evidence: Evidence) -> list[dict[str, Any]]:
+    """Generated images beside their nearest real ones: the closest pairs, then typical ones."""
+    if not evidence.nearest.size:
+        return []
+    nearest = evidence.nearest_distance[:, 0]
+    order = np.argsort(nearest, kind="stable")
+    middle = max(len(order) // 2 - _NEIGHBOUR_ROWS // 2, 0)
+    rows: Sequence[int] = list(
+        dict.fromkeys(
+            int(i) for i in (*order[:_NEIGHBOUR_ROWS], *order[middle : middle + _NEIGHBOUR_ROWS])
+        )
+    )
+    return [
+        {
+            "generated": _picture(evidence.sources["generated"], int(evidence.generated[row])),
+            "real": [
+                {**_picture(evidence.sources["real"], int(i)), "text": f"{distance:.3g}"}
+                for i, distance in zip(
+                    evidence.nearest[row], evidence.nearest_distance[row], strict=True
+                )
+            ],
+            "closest": n < _NEIGHBOUR_ROWS,
+        }
+        for n, row in enumerate(rows)
+    ]
+
+
+def _picture(source: PatchSource, index: int) -> dict[str, str]:
+    picture = Image.fromarray(source[index])
+    picture.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return {
+        "image": "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(),
+        # File names need not be valid text.
+        "name": Path(source.names[index]).name.encode("utf-8", "replace").decode(),
+    }

@@ -1,0 +1,86 @@
+"""The independent units of a sample, images or slides, and what all resampling checks."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rl2qc.stats._checks import as_count
+
+__all__ = ["Array", "Rows", "Units", "check_options", "finite", "split"]
+
+Array: TypeAlias = NDArray[Any]
+Rows: TypeAlias = NDArray[np.intp]
+
+
+class Units:
+    """The independent units of one sample: its rows, or its groups of rows."""
+
+    def __init__(
+        self, sample: Array, groups: ArrayLike | None, name: str, at_least: int = 2
+    ) -> None:
+        self.groups: list[Rows] | None = None
+        self.count, self.effective = len(sample), float(len(sample))
+        if groups is not None:
+            labels = np.asarray(groups)
+            if labels.shape != (len(sample),):
+                raise ValueError(
+                    f"groups of {name} must hold one id an image ({len(sample)}),"
+                    f" got shape {labels.shape}"
+                )
+            missing = [v is None or v != v for v in labels] if labels.dtype.kind in "Of" else []
+            if any(missing):
+                raise ValueError(
+                    f"groups of {name} lack the id of {sum(missing)} of {len(labels)} images,"
+                    f" the first is image {missing.index(True)}"
+                )
+            try:
+                _, member, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+            except TypeError:
+                raise ValueError(f"groups of {name} must be ids of one type") from None
+            self.groups = np.split(np.argsort(member, kind="stable"), np.cumsum(sizes)[:-1])
+            self.count = len(self.groups)
+            # Kish: groups of unequal size say no more than this number of equal ones.
+            self.effective = float(sizes.sum() ** 2 / np.square(sizes).sum())
+        if self.count < at_least:
+            unit = "images" if groups is None else "groups"
+            raise ValueError(
+                f"{name} needs at least {at_least} {unit} to resample, got {self.count}"
+            )
+
+    def rows(self, units: Rows) -> Rows:
+        """Rows of the sample that are of these units."""
+        return units if self.groups is None else np.concatenate([self.groups[u] for u in units])
+
+
+def check_options(n_resamples: int, level: float, at_least: int = 2) -> None:
+    """ValueError for options out of range."""
+    as_count(n_resamples, "n_resamples", at_least=at_least)
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
+
+
+def finite(value: float) -> float:
+    """A metric's value; ValueError for one that is not finite."""
+    if not np.isfinite(value):
+        raise ValueError(f"the metric must be finite, got {value}")
+    return float(value)
+
+
+def split(
+    units: Units, size: int, rng: np.random.Generator, *, leave_some: bool = True
+) -> tuple[Rows, Rows]:
+    """Rows of random units, ``size`` of them where they suffice, and those of all other units."""
+    order = rng.permutation(units.count)
+    if units.groups is None:
+        return order[:size], order[size:]
+    reach = np.cumsum([len(units.groups[u]) for u in order])
+    taken = int(np.searchsorted(reach, size)) + 1
+    taken = min(taken, units.count - 1 if leave_some else units.count)
+    first, rest = units.rows(order[:taken]), order[taken:]
+    return (
+        rng.permutation(first)[:size],
+        units.rows(rest) if len(rest) else np.empty(0, dtype=np.intp),
+    )

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import false_discovery_control
+from slide_helpers import BrightnessModel, tissue_like, write_slide
+
+from rl2qc.cohort.contact_sheet import ContactSheets, take_turns
+from rl2qc.cohort.decide import decide_run
+from rl2qc.cohort.filter import run_cohort
+from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.page import rank_histogram, write_cohort_page
+from rl2qc.cohort.store.summary import read_rows
+from rl2qc.errors import UsageError
+from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.table import TileTable
+
+
+class Page(HTMLParser):
+    """Tags, the sources of pictures, and the text of a page; fails if tags do not match."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.text, self._open = "", []
+        self.html = path.read_text(encoding="utf-8")
+        self.feed(self.html)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        assert tag not in ("script", "link", "iframe")
+        if tag == "img":
+            self.sources.append(str(values["src"]))
+            assert values["alt"]
+        elif tag not in ("meta", "br"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, rng: np.random.Generator) -> Path:
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    pixels = tissue_like(rng, 256, 320)
+    pixels[:64] -= 60
+    write_slide(folder / "good <b>.tif", pixels)
+    write_slide(folder / "dark.tif", (tissue_like(rng, 256, 320) // 4).astype(np.uint8))
+    write_slide(folder / "caf\udce9.tif", pixels[:128])
+    write_slide(folder / "glass.tif", np.full((128, 128, 3), 240, np.uint8))
+    (folder / "broken.svs").write_bytes(b"")
+    (tmp_path / "set").mkdir()
+    for i in range(3):
+        Image.fromarray(pixels[64:128, i : i + 64]).save(tmp_path / "set" / f"{i}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def results(cohort: Path) -> Path:
+    jobs, _ = find_jobs([cohort / "slides", cohort / "set"])
+    run_cohort(jobs, BrightnessModel(), cohort / "out", FilterSettings(alpha=0.5))
+    return cohort / "out"
+
+
+def test_the_page_holds_everything(results: Path) -> None:
+    page = Page(write_cohort_page(results))
+    assert page.sources
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    assert not re.search(r"https?://", page.html)
+    for name in ("good <b>", "dark", "caf\N{REPLACEMENT CHARACTER}", "glass", "set", "broken"):
+        assert name in page.text
+    for said in ("truncated, or in a format", "unlike the reference", "no tissue", "over-rejected"):
+        assert said in page.text
+    facts = re.findall(r"<li><b>([^<]+)</b>", page.html)
+    assert facts[:2] == ["5", "1"]
+    assert "15 of 20 tiles" in page.text
+    assert "0 of 20 tiles" in page.text
+    # What is flagged comes first.
+    inputs = page.html[page.html.index("<h2>Inputs") :]
+    assert inputs.index("<h3>dark") < inputs.index("<h3>good &lt;b&gt;")
+    # Two pictures of each slide, and the tiles of the sheets.
+    tiles = page.html.count("<figcaption>")
+    assert len(page.sources) == 2 * 4 + tiles
+    assert tiles > 24
+
+
+def test_the_page_is_the_same_each_time(results: Path) -> None:
+    first = write_cohort_page(results).read_bytes()
+    assert write_cohort_page(results).read_bytes() == first
+
+
+def test_slides_that_are_gone_are_left_out(results: Path, cohort: Path) -> None:
+    (cohort / "slides" / "dark.tif").unlink()
+    page = Page(write_cohort_page(results))
+    assert "their slides are no longer there" in page.text
+    assert "tile of good &lt;b&gt;" in page.html
+    assert "tile of dark" not in page.html
+
+
+def test_no_results(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no results"):
+        write_cohort_page(tmp_path)
+
+
+@pytest.mark.parametrize("n", [1, 10, 1000])
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 0.1])
+def test_histograms_count(n: int, alpha: float, rng: np.random.Generator) -> None:
+    p = rng.uniform(size=n)
+    bars = rank_histogram(p, p > alpha)
+    expected = np.histogram(p, bins=20, range=(0, 1))[0] / n
+    np.testing.assert_allclose([bar.share for bar in bars], expected)
+    rejected = np.histogram(p[p <= alpha], bins=20, range=(0, 1))[0] / n
+    np.testing.assert_allclose([bar.rejected for bar in bars], rejected)
+
+
+def test_histograms_at_the_edges() -> None:
+    p = np.array([0.0, 0.05, 0.05, 1.0])
+    bars = rank_histogram(p, p > 0.05)
+    assert (bars[0].share, bars[1].share, bars[-1].share) == (0.75, 0.0, 0.25)
+    assert (bars[0].rejected, bars[1].rejected, bars[-1].rejected) == (0.75, 0.0, 0.0)
+    assert rank_histogram([], np.empty(0, np.bool_)) == ()
+
+
+def test_red_is_what_was_rejected(results: Path) -> None:
+    """Benjamini-Hochberg keeps tiles whose p-values lie below alpha."""
+
+    def red() -> int:
+        return write_cohort_page(results).read_text(encoding="utf-8").count('<rect class="out"')
+
+    assert red() > 0
+    decide_run(results, 0.1, method="bh")
+    assert {row.kept for row in read_rows(results)} == {row.tiles for row in read_rows(results)}
+    assert red() == 0
+
+
+def test_every_slide_has_its_turn(rng: np.random.Generator) -> None:
+    parts = [np.arange(n) for n in (0, 50, 2, 50)]
+    picked = take_turns(parts, 12)
+    counts = np.bincount([part for part, _ in picked], minlength=4).tolist()
+    assert counts == [0, 5, 2, 5]
+    assert len(set(picked)) == 12
+    assert len(take_turns(parts, 1000)) == 102
+
+
+def table_of(p_values: np.ndarray, alpha: float) -> TileTable:
+    n = len(p_values)
+    zeros = np.zeros(n, np.int64)
+    return TileTable(
+        name="a",
+        path=Path("gone.svs"),
+        kind="slide",
+        x=np.arange(n),
+        y=zeros,
+        width=zeros,
+        height=zeros,
+        tissue_fraction=np.ones(n),
+        measurements={"p_value": p_values},
+        keep=p_values > alpha,
+        alpha=alpha,
+    )
+
+
+def test_borderline_is_where_another_alpha_decides_otherwise() -> None:
+    """By q-values for Benjamini-Hochberg, as scipy has them."""
+    p = np.linspace(0.01, 1, 100) ** 2
+    table = table_of(p, 0.05).decide(0.2, method="bh")
+    sheets = ContactSheets(np.random.default_rng(0), size=6)
+    sheets.add(table)
+    shown = sorted(tile.p_value for tile in sheets.read()["borderline"])
+    q = false_discovery_control(p)
+    np.testing.assert_allclose(shown, np.sort(p[np.argsort(np.abs(np.log(q / 0.2)))[:6]]))
+
+
+def test_what_each_sheet_shows(rng: np.random.Generator) -> None:
+    p = rng.uniform(0.001, 1, 500)
+    sheets = ContactSheets(rng, size=10)
+    sheets.add(table_of(p, 0.05))
+    sheets.add(replace(table_of(p[:3] * 0, 0.05), name="b"))
+    found = sheets.read()
+    assert all(tile.keep for tile in found["kept"])
+    assert not any(tile.keep for tile in found["rejected"])
+    assert {tile.slide for tile in found["rejected"]} == {"a", "b"}
+    nearest = np.sort(np.abs(np.log(p / 0.05)))[:10]
+    shown = [abs(np.log(tile.p_value / 0.05)) for tile in found["borderline"]]
+    np.testing.assert_allclose(np.sort(shown), nearest)
+    assert all(tile.image is None for tiles in found.values() for tile in tiles)

@@ -1,0 +1,140 @@
+"""Copies among the generated images: found one by one, and told from new real images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rl2qc.images.sources.base import as_source
+from rl2qc.metrics.authenticity import authenticity
+from rl2qc.scoring import copies as module
+from rl2qc.scoring.copies import about_copies, about_held_out, authenticity_null, copies
+from rl2qc.scoring.image_sets import ImageSet
+from rl2qc.scoring.score import score
+from rl2qc.scoring.settings import ScoreSettings
+
+SETTINGS = ScoreSettings(n_resamples=400)
+
+
+def image_set(features, groups=None) -> ImageSet:
+    """A set of which the pictures do not matter."""
+    pictures = np.zeros((len(features), 64, 64, 3), np.uint8)
+    features = np.asarray(features, np.float32)
+    return ImageSet(as_source(pictures), features, groups=groups)
+
+
+def left_out_by_hand(x, groups):
+    """Authenticity of every image when the images of its group are taken from the set."""
+    found = []
+    for row, label in zip(x, groups, strict=True):
+        rest = x[groups != label]
+        to_rest = np.linalg.norm(rest - row, axis=1)
+        nearest = to_rest.argmin()
+        others = np.linalg.norm(np.delete(rest, nearest, 0) - rest[nearest], axis=1)
+        found.append(to_rest[nearest] > others.min())
+    return np.array(found)
+
+
+def test_copies_are_found_and_named(rng):
+    real, new = rng.normal(size=(2, 20, 4))
+    mixed = image_set([*new[:5], *real[[7, 3]] * (1 + 1e-7)])
+    found = copies(mixed, image_set(real))
+    assert [f.tolist() for f in found] == [[5, 6], [7, 3]]
+    (text,) = about_copies(mixed, image_set(real), found)
+    names = mixed.source.names[5], image_set(real).source.names[7]
+    assert f"2 of 7 generated images equal a real image ({names[0]} equals {names[1]})" in text
+    assert about_copies(mixed, image_set(new + 9), copies(mixed, image_set(new + 9))) == []
+    unknown = replace(mixed, features=None)
+    assert len(copies(unknown, image_set(real))[0]) == 0
+
+
+def test_held_out_images_that_are_not(rng):
+    real, new = rng.normal(size=(2, 6, 3))
+    assert about_held_out(image_set(real), None) == []
+    assert about_held_out(image_set(real), image_set(new)) == []
+    mixed = image_set([*new, *real[:2]])
+    assert "2 of 8 held-out images are in the real set" in about_held_out(image_set(real), mixed)[0]
+
+
+@pytest.mark.parametrize("reach", [1, 4, 64])
+@pytest.mark.parametrize("n_slides", [2, 7, 40, 60])
+def test_every_image_is_left_out_with_its_slide(rng, monkeypatch, reach, n_slides):
+    """One search for all slides, and slide by slide where it does not reach: as by hand."""
+    monkeypatch.setattr(module, "_REACH", reach)
+    labels = rng.permutation(np.arange(60) % n_slides)
+    # Images of a slide look alike; two are copies across slides.
+    x = (rng.normal(size=(n_slides, 3))[labels] + 0.3 * rng.normal(size=(60, 3))).astype(np.float32)
+    x[5] = x[6]
+    found = module._leave_one_out(x, labels.astype(str), "euclidean")
+    by_hand = left_out_by_hand(x.astype(float), labels)
+    assert found.tolist() == by_hand.tolist()
+    assert 0 < found.sum() < 60
+
+
+@pytest.mark.parametrize("slides", [None, 6])
+@pytest.mark.parametrize("duplicates", [0, 5])
+def test_the_floor_is_that_of_each_image_left_out(rng, slides, duplicates):
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    x[:duplicates] = x[30 : 30 + duplicates]
+    labels = np.arange(60) if slides is None else rng.permutation(np.repeat(np.arange(6), 10))
+    groups = None if slides is None else labels.astype(str)
+    null, values = authenticity_null(
+        image_set(x, groups), image_set(rng.normal(size=(600, 3))), None, 0.5, SETTINGS
+    )
+    by_hand = left_out_by_hand(x.astype(float), labels)
+    assert values.mean() == pytest.approx(by_hand.mean(), abs=0.02)
+    assert null.floor == np.median(values)
+    assert (null.n_real, null.n_generated, null.by_group) == (60, 600, slides is not None)
+
+
+def test_the_floor_of_held_out_images_is_what_they_score(rng):
+    real, new = rng.normal(size=(2, 80, 4))
+    x, y = image_set(real), image_set(rng.normal(size=(500, 4)))
+    null, values = authenticity_null(x, y, image_set(new), 0.5, SETTINGS)
+    known = authenticity(real, y.features, new).held_out_value
+    assert values.mean() == pytest.approx(known, abs=0.01)
+    assert null.low < known < null.high
+
+
+@pytest.mark.parametrize(("n_real", "n_generated"), [(40, 40), (150, 300), (200, 60)])
+def test_new_images_are_seldom_taken_for_copies(n_real, n_generated):
+    """Over many draws of like sets at most about one in twenty lies outside its null."""
+    rng, outside, draws = np.random.default_rng(5), 0, 120
+    for _ in range(draws):
+        real, new = image_set(rng.normal(size=(n_real, 6))), rng.normal(size=(n_generated, 6))
+        observed = authenticity(real.features, new).value
+        null, _ = authenticity_null(real, image_set(new), None, observed, SETTINGS)
+        outside += not 2.5 <= null.percentile <= 97.5
+    assert outside <= 0.08 * draws
+
+
+@pytest.mark.parametrize("slides", [False, True])
+def test_too_few_to_leave_one_out(rng, slides):
+    x = rng.normal(size=(2 if not slides else 4, 3))
+    groups = np.array(["a", "a", "a", "b"]) if slides else None
+    with pytest.raises(ValueError, match="real images"):
+        authenticity_null(image_set(x, groups), image_set(x), None, 0.5, SETTINGS)
+
+
+@pytest.mark.parametrize(("n", "copied"), [(30, 30), (100, 30), (300, 30)])
+def test_copies_are_not_like_real(stained, tiny_model, n, copied):
+    images = stained(2 * n, seed=31)
+    generated = np.concatenate([images[:copied], images[n : 2 * n - copied]])
+    settings = ScoreSettings(n_resamples=60, cache=False, metrics=["fid", "authenticity"])
+    card = score(generated, images[:n], tiny_model, settings)
+    row = card.metrics["authenticity"]
+    assert row.verdict == f"copies: {copied} of {n} generated images equal a real one"
+    assert row.observed == row.value
+    assert row.null_percentile < (2.5 if copied > 0.2 * n else 50)
+    assert any(f"{copied} of {n} generated images equal a real image" in w for w in card.warnings)
+    assert card.metrics["fid"].verdict != "like real"
+
+
+def test_new_images_are_like_real(stained, tiny_model):
+    images = stained(240, seed=32)
+    settings = ScoreSettings(n_resamples=60, cache=False, metrics=["authenticity"])
+    card = score(images[:120], images[120:], tiny_model, settings)
+    assert card.metrics["authenticity"].verdict == "like real"
+    assert not any("equal a real image" in w for w in card.warnings)
