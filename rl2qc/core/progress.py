@@ -1,16 +1,20 @@
-"""Progress with time left: a bar in a terminal, a line now and then in a log."""
+"""Progress with time left: a bar in a terminal, a line now and then in a log, or a function."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
-__all__ = ["progress_bar"]
+__all__ = ["Progress", "progress_bar", "track"]
 
 _SECONDS_IN_LOG = 30.0
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called with what is done, how much there is, and what it is: (3, 20, "resampling")."""
 
 
 def progress_bar(show: bool, title: str, items: Iterable[Any] | None = None, **options: Any) -> Any:
@@ -18,10 +22,45 @@ def progress_bar(show: bool, title: str, items: Iterable[Any] | None = None, **o
 
     Where that is no terminal, tqdm would fill the log with a line ten times a second.
 
-    Example
-    -------
+    Examples
+    --------
     >>> list(progress_bar(False, "counting", range(3)))
     [0, 1, 2]
     """
     every = 0.1 if sys.stderr.isatty() else _SECONDS_IN_LOG
     return tqdm(items, desc=title, disable=not show, leave=False, mininterval=every, **options)
+
+
+@contextmanager
+def track(progress: bool | Progress, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function to be called with how much more is done.
+
+    Parameters
+    ----------
+    progress
+        True shows a bar, False nothing; a function is called with (done, total, what).
+    what, total
+        What is done, and how much of it there is.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> with track(lambda done, total, what: seen.append((done, total, what)), "cuts", 2) as step:
+    ...     step(1)
+    ...     step(1)
+    >>> seen
+    [(0, 2, 'cuts'), (1, 2, 'cuts'), (2, 2, 'cuts')]
+    """
+    if callable(progress):
+        done = 0
+        progress(0, total, what)
+
+        def step(more: int) -> None:
+            nonlocal done
+            done += more
+            progress(done, total, what)
+
+        yield step
+    else:
+        with progress_bar(progress, what, total=total) as bar:
+            yield bar.update
