@@ -102,8 +102,8 @@ class Stability:
 def sample_sizes(n_images: int) -> tuple[int, ...]:
     """The sizes of :data:`SIZES` of which two disjoint subsets fit into ``n_images``.
 
-    Example
-    -------
+    Examples
+    --------
     >>> sample_sizes(400)
     (25, 50, 100, 200)
     """
@@ -145,8 +145,8 @@ def stability(
     Jeevan et al., "RL2", ISBI 2025, section 4 (300 images suffice); Binkowski et al.,
     "Demystifying MMD GANs", ICLR 2018, section 4 (the bias of FID).
 
-    Example
-    -------
+    Examples
+    --------
     >>> x, shift = np.random.default_rng(0).normal(size=(200, 4)), np.ones(4)
     >>> found = stability((x, x), (x + shift, x + shift), "a shift of 1", n_repeats=3)
     >>> found.n

@@ -20,8 +20,8 @@ _OF_AN_INPUT = ("mpp_override", "coords", "batch_size", "num_workers")
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two keys of results, for a person to read.
 
-    Example
-    -------
+    Examples
+    --------
     >>> old, new = ({"model": {"sha256": "a"}, "settings": {"alpha": a, "formats": ["csv"]}}
     ...             for a in (0.05, 0.01))
     >>> differences(old, new)
@@ -84,8 +84,8 @@ def _model_name(model: Mapping[str, Any]) -> str:
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two mappings, for a person to read.
 
-    Example
-    -------
+    Examples
+    --------
     >>> changes({"alpha": 0.05, "stride": None}, {"alpha": 0.01, "stride": None})
     ['alpha 0.05 -> 0.01']
     """

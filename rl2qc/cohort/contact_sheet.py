@@ -122,8 +122,8 @@ def take_turns(parts: Sequence[NDArray[np.int64]], size: int) -> list[tuple[int,
     -------
     Pairs of part and item, in order of the parts.
 
-    Example
-    -------
+    Examples
+    --------
     >>> take_turns([np.array([7, 8, 9]), np.array([5])], 3)
     [(0, 7), (0, 8), (1, 5)]
     """

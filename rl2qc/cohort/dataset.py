@@ -101,8 +101,8 @@ class KeptTiles(Dataset[Any]):
     SlideError, ImageError
         On access: a slide that is gone or damaged.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile, tifffile
     >>> from rl2qc.cohort.filter import run_cohort
     >>> from rl2qc.cohort.inputs.find import find_jobs

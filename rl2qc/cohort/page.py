@@ -150,8 +150,8 @@ def rank_histogram(
 ) -> tuple[Bar, ...]:
     """Shares of p-values in ``bins`` equal steps of (0, 1], and of rejected ones; () for none.
 
-    Example
-    -------
+    Examples
+    --------
     >>> rank_histogram([0.1, 0.5, 0.9, 1.0], np.array([False, True, True, True]), bins=2)
     (Bar(share=0.5, rejected=0.25), Bar(share=0.5, rejected=0.0))
     """
@@ -168,8 +168,8 @@ def rank_histogram(
 def reason_shares(rows: Sequence[SummaryRow]) -> tuple[ReasonShare, ...]:
     """The reasons of the rejections in ``rows``, in the order of ``REASONS``; () for none.
 
-    Example
-    -------
+    Examples
+    --------
     >>> reason_shares([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
     (ReasonShare(reason='ink or pen', tiles=3, share=1.0),)
     """

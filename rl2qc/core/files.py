@@ -21,8 +21,8 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix, since writers choose the format by it. On any error the
     temporary file is removed and a file that already stood at ``final`` stays as it was.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> with atomic_path(folder / "note.txt") as path:

@@ -18,8 +18,8 @@ def read_ahead(
 ) -> Iterator[Result]:
     """``map(function, items)`` by threads, in order, at most ``window`` results ahead.
 
-    Example
-    -------
+    Examples
+    --------
     >>> list(read_ahead(abs, [-1, -2, -3], workers=2, window=2))
     [1, 2, 3]
     """

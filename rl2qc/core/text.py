@@ -12,8 +12,8 @@ __all__ = ["printable", "valid_text"]
 def valid_text(value: object) -> str:
     """A name with the bytes replaced that are no UTF-8.
 
-    Example
-    -------
+    Examples
+    --------
     >>> valid_text("caf\\udce9") == "caf\N{REPLACEMENT CHARACTER}"
     True
     """
@@ -23,8 +23,8 @@ def valid_text(value: object) -> str:
 def printable(text: str) -> str:
     """File names need not be valid text, nor one line; terminals and tables insist on it.
 
-    Example
-    -------
+    Examples
+    --------
     >>> print(printable("a\\nb"))
     a\N{REPLACEMENT CHARACTER}b
     """

@@ -17,8 +17,8 @@ def one_thread() -> AbstractContextManager[Any]:
     Their threads wait for one another by spinning: beside threads that read, a product of a few
     rows then takes a hundred times as long.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np
     >>> with one_thread():
     ...     float((np.ones((2, 3)) @ np.ones((3, 2))).sum())

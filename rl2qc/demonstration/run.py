@@ -140,8 +140,8 @@ def truth_rows(
 
     Tiles with artifacts on less than a tenth of their area count as neither.
 
-    Example
-    -------
+    Examples
+    --------
     >>> truth_rows({"ink": np.array([0.0, 0.05, 0.5])}, np.array([True, False, False]))
     (ArtifactRow(name='clean', tiles=1, kept=1), ArtifactRow(name='ink', tiles=1, kept=0),
      ArtifactRow(name='any artifact', tiles=1, kept=0))

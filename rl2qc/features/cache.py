@@ -91,8 +91,8 @@ class FeatureCache:
     max_bytes
         Beyond this size the entries written first are dropped.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> FeatureCache(tempfile.mkdtemp()).info().entries
     0

@@ -51,8 +51,8 @@ def keep_tiles(p_values: ArrayLike, alpha: float, method: str = "threshold") -> 
     p-values Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics
     2023.
 
-    Example
-    -------
+    Examples
+    --------
     >>> keep_tiles([0.01, 0.04, 0.9], 0.05), keep_tiles([0.01, 0.04, 0.9], 0.05, "bh")
     (array([False, False,  True]), array([False,  True,  True]))
     """
@@ -88,8 +88,8 @@ def adjusted(p_values: ArrayLike, method: str = "threshold") -> NDArray[np.float
     -------
     (n,) float64.
 
-    Example
-    -------
+    Examples
+    --------
     >>> adjusted([0.01, 0.04, 0.9], "bh").round(3)
     array([0.03, 0.06, 0.9 ])
     """
@@ -112,8 +112,8 @@ def rejected_share(keep: NDArray[np.bool_], tissue: ArrayLike) -> float:
     tissue : (n,)
         Area of tissue in each tile, in any unit.
 
-    Example
-    -------
+    Examples
+    --------
     >>> rejected_share(np.array([True, False]), [3.0, 1.0])
     0.25
     """
@@ -133,8 +133,8 @@ def say_over_rejection(
     A stain or scanner that the model does not know must not empty a slide unnoticed.
     ``typically`` is the likely reason that holds for the slide as a whole, if there is one.
 
-    Example
-    -------
+    Examples
+    --------
     >>> say_over_rejection([], 0.9, 0.5, "out of focus")[0][:63]
     '90% of the tissue is rejected (its typical tile: out of focus):'
     """

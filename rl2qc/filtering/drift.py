@@ -36,8 +36,8 @@ def score_drift(p_values: ArrayLike) -> float:
     Vallender, "Calculation of the Wasserstein distance between probability distributions on the
     line", Theory of Probability and its Applications 1974.
 
-    Example
-    -------
+    Examples
+    --------
     >>> score_drift([0.0, 0.0]), score_drift([0.25, 0.75])
     (0.5, 0.125)
     """

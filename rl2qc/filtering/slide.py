@@ -91,8 +91,8 @@ def filter_slide(
     UsageError
         A setting that is out of range, or an ``mpp`` that is far from the model's.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile, tifffile
     >>> path = Path(tempfile.mkdtemp()) / "stained.tif"
     >>> tifffile.imwrite(path, np.full((128, 192, 3), (170, 90, 150), np.uint8), tile=(64, 64),

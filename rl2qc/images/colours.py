@@ -37,8 +37,8 @@ def odd_colours(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_] | None = None
     scanned
         (h, w) bool; the other pixels do not count.
 
-    Example
-    -------
+    Examples
+    --------
     >>> picture = np.full((8, 8, 3), 240, np.uint8)
     >>> picture[:4] = (180, 90, 150)
     >>> odd_colours(picture), odd_colours(255 - picture)

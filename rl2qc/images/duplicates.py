@@ -41,8 +41,8 @@ Pairs = NDArray[np.int64]
 def thumbnails(source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
     """Block means (n, 16, 16) float32 of the patches' brightness, in grey levels.
 
-    Example
-    -------
+    Examples
+    --------
     >>> from rl2qc.images.sources.base import as_source
     >>> thumbnails(as_source(np.full((2, 64, 64, 3), 7, np.uint8))).shape
     (2, 16, 16)
@@ -74,8 +74,8 @@ def near_copies(pictures: NDArray[np.float32], tolerance: float = TOLERANCE) -> 
     -------
     (n,) int64: equal for near-copies, and counted from 0 in order of the first of each group.
 
-    Example
-    -------
+    Examples
+    --------
     >>> a, b = np.random.default_rng(0).normal(size=(2, 16, 16)).astype(np.float32)
     >>> near_copies(np.stack([a, b, 1.1 * a, b]))
     array([0, 1, 0, 1])
@@ -142,8 +142,8 @@ def _spanning(components: NDArray[np.int64]) -> Pairs:
 def say_copies(copies: NDArray[np.int64], names: Sequence[str]) -> str | None:
     """One line on how many patches have a near-copy, None if none has.
 
-    Example
-    -------
+    Examples
+    --------
     >>> say_copies(np.array([0, 1, 0]), ["a.png", "b.png", "c.png"])
     '2 of 3 reference patches are near-copies of another (1 group), such as a.png and c.png'
     """
@@ -178,8 +178,8 @@ def join_groups(
     -------
     A name for each patch; None where merging would make too large a group.
 
-    Example
-    -------
+    Examples
+    --------
     >>> join_groups(np.array([0, 1, 0, 2]), ["s1", "s1", "s2", "s3"], largest=3)
     ['0', '0', '0', '1']
     """

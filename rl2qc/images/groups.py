@@ -32,8 +32,8 @@ def slide_ids(names: Sequence[str], pattern: str, *, option: str = "--slide-patt
     UsageError
         A bad pattern, or names in which it finds no slide.
 
-    Example
-    -------
+    Examples
+    --------
     >>> slide_ids(["a/s1_10.png", "a/s1_11.png", "a/s2_7.png"], r"^([^_]+)_")
     ['s1', 's1', 's2']
     >>> slide_ids(["real/ann/1.png", "real/ann/2.png", "real/bob/1.png"], r"^([^/]+)/")
@@ -55,8 +55,8 @@ def match_slides(
 ) -> list[str | None]:
     """As `slide_ids`, with None where the pattern, or its group, finds nothing.
 
-    Example
-    -------
+    Examples
+    --------
     >>> match_slides(["s1_10.png", "other.png"], r"^(s[0-9]+)_")
     ['s1', None]
     """

@@ -96,8 +96,8 @@ def image_quantities(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     .. [2] Ruifrok and Johnston, "Quantification of histochemical staining by color deconvolution",
        Anal. Quant. Cytol. Histol. 23 (2001) 291-299.
 
-    Example
-    -------
+    Examples
+    --------
     >>> grey = np.full((64, 64, 3), 127, np.uint8)
     >>> dict(zip(QUANTITIES, image_quantities(grey).round(3).tolist()))
     {'focus': 0.0, 'noise': 0.0, 'blockiness': 0.0, 'odd_hue': 0.0, 'density': 0.693,
@@ -116,8 +116,8 @@ def image_quantities(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 def measure_quantities(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """:func:`image_quantities` of several patches, (n, 7) float64.
 
-    Example
-    -------
+    Examples
+    --------
     >>> measure_quantities(np.zeros((2, 64, 64, 3), np.uint8)).shape
     (2, 7)
     """

@@ -57,8 +57,8 @@ class ReferenceQuantities:
         1 % quantile, median and 99 % quantile, in the order of
         :data:`rl2qc.images.quantities.QUANTITIES`.
 
-    Example
-    -------
+    Examples
+    --------
     >>> reference = ReferenceQuantities.fit(np.random.default_rng(0).normal(size=(100, 7)))
     >>> same = ReferenceQuantities.from_state(reference.state())
     >>> bool((same.median == reference.median).all())
@@ -91,8 +91,8 @@ class ReferenceQuantities:
         1.5 interquartile ranges beyond the quartiles (Tukey, "Exploratory Data Analysis", 1977):
         unlike :meth:`fit`, blind to what up to a quarter of the patches have on either side.
 
-        Example
-        -------
+        Examples
+        --------
         >>> quantities = np.tile(PROCEDURAL.median + 2, (40, 1))
         >>> quantities[:8, QUANTITIES.index("focus")] -= 3
         >>> reference = ReferenceQuantities.fences(quantities)
@@ -178,8 +178,8 @@ def likely_reasons(
     ValueError
         Arrays of other shapes.
 
-    Example
-    -------
+    Examples
+    --------
     >>> quantities = np.tile([0.5, 2.0, 0.1, 0.0, 0.6, 1.0, 0.1], (40, 1))
     >>> quantities[0, 0] = -1.0
     >>> keep = np.arange(40) > 1

@@ -56,8 +56,8 @@ def check_scale(
         They differ by more than the factor :data:`MAX_RATIO`, or a resolution is no positive
         number.
 
-    Example
-    -------
+    Examples
+    --------
     >>> check_scale(0.5, 0.499) is None
     True
     >>> check_scale(0.5, None, "generated/")
@@ -93,8 +93,8 @@ an override in millimetres."""
 def is_plausible_mpp(mpp: float) -> bool:
     """Whether microns per pixel may be a light microscope's (:data:`PLAUSIBLE_MPP`).
 
-    Example
-    -------
+    Examples
+    --------
     >>> is_plausible_mpp(0.25), is_plausible_mpp(0.00025)
     (True, False)
     """
@@ -109,8 +109,8 @@ def mpp_of(mpp: float | None, mag: float | None) -> float | None:
     UsageError
         Both are given, or a magnification that is no positive number.
 
-    Example
-    -------
+    Examples
+    --------
     >>> mpp_of(None, 20), mpp_of(0.25, None)
     (0.5, 0.25)
     """

@@ -63,8 +63,8 @@ def tissue_mask(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_] | None = None
     ----------
     .. [1] Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC, 1979.
 
-    Example
-    -------
+    Examples
+    --------
     >>> picture = np.full((8, 8, 3), 240, np.uint8)
     >>> picture[:4] = (180, 90, 150)
     >>> found = tissue_mask(picture)
@@ -89,8 +89,8 @@ def tissue_mask(rgb: NDArray[np.uint8], scanned: NDArray[np.bool_] | None = None
 def otsu_threshold(values: NDArray[np.floating], bins: int = 256) -> float:
     """The threshold in [0, 1] that maximises the variance between the two classes it makes.
 
-    Example
-    -------
+    Examples
+    --------
     >>> 0.1 < otsu_threshold(np.array([0.1, 0.1, 0.8, 0.9])) < 0.8
     True
     """

@@ -28,8 +28,8 @@ def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.
     ----------
     Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 2023.
 
-    Example
-    -------
+    Examples
+    --------
     >>> conformal_p_values([0.0, 2.5, 9.0], [1.0, 2.0, 3.0]).tolist()
     [0.25, 0.75, 1.0]
     """

@@ -28,8 +28,8 @@ def slide_files(path: Path) -> list[Path]:
     OSError
         A folder that cannot be listed.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name in ("a.vms", "a.jpg", "b.jpg"):
@@ -68,8 +68,8 @@ def slide_place(path: Path) -> Path:
 def slide_name(path: Path) -> str:
     """The name that a slide goes by: without suffix, or that of the DICOM folder.
 
-    Example
-    -------
+    Examples
+    --------
     >>> slide_name(Path("cohort/case.ome.tiff"))
     'case.ome'
     """

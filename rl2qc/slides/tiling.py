@@ -61,8 +61,8 @@ def plan_reading(
     ValueError
         The slide is coarser than ``mpp`` by more than 25 %.
 
-    Example
-    -------
+    Examples
+    --------
     >>> plan_reading(0.25, (1.0, 3.9999, 16.0), 1.0)
     ReadPlan(level=1, scale=1.0, mpp=0.999975, downsample=3.9999)
     >>> plan_reading(0.25, (1.0, 4.0), 0.5)
@@ -108,8 +108,8 @@ def tile_grid(
     -------
     (n, 2) int64, x and y.
 
-    Example
-    -------
+    Examples
+    --------
     >>> tile_grid((0, 0, 5, 4), 2).tolist()
     [[0, 0], [2, 0], [0, 2], [2, 2]]
     """
@@ -153,8 +153,8 @@ def tissue_fractions(
     -------
     (n,) float64 in [0, 1]. What lies outside the mask is no tissue.
 
-    Example
-    -------
+    Examples
+    --------
     >>> tissue_fractions(np.array([[True, False]]), np.array([[0, 0], [1, 0]]), 2,
     ...                  downsample=(2.0, 2.0)).tolist()
     [1.0, 0.5]

@@ -77,8 +77,8 @@ def ink(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
     ValueError
         If ``image`` is no (h, w, 3) uint8 array or ``severity`` lies outside 0 to 1.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 200, np.uint8)
     >>> inked = ink(image, 0.25, np.random.default_rng(0))
     >>> round(float(inked.mask.mean()), 2)
@@ -105,8 +105,8 @@ def pen(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
     The stroke lies above the focal plane: it is smooth itself and softens what is below.
     Parameters, return value and errors are those of :func:`ink`.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 200, np.uint8)
     >>> bool(pen(image, 0.4, np.random.default_rng(0)).image.mean() < image.mean())
     True
@@ -131,8 +131,8 @@ def fold(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
     The upper layers are the neighbouring tissue, mirrored and shifted; they add their optical
     density and lie out of focus. Parameters, return value and errors are those of :func:`ink`.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 128, np.uint8)
     >>> folded = fold(image, 0.3, np.random.default_rng(0))
     >>> bool(folded.image[folded.mask].mean() < 100)
@@ -165,8 +165,8 @@ def bubble(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
 
     Parameters, return value and errors are those of :func:`ink`.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 200, np.uint8)
     >>> bool(bubble(image, 0.5, np.random.default_rng(0)).image.min() < 100)
     True
@@ -196,8 +196,8 @@ def out_of_focus(
     The other parameters, the return value and the errors are those of :func:`ink`; a
     ``radius`` below 0.5 raises ValueError too.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.zeros((64, 64, 3), np.uint8); image[::4] = 255
     >>> soft = out_of_focus(image, 1.0, np.random.default_rng(0))
     >>> bool(soft.image.std() < image.std() / 2)
@@ -220,8 +220,8 @@ def thread(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
     Parameters, return value and errors are those of :func:`ink`; a larger ``severity`` adds
     fibres, which keep their width.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 200, np.uint8)
     >>> bool(thread(image, 0.05, np.random.default_rng(0)).image.min() < 150)
     True
@@ -256,8 +256,8 @@ def specks(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
 
     Parameters, return value and errors are those of :func:`ink`.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 200, np.uint8)
     >>> bool(specks(image, 0.05, np.random.default_rng(0)).image.min() < 60)
     True

@@ -29,8 +29,8 @@ def at_positions(paths: list[Path], positions: Positions) -> list[Path]:
     ValueError
         For other positions.
 
-    Example
-    -------
+    Examples
+    --------
     >>> [p.name for p in at_positions([Path("c"), Path("a"), Path("b")], "even")]
     ['a', 'c']
     """
@@ -88,8 +88,8 @@ def paste(image: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Ge
     ValueError
         If an array has another shape or dtype.
 
-    Example
-    -------
+    Examples
+    --------
     >>> patch, red = np.full((8, 8, 3), 200, np.uint8), np.zeros((2, 3, 4), np.uint8)
     >>> red[..., [0, 3]] = 255
     >>> damaged = paste(patch, red, np.random.default_rng(0))

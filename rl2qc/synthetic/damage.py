@@ -48,8 +48,8 @@ def random_damage(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
     Li et al., "CutPaste: self-supervised learning for anomaly detection and localization", CVPR
     2021: damage made by hand stands for damage that nobody has labelled.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.full((64, 64, 3), 200, np.uint8)
     >>> random_damage(image, np.random.default_rng(0)).shape
     (64, 64, 3)

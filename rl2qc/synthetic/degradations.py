@@ -196,8 +196,8 @@ def degrade(image: Image, name: str, severity: float, rng: np.random.Generator) 
     ValueError
         For a name that is no ladder.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.zeros((32, 32, 3), np.uint8); image[:, 16:] = 255
     >>> soft = degrade(image, "blur", 2.0, np.random.default_rng(0))
     >>> bool(0 < soft[0, 15, 0] < 255)

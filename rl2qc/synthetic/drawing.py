@@ -36,8 +36,8 @@ class Canvas:
     mpp
         Micrometres per pixel; 1 makes every length a number of pixels.
 
-    Example
-    -------
+    Examples
+    --------
     >>> canvas = Canvas(64, 48, np.random.default_rng(0), mpp=0.5)
     >>> canvas.noise(5.0).shape
     (64, 48)
@@ -196,8 +196,8 @@ class Canvas:
 def smoothstep(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
     """0 below ``low``, 1 above ``high``, a cubic between.
 
-    Example
-    -------
+    Examples
+    --------
     >>> smoothstep(np.array([-1.0, 0.0, 0.5, 1.0, 2.0]), 0, 1).tolist()
     [0.0, 0.0, 0.5, 1.0, 1.0]
     """

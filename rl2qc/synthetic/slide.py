@@ -89,8 +89,8 @@ def synthetic_slide(
     damaged
         Add a fold across the slide, a field out of focus, ink and an air bubble.
 
-    Example
-    -------
+    Examples
+    --------
     >>> slide = synthetic_slide(np.random.default_rng(0), height=128, width=192, mpp=4.0)
     >>> sorted(slide.masks)
     ['bubble', 'fold', 'ink', 'out_of_focus']
@@ -126,8 +126,8 @@ def write_pyramid(path: str | Path, rgb: NDArray[np.uint8], mpp: float, levels: 
     levels
         Number of levels.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "slide.tiff"
     >>> write_pyramid(path, np.full((512, 768, 3), 240, np.uint8), mpp=0.5)

@@ -56,8 +56,8 @@ class Stain:
     def sample(cls, rng: np.random.Generator, spread: float = 1.0) -> Stain:
         """Draw another laboratory; ``spread`` scales how far it may be from the typical one.
 
-        Example
-        -------
+        Examples
+        --------
         >>> Stain.sample(np.random.default_rng(0), spread=0.0) == Stain()
         True
         """
@@ -105,8 +105,8 @@ def synthetic_tissue(
     ValueError
         If a side is below 32 pixels or ``mpp`` is not positive.
 
-    Example
-    -------
+    Examples
+    --------
     >>> field = synthetic_tissue(96, 128, np.random.default_rng(0))
     >>> field.shape, field.dtype
     ((96, 128, 3), dtype('uint8'))
@@ -145,8 +145,8 @@ def synthetic_patches(
     ValueError
         If ``n`` is below 1, ``size`` below 32 or ``mpp`` is not positive.
 
-    Example
-    -------
+    Examples
+    --------
     >>> synthetic_patches(3, 64, np.random.default_rng(0)).shape
     (3, 64, 64, 3)
     """

@@ -47,8 +47,8 @@ class Contents:
 def look_into(folder: Path) -> Contents:
     """Everything below a folder but hidden files; links to folders are followed, each once.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> top = Path(tempfile.mkdtemp())
     >>> _ = (top / "a.svs").touch(), (top / "a.png").touch(), (top / "here").symlink_to(top)

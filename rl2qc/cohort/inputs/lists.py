@@ -30,8 +30,8 @@ def read_slide_list(path: str | Path) -> list[tuple[Path, float | None]]:
     UsageError
         No such column, no row, or an mpp that is no microscope's.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "cohort.csv"
     >>> _ = file.write_text("wsi,mpp\\n/slides/a.svs,\\n/slides/b.tif,0.25\\n")

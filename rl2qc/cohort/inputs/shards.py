@@ -27,8 +27,8 @@ def parse_shard(text: str | None, environment: Mapping[str, str] | None = None) 
     UsageError
         Neither "i/n" nor a SLURM array that counts upwards in ones.
 
-    Example
-    -------
+    Examples
+    --------
     >>> parse_shard("2/5"), parse_shard(None, {})
     ((1, 5), (0, 1))
     >>> parse_shard(None, {"SLURM_ARRAY_TASK_ID": "12", "SLURM_ARRAY_TASK_COUNT": "4",

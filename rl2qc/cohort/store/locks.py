@@ -34,8 +34,8 @@ _ATTEMPTS = 20
 def try_lock(path: Path) -> Iterator[bool]:
     """Take the lock ``path``, if it is free or its owner is dead; whether it was taken.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.lock"
     >>> with try_lock(path) as mine, try_lock(path) as again:

@@ -89,8 +89,8 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
 def say_reasons(rows: Iterable[SummaryRow]) -> str:
     """The likely reasons of all rejections, the most frequent first; "" for none.
 
-    Example
-    -------
+    Examples
+    --------
     >>> say_reasons([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
     '3 tiles rejected: ink or pen 3 (100%)'
     """

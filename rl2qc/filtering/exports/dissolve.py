@@ -27,8 +27,8 @@ def dissolve(x: _Ints, y: _Ints, width: _Ints, height: _Ints) -> list[list[Ring]
     -------
     Polygons, each its outline followed by its holes; y pointing down, outlines run clockwise.
 
-    Example
-    -------
+    Examples
+    --------
     >>> two = np.array([0, 2]), np.array([0, 0]), np.array([2, 2]), np.array([2, 2])
     >>> dissolve(*two)
     [[[[0, 0], [4, 0], [4, 2], [0, 2], [0, 0]]]]

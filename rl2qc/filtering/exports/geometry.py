@@ -14,8 +14,8 @@ _NOMINAL = 0.12
 def magnification(mpp: float) -> float:
     """The objective power that is called that many microns per pixel, 10 / mpp.
 
-    Example
-    -------
+    Examples
+    --------
     >>> magnification(0.2527), magnification(0.5), magnification(0.7)
     (40, 20, 14.29)
     """

@@ -80,8 +80,8 @@ def write_clam(table: TileTable, path: Path) -> None:
 def trident_folder(table: TileTable) -> str:
     """The folder that TRIDENT looks for coordinates of this kind in.
 
-    Example
-    -------
+    Examples
+    --------
     >>> nothing, none = np.empty(0, np.int64), np.empty(0)
     >>> trident_folder(TileTable("a", Path("a.svs"), "slide", nothing, nothing, nothing, nothing,
     ...     none, {"p_value": none}, none > 0, 0.05, mpp=0.499, slide_mpp=0.499, patch_size=224))

@@ -126,8 +126,8 @@ def parse_formats(text: str) -> tuple[str, ...]:
     UsageError
         A name that is unknown, none at all, or a format whose module is not installed.
 
-    Example
-    -------
+    Examples
+    --------
     >>> parse_formats("csv, geojson,csv")
     ('csv', 'geojson')
     """

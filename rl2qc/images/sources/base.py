@@ -36,8 +36,8 @@ def center_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     ImageError
         An image with a side below ``size``.
 
-    Example
-    -------
+    Examples
+    --------
     >>> center_crop(np.zeros((10, 8, 3), np.uint8), 4).shape
     (4, 4, 3)
     """
@@ -170,8 +170,8 @@ def _sized(source: PatchSource, size: int | None) -> PatchSource:
 def common_size(sides: Sequence[int]) -> int:
     """The commonest short side, at most 256 px: the patch size that a set of images suggests.
 
-    Example
-    -------
+    Examples
+    --------
     >>> common_size([224, 224, 1000])
     224
     """

@@ -24,8 +24,8 @@ def read_paths(path: str | Path) -> list[str]:
     UsageError
         The file is missing, cannot be read, or lists nothing.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import tempfile
     >>> listed = Path(tempfile.mkdtemp()) / "mine.review.csv"
     >>> _ = listed.write_text("rank,file\\n1,a.png\\n2,b.png\\n")

@@ -38,8 +38,8 @@ def cut_tiles(
     ImageError
         An image without room for a patch, or no tile that is wanted.
 
-    Example
-    -------
+    Examples
+    --------
     >>> image = np.zeros((1, 130, 200, 3), np.uint8)
     >>> cut_tiles(as_source(image, 64)).names
     ('0@4,1', '0@68,1', '0@132,1', '0@4,65', '0@68,65', '0@132,65')
@@ -88,8 +88,8 @@ class _Tiles:
 def whole_image(name: str) -> str:
     """The image that a patch of this name was cut from.
 
-    Example
-    -------
+    Examples
+    --------
     >>> whole_image("case/a.png@0,224"), whole_image("case/a.png")
     ('case/a.png', 'case/a.png')
     """
@@ -100,8 +100,8 @@ def unused_by_center_crop(source: PatchSource) -> tuple[int, float]:
     """How many images have room for more patches than the central one, and the share of all pixels
     that lies outside the central patches.
 
-    Example
-    -------
+    Examples
+    --------
     >>> unused_by_center_crop(as_source(np.zeros((3, 64, 128, 3), np.uint8), 64))
     (3, 0.5)
     """

@@ -58,8 +58,8 @@ def realnvp(dim: int, *, layers: int = 8, hidden: int = 128, seed: int = 0) -> F
     ValueError
         Fewer than two variables.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np
     >>> flow = realnvp(4, layers=2, hidden=8)
     >>> x = torch.zeros(3, 4)

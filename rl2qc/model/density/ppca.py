@@ -26,8 +26,8 @@ class PPCA:
     variances : (m,) float64, along the components
     noise : (1,) float64, variance along every other direction
 
-    Example
-    -------
+    Examples
+    --------
     >>> x = np.random.default_rng(0).normal(size=(500, 6)) * [3, 2, 1, 1, 1, 1]
     >>> bool(PPCA.fit(x, 2).log_likelihood(np.zeros((1, 6)))[0] > -9)
     True

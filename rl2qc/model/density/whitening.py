@@ -32,8 +32,8 @@ class Whitening(nn.Module):
     components : (d, d), orthonormal rows, by falling variance
     scales : (d,), standard deviations along the components; the last d - n_components are equal
 
-    Example
-    -------
+    Examples
+    --------
     >>> x = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
     >>> z = Whitening(6, 4).fit(x)(x)
     >>> [round(float(v), 2) for v in z[:, :4].std(0)]

@@ -39,8 +39,8 @@ class Detector:
     calibration_ : dict of (m,) float64
         Scores out of fold, by name, of the patches that calibrate.
 
-    Example
-    -------
+    Examples
+    --------
     >>> from rl2qc.model.network.backbone import STATISTICS_DIM
     >>> clean = np.random.default_rng(0).normal(size=(200, STATISTICS_DIM))
     >>> detector = Detector().fit(clean, clean + 2, np.arange(200))

@@ -26,8 +26,8 @@ LOOK_SIZE, MIN_LOOKS = 30, 10
 def fold_rows(n: int, groups: Sequence[str] | None, seed: int) -> NDArray[np.int64]:
     """The fold (n,) of each patch: up to ten, about equal in size; a group lies in one fold.
 
-    Example
-    -------
+    Examples
+    --------
     >>> np.bincount(fold_rows(100, None, 0)).tolist()
     [10, 10, 10, 10, 10, 10, 10, 10, 10, 10]
     """
@@ -54,8 +54,8 @@ def groups_by_look(features: NDArray[np.float32], seed: int) -> list[str]:
     features : (n, d)
     seed
 
-    Example
-    -------
+    Examples
+    --------
     >>> x = np.repeat(np.eye(20, dtype=np.float32), 5, axis=0)
     >>> looks = groups_by_look(x, seed=0)
     >>> len(looks), looks[0] == looks[1]

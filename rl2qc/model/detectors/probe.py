@@ -36,8 +36,8 @@ class DamageProbe:
     ----------
     Li et al., "CutPaste", CVPR 2021 (self-supervision by synthetic damage).
 
-    Example
-    -------
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> clean = rng.normal(size=(200, 8))
     >>> probe = DamageProbe().fit(clean, clean + 2)

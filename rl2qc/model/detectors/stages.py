@@ -56,8 +56,8 @@ class StageDetector:
     out_of_fold_ : (n,) float64
         Score of each patch by the densities that it was not fitted to.
 
-    Example
-    -------
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> statistics = rng.normal(size=(300, STATISTICS_DIM))
     >>> detector = StageDetector(8).fit(statistics, np.arange(300) % 5)

@@ -47,8 +47,8 @@ class ResNet18Features(nn.Module):
     mean, std
         Per-channel statistics, in [0, 1], by which inputs are normalised.
 
-    Example
-    -------
+    Examples
+    --------
     >>> model = ResNet18Features().eval()
     >>> model(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 512])

@@ -106,8 +106,8 @@ def compile_statistics(
         The graph cannot be compiled, or its numbers are not torch's; "auto" then warns and takes
         torch.
 
-    Example
-    -------
+    Examples
+    --------
     >>> forward = compile_statistics(ResNet18Features(), (64, 64), "torch")
     >>> forward(np.zeros((5, 64, 64, 3), np.uint8)).dtype
     dtype('float32')

@@ -30,8 +30,8 @@ class StatisticsExtractor:
     engine
         What computes (:func:`rl2qc.model.network.runtime.compile_statistics`).
 
-    Example
-    -------
+    Examples
+    --------
     >>> extractor = StatisticsExtractor(ResNet18Features(), device="cpu", engine="torch")
     >>> extractor.of_batch(np.zeros((2, 64, 64, 3), np.uint8)).shape
     (2, 2048)

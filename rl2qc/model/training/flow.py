@@ -144,8 +144,8 @@ def effective_rank(features: Tensor) -> float:
 
     Roy and Vetterli, "The effective rank", EUSIPCO 2007.
 
-    Example
-    -------
+    Examples
+    --------
     >>> x = torch.eye(4).repeat(10, 1)
     >>> round(effective_rank(x), 2)
     3.0
