@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 import warnings
@@ -10,6 +9,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from rl2qc import __version__
 from rl2qc.cli.benchmark import benchmark_command
 from rl2qc.cli.cache import cache_app
 from rl2qc.cli.compare import compare_command
@@ -19,7 +19,7 @@ from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
 from rl2qc.cli.score import score_command
 from rl2qc.cli.train import train_command
-from rl2qc.errors import Rl2qcError
+from rl2qc.errors import ExitCode, Rl2qcError
 
 __all__ = ["app", "main"]
 
@@ -45,7 +45,7 @@ app.add_typer(cache_app, name="cache")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"rl2qc {importlib.metadata.version('rl2qc')}")
+        print(f"rl2qc {__version__}")
         raise typer.Exit
 
 
@@ -59,7 +59,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; exit code 2 for wrong usage, 1 for failed work."""
+    """Run the command line, which ends with an :class:`~rl2qc.errors.ExitCode`."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -67,17 +67,17 @@ def main() -> None:
     except Rl2qcError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, say) went away: nothing is wrong, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
-        _fail(f"cannot read or write{place}: {error.strerror or error}", 1)
+        _fail(f"cannot read or write{place}: {error.strerror or error}", ExitCode.FAILED)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: ExitCode) -> None:
     print(f"rl2qc: error: {_one_line(message)}", file=sys.stderr)
     sys.exit(code)
 

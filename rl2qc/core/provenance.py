@@ -5,13 +5,28 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
+from rl2qc import __version__
+
 __all__ = ["versions"]
 
 
-def versions() -> dict[str, str]:
-    """Of Python and the packages that numbers depend on."""
-    packages = ("rl2qc", "torch", "torchvision", "numpy", "scipy")
-    return {
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
-    }
+def versions(*more: str) -> dict[str, str]:
+    """Of Python, rl2qc and the packages that numbers depend on.
+
+    Parameters
+    ----------
+    more
+        Other packages that this result depends on.
+
+    Examples
+    --------
+    >>> versions("no-such-package")["no-such-package"]
+    'not installed'
+    """
+    known = {"python": platform.python_version(), "rl2qc": __version__}
+    for package in ("torch", "torchvision", "numpy", "scipy", *more):
+        try:
+            known[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            known[package] = "not installed"
+    return known

@@ -1,0 +1,39 @@
+# The public names, and the module of each: the one list of them, which __init__.py reads.
+from rl2qc.benchmarking.benchmark import benchmark as benchmark
+from rl2qc.benchmarking.result import Benchmark as Benchmark
+from rl2qc.cohort.dataset import KeptTiles as KeptTiles
+from rl2qc.errors import CheckpointError as CheckpointError
+from rl2qc.errors import ExitCode as ExitCode
+from rl2qc.errors import ImageError as ImageError
+from rl2qc.errors import Rl2qcError as Rl2qcError
+from rl2qc.errors import SlideError as SlideError
+from rl2qc.errors import UsageError as UsageError
+from rl2qc.errors import WorkError as WorkError
+from rl2qc.features.base import Extractor as Extractor
+from rl2qc.features.cache import FeatureCache as FeatureCache
+from rl2qc.filtering.patches import filter_patches as filter_patches
+from rl2qc.filtering.settings import FilterSettings as FilterSettings
+from rl2qc.filtering.slide import filter_slide as filter_slide
+from rl2qc.filtering.table import TileTable as TileTable
+from rl2qc.metrics.authenticity import authenticity as authenticity
+from rl2qc.metrics.frechet import fid as fid
+from rl2qc.metrics.frechet import fid_infinity as fid_infinity
+from rl2qc.metrics.frechet import r_fid as r_fid
+from rl2qc.metrics.inception import inception_score as inception_score
+from rl2qc.metrics.irs import irs as irs
+from rl2qc.metrics.kernel import kid as kid
+from rl2qc.metrics.ms_ssim import ms_ssim as ms_ssim
+from rl2qc.metrics.ms_ssim import msssim_diversity as msssim_diversity
+from rl2qc.metrics.prdc import prdc as prdc
+from rl2qc.metrics.rl2 import rl2 as rl2
+from rl2qc.metrics.sliced import swd as swd
+from rl2qc.metrics.wad_div import wad_div as wad_div
+from rl2qc.model.quality import QualityModel as QualityModel
+from rl2qc.scoring.compare import compare as compare
+from rl2qc.scoring.comparison import Comparison as Comparison
+from rl2qc.scoring.score import score as score
+from rl2qc.scoring.scorecard import Scorecard as Scorecard
+from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
+from rl2qc.stats.agreement import rank_agreement as rank_agreement
+
+__version__: str
