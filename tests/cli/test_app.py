@@ -33,7 +33,7 @@ def test_version(rl2qc):
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_a_command_ends_with_the_code_that_it_raises(rl2qc, monkeypatch, code):
-        toy = typer.Typer()
+    toy = typer.Typer()
 
     @toy.command()
     def command() -> None:
