@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from types import ModuleType
 from typing import Generic, Protocol, TypeVar
 
 from rl2qc.errors import UsageError
@@ -42,8 +43,9 @@ class Registry(Generic[S]):
     room
         The package whose modules register what comes with rl2qc when they are imported.
     group
-        The group of entry points by which other packages add theirs. An entry point names a spec,
-        or a function without parameters that registers some.
+        The group of entry points by which other packages add theirs. An entry point names a
+        module that registers some when it is imported, a spec, or a function without parameters
+        that registers some.
     aliases
         Old names of specs, by old name: still understood, no longer shown.
 
@@ -156,6 +158,8 @@ class Registry(Generic[S]):
             # Somebody else's package must not stop those who do not ask for it.
             try:
                 found = point.load()
+                if isinstance(found, ModuleType):
+                    continue
                 if hasattr(found, "name"):
                     self.register(found)
                 else:

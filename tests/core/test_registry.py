@@ -84,6 +84,20 @@ def test_other_packages_bring_specs_or_functions(entry_points):
     assert registry.names() == ("ball", "kite")
 
 
+def test_other_packages_bring_modules_that_register_when_they_are_imported(tmp_path, monkeypatch):
+    (tmp_path / "kites.py").write_text(
+        "from kite_registry import KITES, spec\nname = 'no spec'\nKITES.register(spec('kite'))\n"
+    )
+    shared = ModuleType("kite_registry")
+    shared.KITES, shared.spec = Registry("kite", group="kites"), spec
+    monkeypatch.setitem(sys.modules, "kite_registry", shared)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = importlib.metadata.EntryPoint("kite", "kites", "kites")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point])
+    assert shared.KITES.names() == ("kite",)
+    del sys.modules["kites"]
+
+
 def test_a_package_that_fails_is_named_and_does_not_stop_the_others(entry_points):
     registry = Registry("toy", group="toys")
 
