@@ -3,9 +3,9 @@
     python scripts/check_house.py
 
 names each function above 60 lines (signature and docstring apart), each signature above 8
-parameters, each file above 350 lines (of tests: 500) and each docstring heading that is not
-NumPy's, and ends with 1 if there is one. Commands of the command line may have more parameters:
-each is an option.
+parameters, each file above 350 lines (of tests: 500), each docstring heading that is not NumPy's
+and each word of a docstring in single backticks, and ends with 1 if there is one. Commands of the
+command line may have more parameters: each is an option.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ HEADINGS = {
     "Yields",
 }
 HEADING = re.compile(r"^ *(\w[\w ]*)\n *-{3,}$", re.MULTILINE)
+# Neither ``code`` nor a role such as :func:`score`.
+BARE = re.compile(r"(?<![`:\w])`[^`\n]+`(?!`)")
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -55,10 +57,16 @@ def check_file(file: Path, place: Path) -> Iterator[str]:
         if isinstance(node, Function):
             yield from check_function(node, place)
         if isinstance(node, Function | ast.ClassDef | ast.Module):
-            for heading in HEADING.findall(ast.get_docstring(node) or ""):
-                if heading not in HEADINGS:
-                    line = getattr(node, "lineno", 1)
-                    yield f"{place}:{line}: no heading {heading!r} in docstrings"
+            yield from check_docstring(node, place)
+
+
+def check_docstring(node: Function | ast.ClassDef | ast.Module, place: Path) -> Iterator[str]:
+    text, line = ast.get_docstring(node) or "", getattr(node, "lineno", 1)
+    for heading in HEADING.findall(text):
+        if heading not in HEADINGS:
+            yield f"{place}:{line}: no heading {heading!r} in docstrings"
+    for word in BARE.findall(text):
+        yield f"{place}:{line}: write `{word}` or a role for {word}"
 
 
 def check_function(function: Function, place: Path) -> Iterator[str]:

@@ -41,10 +41,15 @@ def test_small_things_pass(found, lines, parameters):
         (function(1, 9), "rl2qc/a.py:1: f has 9 parameters, at most 8"),
         ("#\n" * 351, "rl2qc/a.py: 351 lines, at most 350"),
         ('"""Adds.\n\nExample\n-------\n"""', "rl2qc/a.py:1: no heading 'Example' in docstrings"),
+        ('"""Adds `a`."""', "rl2qc/a.py:1: write ``a`` or a role for `a`"),
     ],
 )
 def test_large_things_are_named(found, text, line):
     assert found("rl2qc/a.py", text) == [line]
+
+
+def test_code_and_roles_stand_in_backticks(found):
+    assert found("rl2qc/a.py", '"""Adds ``a`` by :func:`~b.c`."""') == []
 
 
 def test_the_parameter_self_is_nobodys_to_give(found):
