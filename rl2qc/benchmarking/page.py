@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 
-import jinja2
 from PIL import Image
 
 from rl2qc.benchmarking.figures import ladder_figure, save_figure, stability_figure
-from rl2qc.benchmarking.result import Benchmark, Example
-from rl2qc.core.files import atomic_path
-from rl2qc.core.text import number
+from rl2qc.benchmarking.result import Benchmark
 from rl2qc.errors import UsageError
+from rl2qc.html.environment import encode, write_page
 
 __all__ = ["PAGE", "check_folder", "write_report"]
 
@@ -53,41 +49,30 @@ def write_report(result: Benchmark, out: str | Path) -> Path:
     figures = {}
     for name in result.ladders:
         save_figure(ladder_figure(result, name), out / f"{name}.png")
-        figures[name] = _embedded(Image.open(out / f"{name}.png"))
+        figures[name] = encode(Image.open(out / f"{name}.png"), kind="drawing")
     stability = None
     if result.stability is not None:
         save_figure(stability_figure(result.stability), out / "stability.png")
-        stability = _embedded(Image.open(out / "stability.png"))
+        stability = encode(Image.open(out / "stability.png"), kind="drawing")
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl2qc.html"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": number,
-        "area": lambda value: f"{value:.3f}",
-        "percent": lambda share: f"{100 * share:.3g} %",
-        "words": lambda name: name.replace("_", " "),
-        "grade": _grade,
-    }
-    page = environment.get_template("benchmark.html.j2").render(
+    write_page(
+        out / PAGE,
+        "benchmark.html.j2",
+        grade=_grade,
         result=result,
         run=result.run,
         columns=max(len(ladder.rows) for ladder in result.ladders.values()),
         figures=figures,
         stability=stability,
         strips={
-            place: [{"image": _picture(example), "keep": example.keep} for example in examples]
+            place: [
+                {"picture": encode(example.image, _SIDE), "keep": example.keep}
+                for example in examples
+            ]
             for place, examples in result.examples.items()
             if not place.startswith("ladders/")
         },
     )
-    with atomic_path(out / PAGE) as temporary:
-        # Names of files need not be valid text.
-        temporary.write_text(page, encoding="utf-8", errors="replace")
     return out / PAGE
 
 
@@ -99,16 +84,3 @@ def _grade(area: float) -> str:
     """
     steps = ((0.95, "best"), (0.85, "good"), (0.7, "fair"))
     return next((grade for least, grade in steps if area >= least), "poor")
-
-
-def _picture(example: Example) -> str:
-    picture = Image.fromarray(example.image)
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    return _embedded(picture)
-
-
-def _embedded(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    # Full colour resolution: lines and letters stay sharp.
-    picture.convert("RGB").save(buffer, "JPEG", quality=88, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from numpy.typing import NDArray
 
 from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile
 from rl2qc.cohort.filter import folder_lock
@@ -23,35 +18,26 @@ from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import RECORD
 from rl2qc.cohort.store.results import read_table
 from rl2qc.cohort.store.summary import FAILED, SummaryRow, read_rows
-from rl2qc.core.files import atomic_path, read_json
+from rl2qc.core.files import read_json
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.filtering.exports import overlay
 from rl2qc.filtering.table import TileTable
+from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
+from rl2qc.html.environment import Picture, encode, write_page
 from rl2qc.images.reasons import REASONS
 
 __all__ = [
     "PAGE",
-    "Bar",
     "ReasonShare",
     "is_current",
-    "rank_histogram",
     "reason_shares",
     "write_cohort_page",
 ]
 
 PAGE = "report.html"
-_BINS = 20
 # Longer sides of the pictures in px: a thousand slides must fit on a page that a browser opens.
 _THUMBNAIL, _OVERLAY = 200, 460
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar of a histogram: its ``share`` of the tiles, and what of it is ``rejected``."""
-
-    share: float
-    rejected: float
 
 
 @dataclass(frozen=True)
@@ -68,9 +54,9 @@ class _Slide:
     """What the page shows of one input."""
 
     row: SummaryRow
-    thumbnail: str
-    overlay: str
-    bars: tuple[Bar, ...]
+    thumbnail: Picture | None
+    overlay: Picture | None
+    bars: StackedBars
     reasons: tuple[ReasonShare, ...]
     alarm: bool
 
@@ -84,7 +70,7 @@ class _Scanner:
     tiles: int
     kept_share: float
     drift: float
-    bars: tuple[Bar, ...]
+    bars: StackedBars
     reasons: tuple[ReasonShare, ...]
     alarm: bool
 
@@ -118,7 +104,7 @@ def write_cohort_page(out: str | Path) -> Path:
     for row in rows:
         table = _table(out, row)
         if table is None:
-            slides.append(_Slide(row, "", "", (), (), False))
+            slides.append(_Slide(row, None, None, StackedBars(()), (), False))
             continue
         sheets.add(table)
         scanner = row.scanner or ("images" if row.kind == "patches" else "not recorded")
@@ -130,9 +116,9 @@ def write_cohort_page(out: str | Path) -> Path:
         _scanner(name, tallies[name], np.concatenate(ranks[name]), np.concatenate(kept[name]))
         for name in sorted(ranks)
     ]
-    html = _render(out, rows, slides, scanners, sheets)
-    with folder_lock(out), atomic_path(out / PAGE) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    content = _content(out, rows, slides, scanners, sheets)
+    with folder_lock(out):
+        write_page(out / PAGE, "cohort.html.j2", **content)
     return out / PAGE
 
 
@@ -143,26 +129,6 @@ def is_current(out: Path) -> bool:
     return page.exists() and page.stat().st_mtime_ns >= max(
         (path.stat().st_mtime_ns for path in shown), default=0
     )
-
-
-def rank_histogram(
-    p_values: ArrayLike, keep: NDArray[np.bool_], bins: int = _BINS
-) -> tuple[Bar, ...]:
-    """Shares of p-values in ``bins`` equal steps of (0, 1], and of rejected ones; () for none.
-
-    Examples
-    --------
-    >>> rank_histogram([0.1, 0.5, 0.9, 1.0], np.array([False, True, True, True]), bins=2)
-    (Bar(share=0.5, rejected=0.25), Bar(share=0.5, rejected=0.0))
-    """
-    p = np.asarray(p_values, np.float64)
-    if not len(p):
-        return ()
-    # Steps are closed above, as the decision is: p = alpha is rejected.
-    steps = np.clip(np.ceil(p * bins - 1e-9).astype(np.int64) - 1, 0, bins - 1)
-    shares = np.bincount(steps, minlength=bins) / len(p)
-    rejected = np.bincount(steps[~keep], minlength=bins) / len(p)
-    return tuple(map(Bar, shares.tolist(), rejected.tolist()))
 
 
 def reason_shares(rows: Sequence[SummaryRow]) -> tuple[ReasonShare, ...]:
@@ -189,14 +155,15 @@ def _table(out: Path, row: SummaryRow) -> TileTable | None:
 
 
 def _slide(row: SummaryRow, table: TileTable) -> _Slide:
-    thumbnail = picture = ""
+    thumbnail = picture = None
     if table.thumbnail is not None:
-        thumbnail = _data_uri(Image.fromarray(table.thumbnail), _THUMBNAIL)
+        thumbnail = encode(table.thumbnail, _THUMBNAIL, kind="overview")
         drawn = overlay(table)
         # Without the legend below it, which the page gives once.
         height = round(drawn.width * table.thumbnail.shape[0] / table.thumbnail.shape[1])
-        picture = _data_uri(drawn.crop((0, 0, drawn.width, min(height, drawn.height))), _OVERLAY)
-    bars = rank_histogram(table.measurements["p_value"], table.keep)
+        slide = drawn.crop((0, 0, drawn.width, min(height, drawn.height)))
+        picture = encode(slide, _OVERLAY, kind="overview")
+    bars = stacked_bars(table.measurements["p_value"], table.keep)
     alarm = _alarm(row.drift, row.tiles)
     return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm)
 
@@ -214,7 +181,7 @@ def _scanner(
         tiles,
         sum(row.kept for row in rows) / tiles if tiles else math.nan,
         drift,
-        rank_histogram(ranks, keep),
+        stacked_bars(ranks, keep),
         reason_shares(rows),
         _alarm(drift, tiles),
     )
@@ -224,74 +191,42 @@ def _alarm(drift: float, tiles: int) -> bool:
     return tiles >= MIN_TILES and drift >= DRIFT_ALARM
 
 
-def _render(
+def _content(
     out: Path,
     rows: Sequence[SummaryRow],
     slides: Sequence[_Slide],
     scanners: Sequence[_Scanner],
     sheets: ContactSheets,
-) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl2qc.html"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    environment.filters["text"] = _text
+) -> dict[str, Any]:
     run = read_json(out / RUN)
     settings = run.get("settings", {})
     tiles = sum(row.tiles for row in rows)
     read = sheets.read()
-    return environment.get_template("cohort.html.j2").render(
-        model=run.get("model", {}),
-        settings=settings,
-        versions=run.get("versions", {}),
-        finished=run.get("finished", False),
-        alpha=float(settings.get("alpha", 0.05)),
-        alarm=DRIFT_ALARM,
-        bins=_BINS,
+    return {
+        "model": run.get("model", {}),
+        "settings": settings,
+        "versions": run.get("versions", {}),
+        "finished": run.get("finished", False),
+        "alpha": float(settings.get("alpha", 0.05)),
+        "alarm": DRIFT_ALARM,
+        "steps": RANK_STEPS,
         # What needs a person's eye comes first.
-        slides=sorted(slides, key=lambda slide: not slide.row.flags),
-        scanners=scanners,
-        reasons=reason_shares(rows),
-        reason_names=REASONS,
-        failed=[row for row in rows if row.status == "failed"],
-        flagged=[row for row in rows if row.flags],
-        done=sum(row.status != "failed" for row in rows),
-        tiles=tiles,
-        kept=sum(row.kept for row in rows),
-        sheets={name: list(_sheet(read[name])) for name in SHEETS},
-        unread=sum(tile.image is None for name in SHEETS for tile in read[name]),
-    )
+        "slides": sorted(slides, key=lambda slide: not slide.row.flags),
+        "scanners": scanners,
+        "reasons": reason_shares(rows),
+        "reason_names": REASONS,
+        "failed": [row for row in rows if row.status == "failed"],
+        "flagged": [row for row in rows if row.flags],
+        "done": sum(row.status != "failed" for row in rows),
+        "tiles": tiles,
+        "kept": sum(row.kept for row in rows),
+        "sheets": {name: list(_sheet(read[name])) for name in SHEETS},
+        "unread": sum(tile.image is None for name in SHEETS for tile in read[name]),
+    }
 
 
 def _sheet(tiles: Sequence[SheetTile]) -> Iterator[dict[str, Any]]:
     for tile in tiles:
         if tile.image is not None:
             about = {k: getattr(tile, k) for k in ("slide", "place", "p_value", "keep", "reason")}
-            yield {**about, "image": _data_uri(tile.image, max(tile.image.size))}
-
-
-def _data_uri(picture: Image.Image, side: int) -> str:
-    small = picture.convert("RGB")
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=78)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _percent(share: float) -> str:
-    """A share in percent; small ones keep a digit, and 0 and 100 % mean none and all."""
-    if math.isnan(share):
-        return "-"
-    shown = f"{share:.0%}" if 0.1 <= share <= 0.9 else f"{share:.1%}"
-    if shown in ("0.0%", "100.0%") and share not in (0.0, 1.0):
-        return "< 0.1%" if share < 0.5 else "> 99.9%"
-    return shown.replace(".0%", "%") if share in (0.0, 1.0) else shown
-
-
-def _text(name: object) -> str:
-    """File names need not be valid text, and pages must be."""
-    return os.fsencode(str(name)).decode("utf-8", "replace")
+            yield {**about, "picture": encode(tile.image)}

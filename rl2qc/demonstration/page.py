@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
+from pathlib import Path
+from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL import Image
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, Demo
 from rl2qc.filtering.exports import overlay
 from rl2qc.filtering.table import TileTable
+from rl2qc.html.environment import encode, write_page
 from rl2qc.model.quality import QualityModel
 from rl2qc.synthetic.slide import SyntheticSlide
 
@@ -28,7 +28,8 @@ COLOURS = {
 }
 
 
-def _render(
+def write_demo_page(
+    path: Path,
     demo: Demo,
     slide: SyntheticSlide,
     table: TileTable,
@@ -36,15 +37,11 @@ def _render(
     model: QualityModel,
     shipped: QualityModel,
     own_reference: bool,
-) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl2qc.html"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["percent"] = lambda share: f"{share:.0%}"
+) -> None:
     order = np.argsort(table.measurements["score"])
-    return environment.get_template("demo.html.j2").render(
+    write_page(
+        path,
+        "demo.html.j2",
         demo=demo,
         alpha=ALPHA,
         touched=TOUCHED,
@@ -55,8 +52,8 @@ def _render(
         own_reference=own_reference,
         made=model.provenance,
         shipped=shipped,
-        overlay=_data_uri(overlay(table)),
-        truth=_data_uri(_truth_picture(slide)),
+        overlay=encode(overlay(table), kind="drawing"),
+        truth=encode(_truth_picture(slide), kind="drawing"),
         least=[_tile(slide, table, shares, int(i)) for i in order[:STRIP]],
         most=[_tile(slide, table, shares, int(i)) for i in order[::-1][:STRIP]],
         highest_rl2=max(row.rl2 for row in demo.ladder),
@@ -77,18 +74,12 @@ def _truth_picture(slide: SyntheticSlide, step: int = 3) -> Image.Image:
 
 def _tile(
     slide: SyntheticSlide, table: TileTable, shares: dict[str, NDArray[np.float64]], i: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     x, y, side = int(table.x[i]), int(table.y[i]), int(table.width[i])
     seen = [f"{name.replace('_', ' ')} {s[i]:.0%}" for name, s in shares.items() if s[i] >= 0.005]
     return {
-        "image": _data_uri(Image.fromarray(slide.rgb[y : y + side, x : x + side])),
+        "picture": encode(slide.rgb[y : y + side, x : x + side]),
         "p_value": float(table.measurements["p_value"][i]),
         "keep": bool(table.keep[i]),
         "truth": ", ".join(seen) or "clean",
     }
-
-
-def _data_uri(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

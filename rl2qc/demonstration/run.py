@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rl2qc.core.files import atomic_path
 from rl2qc.core.progress import progress_bar
-from rl2qc.demonstration.page import _render
+from rl2qc.demonstration.page import write_demo_page
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, LadderRow
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports import export
@@ -127,9 +127,7 @@ def run_demo(
         seconds=time.monotonic() - started,
     )
     report("writing the page")
-    html = _render(demo, slide, table, shares, model, shipped, own_reference)
-    with atomic_path(demo.page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_demo_page(demo.page, demo, slide, table, shares, model, shipped, own_reference)
     return demo
 
 
@@ -215,6 +213,3 @@ def _write_truth(path: Path, table: TileTable, shares: dict[str, NDArray[np.floa
         decision = (table.measurements["p_value"], table.keep)
         columns = (*places, *shares.values(), *decision)
         writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
-
-
-# -- the page -------------------------------------------------------------------------------

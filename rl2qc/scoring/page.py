@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from rl2qc.core.files import atomic_path
-from rl2qc.core.text import interval, number
+from rl2qc.core.text import interval, printable
 from rl2qc.errors import UsageError
-from rl2qc.html.charts import Histogram, histogram
+from rl2qc.html import environment
+from rl2qc.html.charts import Histogram, histogram, size_chart
+from rl2qc.html.environment import encode
 from rl2qc.images.sources.base import PatchSource
 from rl2qc.scoring.evidence import Evidence
-from rl2qc.scoring.scorecard import Curve, Scorecard
+from rl2qc.scoring.scorecard import Scorecard
 
 __all__ = ["write_page"]
 
@@ -40,15 +36,9 @@ def write_page(card: Scorecard, path: str | Path) -> None:
     evidence = card.evidence
     if evidence is None:
         raise UsageError("the page needs the scorecard as score() returned it")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rl2qc.html"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"number": number}
-    page = environment.get_template("score.html.j2").render(
+    environment.write_page(
+        path,
+        "score.html.j2",
         card=card,
         rows=[{"name": name, "metric": m, "interval": interval(m.low, m.high)}
               for name, m in card.metrics.items()],
@@ -62,39 +52,19 @@ def write_page(card: Scorecard, path: str | Path) -> None:
             }
             for name, values in evidence.nulls.items()
         ],
-        curves=[{"name": n, "curve": c, **_points(c)} for n, c in card.against_n.items()
-                if len(c.n) > 1],
+        curves=[{"name": n, "curve": c, "chart": size_chart(c.n, c.values, c.limit)}
+                for n, c in card.against_n.items() if len(c.n) > 1],
         best=_extremes(evidence, best=True),
         worst=_extremes(evidence, best=False),
         neighbours=_neighbours(evidence),
     )  # fmt: skip
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _both(sets: Mapping[str, NDArray[np.float64]]) -> Histogram | None:
     return histogram(sets) if len(sets) == 2 else None
 
 
-def _points(curve: Curve) -> dict[str, Any]:
-    """A curve as SVG points on an axis of 1/n, infinitely many images at the left end."""
-    values = [*curve.values, *([] if math.isnan(curve.limit) else [curve.limit])]
-    low, high = min(values), max(values)
-    spread = (high - low) or 1.0
-
-    def at(x: float, value: float) -> tuple[float, float]:
-        return round(100 * x, 2), round(50 - 44 * (value - low) / spread - 3, 2)
-
-    points = [at(curve.n[0] / n, v) for n, v in zip(curve.n, curve.values, strict=True)]
-    return {
-        "points": points,
-        "limit": None if math.isnan(curve.limit) else at(0, curve.limit),
-        "low": low,
-        "high": high,
-    }
-
-
-def _extremes(evidence: Evidence, *, best: bool) -> list[dict[str, str]]:
+def _extremes(evidence: Evidence, *, best: bool) -> list[dict[str, Any]]:
     scores = evidence.log_likelihood.get("generated")
     if scores is None:
         return []
@@ -130,13 +100,8 @@ def _neighbours(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _picture(source: PatchSource, index: int) -> dict[str, str]:
-    picture = Image.fromarray(source[index])
-    picture.thumbnail((_SIDE, _SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
+def _picture(source: PatchSource, index: int) -> dict[str, Any]:
     return {
-        "image": "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(),
-        # File names need not be valid text.
-        "name": Path(source.names[index]).name.encode("utf-8", "replace").decode(),
+        "picture": encode(source[index], _SIDE),
+        "name": printable(Path(source.names[index]).name),
     }

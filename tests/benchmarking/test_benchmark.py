@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import csv
 import json
-from html.parser import HTMLParser
 
 import jsonschema
 import numpy as np
 import pytest
+from page_helpers import Page
 from PIL import Image
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr, wasserstein_distance
@@ -245,29 +245,8 @@ def test_the_figures_draw_the_numbers(result):
     )
 
 
-class _Page(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.sources, self.open, self.text = [], [], ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.sources += [values[k] for k in ("src", "href") if k in values]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def test_everything_is_on_the_page(result, tmp_path):
-    page = _Page(write_report(result, tmp_path).read_text(encoding="utf-8"))
-    assert page.open == []
-    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    page = Page(write_report(result, tmp_path))
     # Two ladders, sample sizes, 4 + 2 real images, 8 of each kind of cut-outs, the clean one not.
     assert len(page.sources) == 2 + 1 + 6 + 16
     for title in ("At a glance", "Real artifacts", "Pasted cut-outs", "Ladders", "How many images",
@@ -284,7 +263,7 @@ def test_a_page_without_artifacts_and_sample_sizes(clean, tiny_model, tmp_path):
     assert found.stability is None
     assert any("sample size" in w for w in found.warnings)
     jsonschema.validate(found.to_dict(), schema())
-    page = _Page(write_report(found, tmp_path).read_text(encoding="utf-8"))
+    page = Page(write_report(found, tmp_path))
     assert "Pasted cut-outs" not in page.text
     assert not (tmp_path / "stability.png").exists()
 

