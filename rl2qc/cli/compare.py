@@ -54,7 +54,7 @@ def compare_command(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write everything here.")
     ] = None,
     metrics: MetricsOption = None,
-    features: FeaturesOption = "rl2",
+    features: FeaturesOption = "model",
     distance: DistanceOption = "euclidean",
     paired: Annotated[
         bool,

@@ -55,7 +55,7 @@ MetricsOption: TypeAlias = Annotated[
 FeaturesOption: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="What the metrics of features are computed on: rl2, latents, imagenet-resnet18, "
+        help="What the metrics of features are computed on: model, latents, imagenet-resnet18, "
         "inception, a weights file, or a folder of features computed elsewhere (real.npy and "
         "generated.npy, in compare NAME.npy of every set; one row an image)."
     ),

@@ -70,7 +70,7 @@ def score_command(
         typer.Option("--curve", help="Also print the metrics against the number of images."),
     ] = False,
     metrics: MetricsOption = None,
-    features: FeaturesOption = "rl2",
+    features: FeaturesOption = "model",
     distance: DistanceOption = "euclidean",
     probabilities: Annotated[
         Path | None,

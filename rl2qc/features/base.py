@@ -1,27 +1,57 @@
-"""Where features come from: what an extractor is, those of a quality model, any torch module."""
+"""Where features come from: what an extractor is, and the ones that are known by name.
+
+An extractor is an object with the four members of :class:`Extractor`. One that is known by name,
+or opens files of its own kind, is registered::
+
+    register_extractor(ExtractorSpec("dino", make=lambda model: Dino(), meaning="DINO features"))
+
+Weights that come as a file are weights alone, laid out as a ResNet-18 or as one of our models.
+TorchScript and ``torch.export`` archives are refused: they are programs, and running one (or, for
+some exported parts, merely reading it) may do anything that its author wanted. For any other
+network, write an extractor, or compute the features elsewhere and name their folder
+(:mod:`rl2qc.features.precomputed`).
+"""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
+from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.registry import Registry, nearest
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.base import PatchSource
 
-__all__ = ["VERSION", "Extractor", "finite_floats", "weights_hash"]
+if TYPE_CHECKING:
+    from rl2qc.images.sources.base import PatchSource
+    from rl2qc.model.quality import QualityModel
+
+__all__ = [
+    "DEFAULT_FEATURES",
+    "EXTRACTORS",
+    "VERSION",
+    "Extractor",
+    "ExtractorSpec",
+    "FeatureExtractor",
+    "find_extractors",
+    "finite_floats",
+    "get_extractor",
+    "register_extractor",
+]
 
 # Part of every identity: raise it when the way from pixels to features changes.
 VERSION = 1
 
+DEFAULT_FEATURES = "model"
+"""The extractor of those who name none: the quality model's own features."""
+
 
 @runtime_checkable
 class Extractor(Protocol):
-    """Turns patches into features.
+    """Turns patches into features: what somebody else's extractor must have.
 
     Attributes
     ----------
@@ -48,6 +78,156 @@ class Extractor(Protocol):
         ...
 
 
+class FeatureExtractor:
+    """An extractor with all that may be asked of one; the defaults are those of most.
+
+    :func:`find_extractors` gives these alone, whatever it was given.
+
+    Attributes
+    ----------
+    cached
+        Whether its features may be kept between runs
+        (:class:`~rl2qc.features.cache.FeatureCache`).
+    follows
+        The model whose stage statistics these features follow from, None for all others: who has
+        the statistics at hand calls :meth:`of_statistics` and saves a pass over the images.
+    """
+
+    name: str
+    dim: int
+    identity: str
+    cached: bool = True
+    follows: QualityModel | None = None
+
+    def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
+        """Features (n, dim) float32 of the patches, in their order."""
+        raise NotImplementedError
+
+    def of_statistics(self, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same features (n, dim) of the stage statistics (n, 2048) of :attr:`follows`."""
+        raise NotImplementedError
+
+    def probabilities(self, features: ArrayLike) -> NDArray[np.float64] | None:
+        """Class probabilities (n, classes) that follow from features (n, dim), for the Inception
+        score; None where there are no classes.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """An extractor that is known by its name, or by the kind of path that it opens.
+
+    Parameters
+    ----------
+    name
+        What the user asks for; of one that opens paths, the kind of path, in words.
+    make
+        Makes it for a quality model, which gives the device and the batch size as well. It may
+        return any :class:`Extractor`; what that returns is checked.
+    meaning
+        One line on what the features are.
+    weights, preprocessing
+        Where its weights come from, and how images are brought to what these expect.
+    extra
+        The extra of rl2qc that must be installed.
+    accepts, open
+        In place of ``make``: whether a path is of this kind, and what makes the extractor of each
+        set of images of it, called with path, model and the titles of the sets.
+    order
+        Where it stands in lists.
+
+    Raises
+    ------
+    UsageError
+        Neither ``make`` nor ``accepts`` and ``open``.
+    """
+
+    name: str
+    make: Callable[[QualityModel], Extractor] | None = None
+    meaning: str = ""
+    weights: str = ""
+    preprocessing: str = ""
+    extra: str | None = None
+    accepts: Callable[[Path], bool] | None = None
+    open: Callable[[Path, QualityModel, Sequence[str]], Mapping[str, Extractor]] | None = None
+    order: int = 100
+
+    def __post_init__(self) -> None:
+        if (self.make is None) == (self.open is None) or (self.open is None) != (
+            self.accepts is None
+        ):
+            raise UsageError(f"the extractor {self.name!r} needs make, or accepts and open")
+
+
+EXTRACTORS: Registry[ExtractorSpec] = Registry(
+    "extractor", room="rl2qc.features", group="rl2qc.extractors", aliases={"rl2": "model"}
+)
+"""All extractors; other packages add theirs by the entry points ``rl2qc.extractors``."""
+
+
+def register_extractor(spec: ExtractorSpec) -> ExtractorSpec:
+    """Add an extractor; returned as it is.
+
+    Raises
+    ------
+    UsageError
+        There is one of that name.
+    """
+    return EXTRACTORS.register(spec)
+
+
+def find_extractors(
+    features: str | Path | Extractor, model: QualityModel, titles: Sequence[str]
+) -> dict[str, FeatureExtractor]:
+    """The extractor of each set of images that ``--features`` names, by the set's title.
+
+    Parameters
+    ----------
+    features
+        - an :class:`Extractor`; what it returns is checked;
+        - the name of a registered one, such as ``"model"``, ``"latents"`` (of ``model``),
+          ``"imagenet-resnet18"`` (patches at their own size), ``"inception"``;
+        - a file: an rl2qc model, whose backbone is taken with its preprocessing, or the weights
+          of a ResNet-18 (safetensors, or a state dict ``.pt``/``.pth`` read without running any
+          of its code), with ImageNet's normalisation;
+        - a folder of features that were computed elsewhere, ``TITLE.npy`` for each set.
+    model
+        Gives the device and the batch size as well.
+    titles
+        Of the sets of images; features from a folder are of one set only.
+
+    Raises
+    ------
+    UsageError
+        Neither a known name, a path nor an extractor; or its extra is not installed.
+    WorkError
+        Weights are not at hand and cannot be fetched; the message says where to put them.
+    CheckpointError
+        The file holds other things than such weights.
+    """
+    if not isinstance(features, str | Path):
+        return dict.fromkeys(titles, _complete(features))
+    spec = _spec(features)
+    try:
+        if spec.open is not None:
+            opened = spec.open(Path(features), model, titles)
+            return {title: _complete(opened[title]) for title in titles}
+        assert spec.make is not None
+        return dict.fromkeys(titles, _complete(spec.make(model)))
+    except ImportError as error:
+        if spec.extra is None:
+            raise
+        raise UsageError(
+            f"features {spec.name!r} need more: pip install 'rl2qc[{spec.extra}]' ({error})"
+        ) from error
+
+
+def get_extractor(features: str | Path | Extractor, model: QualityModel) -> FeatureExtractor:
+    """The extractor of a single set of images; see :func:`find_extractors`."""
+    return find_extractors(features, model, ("images",))["images"]
+
+
 def finite_floats(array: NDArray[np.generic], what: str) -> NDArray[np.float32]:
     """Features from elsewhere as float32; UsageError, which names ``what``, for no numbers."""
     if array.dtype.kind not in "fiu":
@@ -59,11 +239,59 @@ def finite_floats(array: NDArray[np.generic], what: str) -> NDArray[np.float32]:
     return floats
 
 
-def weights_hash(module: nn.Module) -> str:
-    """SHA-256 of a module's parameters and buffers with their names, as 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        plain = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)};".encode())
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+def _spec(features: str | Path) -> ExtractorSpec:
+    """The spec of a name or of a path; a known name comes first, whatever lies there."""
+    name = str(features)
+    if name in EXTRACTORS and EXTRACTORS.get(name).make is not None:
+        return EXTRACTORS.get(name)
+    if name:  # Path("") is the current folder
+        for spec in EXTRACTORS:
+            if spec.accepts is not None and spec.accepts(Path(features)):
+                return spec
+    known = tuple(spec.name for spec in EXTRACTORS if spec.make is not None)
+    raise UsageError(f"no features {name!r}{nearest(name, known)} Give {_known()}")
+
+
+def _known() -> str:
+    # Names come first, then kinds of paths.
+    *most, last = (s.name for s in sorted(EXTRACTORS, key=lambda spec: spec.make is None))
+    return f"{', '.join(most)} or {last}"
+
+
+_MEMBERS = ("name", "dim", "identity", "extract")
+
+
+def _complete(extractor: Any) -> FeatureExtractor:
+    """An extractor with all that may be asked of it; what somebody else's returns is checked."""
+    if isinstance(extractor, FeatureExtractor):
+        return extractor
+    if isinstance(extractor, Extractor):
+        return _Checked(extractor)
+    lacking = ", ".join(m for m in _MEMBERS if not hasattr(extractor, m))
+    raise UsageError(
+        f"features must be {_known()}, or an extractor, and {type(extractor).__name__} has no "
+        f"{lacking}"
+    )
+
+
+class _Checked(FeatureExtractor):
+    """An extractor that is none of ours; what it returns is checked."""
+
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+        self.name, self.dim, self.identity = extractor.name, extractor.dim, extractor.identity
+
+    def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
+        """Features (n, dim) float32; UsageError for anything else."""
+        what = f"features of the extractor {self.name}"
+        array = np.asarray(self._extractor.extract(source, progress=progress))
+        features = finite_floats(array, what)
+        if features.shape != (len(source), self.dim):
+            wanted = (len(source), self.dim)
+            raise UsageError(f"{what} must have the shape {wanted}, got {features.shape}")
+        return features
+
+    def probabilities(self, features: ArrayLike) -> NDArray[np.float64] | None:
+        """Those of the extractor where it has classes."""
+        own = getattr(self._extractor, "probabilities", None)
+        return None if own is None else np.asarray(own(features), np.float64)

@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from rl2qc.features.base import VERSION, weights_hash
-from rl2qc.features.networks import NetworkFeatures
+from rl2qc.core.torch_pair import import_torchvision
+from rl2qc.features.base import VERSION, ExtractorSpec, register_extractor
+from rl2qc.features.networks import NetworkFeatures, load_published, weights_hash
+from rl2qc.model.quality import QualityModel
 
 __all__ = ["InceptionFeatures", "InceptionNetwork"]
 
@@ -82,3 +84,22 @@ class InceptionFeatures(NetworkFeatures):
         with torch.inference_mode():
             probabilities: NDArray[np.float64] = self._head(x).double().softmax(dim=1).cpu().numpy()
         return probabilities
+
+
+def _published(model: QualityModel) -> InceptionFeatures:
+    models = import_torchvision().models
+    trunk = models.inception_v3(weights=None, init_weights=False)
+    load_published(trunk, models.Inception_V3_Weights.IMAGENET1K_V1)
+    return InceptionFeatures(trunk, device=model.device, batch_size=model.batch_size)
+
+
+register_extractor(
+    ExtractorSpec(
+        "inception",
+        _published,
+        "2048 pooled features of Inception-v3, and the probabilities of ImageNet's classes",
+        weights="torchvision Inception_V3_Weights.IMAGENET1K_V1",
+        preprocessing=f"{_INCEPTION_SIDE} px, bilinear and antialiased, in [-1, 1]",
+        order=40,
+    )
+)

@@ -1,8 +1,10 @@
-"""Features of any network that torch runs."""
+"""Features of any network that torch runs: a ResNet-18 by its weights, ImageNet's by name."""
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,22 +16,29 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rl2qc.core.progress import progress_bar
+from rl2qc.core.torch_pair import import_torchvision
 from rl2qc.errors import CheckpointError, WorkError
-from rl2qc.features.base import VERSION, weights_hash
+from rl2qc.features.base import (
+    VERSION,
+    Extractor,
+    ExtractorSpec,
+    FeatureExtractor,
+    register_extractor,
+)
 from rl2qc.images.sources.base import PatchSource, batches
 from rl2qc.model.network.backbone import FEATURE_DIM, ResNet18Features, load_weights, to_tensor
 from rl2qc.model.quality import QualityModel
 
-__all__ = ["NetworkFeatures", "resnet_identity"]
+__all__ = ["NetworkFeatures", "load_published", "resnet_identity", "weights_hash"]
 
 
-class NetworkFeatures:
+class NetworkFeatures(FeatureExtractor):
     """The output of a torch module that maps images (n, 3, h, w) in [0, 1] to (n, dim).
 
     Parameters
     ----------
     name, identity, dim
-        As in :class:`Extractor`.
+        As in :class:`~rl2qc.features.base.Extractor`.
     network
         Put into evaluation mode; its own preprocessing included.
     device
@@ -66,16 +75,42 @@ class NetworkFeatures:
         return out
 
 
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 of a module's parameters and buffers with their names, as 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)};".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def resnet_identity(network: ResNet18Features) -> str:
-    """The `Extractor.identity` of a ResNet-18 with its preprocessing."""
+    """The ``identity`` of a ResNet-18 with its preprocessing."""
     preprocessing = f"own size, mean {network.mean}, std {network.std}"
     return f"v{VERSION} resnet18 {weights_hash(network.trunk)} {preprocessing}"
 
 
-def _resnet_extractor(
-    name: str, network: ResNet18Features, options: dict[str, Any]
-) -> NetworkFeatures:
-    return NetworkFeatures(name, resnet_identity(network), FEATURE_DIM, network, **options)
+def _resnet(name: str, network: ResNet18Features, model: QualityModel) -> NetworkFeatures:
+    """Features of a ResNet-18 where the model runs."""
+    return NetworkFeatures(
+        name,
+        resnet_identity(network),
+        FEATURE_DIM,
+        network,
+        device=model.device,
+        batch_size=model.batch_size,
+    )
+
+
+def _imagenet(model: QualityModel) -> NetworkFeatures:
+    network = ResNet18Features()
+    load_published(network.trunk, import_torchvision().models.ResNet18_Weights.IMAGENET1K_V1)
+    return _resnet("imagenet-resnet18", network, model)
+
+
+def _of_file(path: Path, model: QualityModel, titles: Sequence[str]) -> dict[str, Extractor]:
+    return dict.fromkeys(titles, _resnet(path.name, _resnet_of_file(path), model))
 
 
 def _resnet_of_file(path: Path) -> ResNet18Features:
@@ -102,7 +137,7 @@ def _is_program(path: Path) -> bool:
     return any("/code/" in name or "/models/" in name for name in names)
 
 
-def _load_published(module: nn.Module, weights: Any) -> None:
+def load_published(module: nn.Module, weights: Any) -> None:
     """Fill ``module`` with torchvision's weights, from its folder or the network."""
     place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
     there = place.exists()
@@ -122,3 +157,26 @@ def _load_published(module: nn.Module, weights: Any) -> None:
             f"cannot fetch torchvision's weights ({reason}): download {weights.url} elsewhere "
             f"and put it at {place}"
         ) from error
+
+
+register_extractor(
+    ExtractorSpec(
+        "imagenet-resnet18",
+        _imagenet,
+        "512 pooled features of a ResNet-18 that was trained on ImageNet",
+        weights="torchvision ResNet18_Weights.IMAGENET1K_V1",
+        preprocessing="patches at their own size, normalised by ImageNet's mean and deviation",
+        order=30,
+    )
+)
+register_extractor(
+    ExtractorSpec(
+        "a weights file",
+        meaning="512 pooled features of a ResNet-18",
+        weights="an rl2qc model, or the weights of a ResNet-18",
+        preprocessing="patches at their own size, normalised as the model records, or ImageNet's",
+        accepts=Path.is_file,
+        open=_of_file,
+        order=200,
+    )
+)

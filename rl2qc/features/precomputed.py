@@ -10,13 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.errors import UsageError
-from rl2qc.features.base import VERSION, finite_floats
+from rl2qc.features.base import (
+    VERSION,
+    Extractor,
+    ExtractorSpec,
+    FeatureExtractor,
+    finite_floats,
+    register_extractor,
+)
 from rl2qc.images.sources.base import PatchSource
+from rl2qc.model.quality import QualityModel
 
 __all__ = ["PrecomputedFeatures", "load_precomputed"]
 
 
-class PrecomputedFeatures:
+class PrecomputedFeatures(FeatureExtractor):
     """Features of one image set that were computed elsewhere: UNI, Phikon, DINO or any other.
 
     Parameters
@@ -26,8 +34,10 @@ class PrecomputedFeatures:
     features : (n, d) float32
         One row an image, in the order of the set's images.
     identity
-        As in :class:`Extractor`.
+        As in :class:`~rl2qc.features.base.Extractor`.
     """
+
+    cached = False  # they are at hand
 
     def __init__(self, path: Path, features: NDArray[np.float32], identity: str) -> None:
         self.name, self.dim, self.identity = path.parent.name, features.shape[1], identity
@@ -85,3 +95,18 @@ def _load_features(path: Path) -> NDArray[np.float32]:
         shape = getattr(array, "shape", "an archive")
         raise UsageError(f"{path} must hold one array (images, dimensions), got {shape}")
     return finite_floats(array, str(path))
+
+
+def _of_folder(path: Path, model: QualityModel, titles: Sequence[str]) -> dict[str, Extractor]:
+    return dict(load_precomputed(path, titles))
+
+
+register_extractor(
+    ExtractorSpec(
+        "a folder of features",
+        meaning="features computed elsewhere, TITLE.npy for each set, one row an image",
+        accepts=Path.is_dir,
+        open=_of_folder,
+        order=210,
+    )
+)

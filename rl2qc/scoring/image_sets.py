@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.errors import UsageError
-from rl2qc.features.base import Extractor
+from rl2qc.features.base import FeatureExtractor, find_extractors
 from rl2qc.features.cache import FeatureCache
-from rl2qc.features.choice import EXTRACTORS, get_extractor
-from rl2qc.features.inception import InceptionFeatures
 from rl2qc.features.of_model import ModelStatistics
-from rl2qc.features.precomputed import PrecomputedFeatures, load_precomputed
 from rl2qc.images.groups import match_slides, slide_ids
 from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import Patches, PatchSource, as_source
@@ -122,7 +118,7 @@ def measure_sets(
     *,
     probabilities: Mapping[str, ArrayLike] | None = None,
     progress: bool = False,
-) -> tuple[dict[str, ImageSet], Extractor]:
+) -> tuple[dict[str, ImageSet], FeatureExtractor]:
     """Features, latents, likelihoods and groups of every set, as the metrics ask for.
 
     Parameters
@@ -139,27 +135,28 @@ def measure_sets(
         For a pattern that does not match, or probabilities or features that are not one row an
         image.
     """
-    extractors = _extractors(settings.features, model, list(sources))
+    extractors = find_extractors(settings.features, model, list(sources))
     # What the model's features, latents and scores all follow from.
     statistics = ModelStatistics(model)
     asked, cache = kinds(settings), FeatureCache()
 
-    def features(by: Extractor, source: PatchSource) -> NDArray[np.float32]:
-        if settings.cache and not isinstance(by, PrecomputedFeatures):
+    def features(by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
+        if settings.cache and by.cached:
             return cache.features(by, source, progress=progress)
         return by.extract(source, progress=progress)
 
     sets = {}
     for title, source in sources.items():
-        own = latents = judged = chosen = None
-        if asked & {"latents", "likelihood"} or settings.features in ("rl2", "latents"):
+        latents = judged = chosen = None
+        extractor = extractors[title]
+        if asked & {"latents", "likelihood"} or extractor.follows is model:
             of_stages = features(statistics, source)
             own = of_stages[:, POOLED].copy()
             latents, judged = model.latents_of_features(own), model.judge(of_stages)
-        if settings.features in ("rl2", "latents"):
-            chosen = own if settings.features == "rl2" else latents
+        if extractor.follows is model:
+            chosen = extractor.of_statistics(of_stages)
         elif asked & {"features", "probabilities"}:
-            chosen = features(extractors[title], source)
+            chosen = features(extractor, source)
         if settings.distance == "cosine" and chosen is not None:
             _check_cosine(source, chosen)
         sets[title] = ImageSet(
@@ -168,26 +165,10 @@ def measure_sets(
             latents,
             None if judged is None else judged["log_likelihood"],
             None if judged is None else judged["p_value"] > settings.alpha,
-            _probabilities(
-                title, source, (probabilities or {}).get(title), extractors[title], chosen
-            ),
+            _probabilities(title, source, (probabilities or {}).get(title), extractor, chosen),
             _groups(title, source, settings.group_pattern),
         )
     return sets, extractors["real"]
-
-
-def _extractors(
-    features: str | Path | Extractor, model: QualityModel, titles: Sequence[str]
-) -> Mapping[str, Extractor]:
-    """The extractor of each set; features computed elsewhere are of one set only."""
-    if isinstance(features, str | Path) and _is_folder(features):
-        return load_precomputed(features, titles)
-    return dict.fromkeys(titles, get_extractor(features, model))
-
-
-def _is_folder(features: str | Path) -> bool:
-    # A known name comes first, whatever folders there are; "" would be the current one.
-    return str(features) not in ("", *EXTRACTORS) and Path(features).is_dir()
 
 
 def about_likelihoods(names: Sequence[str], real: ImageSet) -> list[str]:
@@ -226,13 +207,11 @@ def _probabilities(
     title: str,
     source: PatchSource,
     given: ArrayLike | None,
-    extractor: Extractor,
+    extractor: FeatureExtractor,
     features: NDArray[np.float32] | None,
 ) -> NDArray[np.float64] | None:
     if given is None:
-        if isinstance(extractor, InceptionFeatures) and features is not None:
-            return extractor.probabilities(features)
-        return None
+        return None if features is None else extractor.probabilities(features)
     p = np.asarray(given)
     if p.ndim != 2 or len(p) != len(source) or p.dtype.kind not in "fiu":
         raise UsageError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from rl2qc.errors import UsageError
-from rl2qc.features.base import Extractor
+from rl2qc.features.base import DEFAULT_FEATURES, Extractor
 from rl2qc.metrics.neighbors import Metric
 from rl2qc.metrics.prdc import Convention
 from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
@@ -40,7 +40,7 @@ class ScoreSettings:
         False-positive rate at which the filter keeps an image: p-value above alpha.
     features : str, path or Extractor
         For the metrics of features: name or file of an extractor, or one of your own
-        (`rl2qc.features.choice.get_extractor`), or a folder of features that were computed
+        (:func:`rl2qc.features.base.find_extractors`), or a folder of features that were computed
         elsewhere (`rl2qc.features.precomputed.load_precomputed`). RL2 and likelihoods are always
         the model's own.
     cache : bool
@@ -73,7 +73,7 @@ class ScoreSettings:
     prdc_convention: Convention = "prdc"
     distance: Metric = "euclidean"
     alpha: float = 0.05
-    features: str | Path | Extractor = "rl2"
+    features: str | Path | Extractor = DEFAULT_FEATURES
     cache: bool = True
     group_pattern: str | None = None
     mpp: float | None = None

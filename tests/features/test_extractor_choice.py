@@ -13,7 +13,7 @@ from network_helpers import IMAGENET, normalised, pooled
 from safetensors.torch import save_file
 
 from rl2qc.errors import CheckpointError, UsageError, WorkError
-from rl2qc.features.choice import get_extractor
+from rl2qc.features.base import get_extractor
 from rl2qc.features.inception import InceptionFeatures
 from rl2qc.features.of_model import ModelFeatures
 
@@ -143,7 +143,10 @@ def test_programs_and_pickles_are_refused(tiny_model, tmp_path, trace, content):
 
 
 def test_an_unknown_name(tiny_model):
-    with pytest.raises(UsageError, match="rl2, latents, imagenet-resnet18, inception or a weights"):
+    with pytest.raises(
+        UsageError,
+        match="no features 'dino': Give model, latents, imagenet-resnet18, inception, a weights",
+    ):
         get_extractor("dino", tiny_model)
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rl2qc.features.base import weights_hash
+from rl2qc.features.base import get_extractor
 from rl2qc.features.cache import FeatureCache
-from rl2qc.features.choice import get_extractor
-from rl2qc.features.networks import NetworkFeatures
+from rl2qc.features.networks import NetworkFeatures, weights_hash
 from rl2qc.features.of_model import ModelFeatures, ModelLatents, ModelStatistics
 from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
 
 
-def test_rl2_and_latents_are_the_models(tiny_model, source):
-    features, latents = (get_extractor(n, tiny_model) for n in ("rl2", "latents"))
-    assert (features.name, features.dim, latents.name, latents.dim) == ("rl2", 512, "latents", 512)
+def test_features_and_latents_are_the_models(tiny_model, source):
+    features, latents = (get_extractor(n, tiny_model) for n in ("model", "latents"))
+    assert (features.name, features.dim, latents.name, latents.dim) == (
+        "model",
+        512,
+        "latents",
+        512,
+    )
     assert np.array_equal(features.extract(source), tiny_model.features(source))
     assert np.array_equal(latents.extract(source), tiny_model.latents(source))
     statistics = ModelStatistics(tiny_model)
@@ -34,11 +38,13 @@ def test_identity_is_of_the_weights(tiny_model, tiny_model_file, patches):
         for kind in (ModelFeatures, ModelLatents, ModelStatistics)
         for i, model in enumerate((tiny_model, same, other_flow, other))
     }
-    assert identity["rl2", 0] == identity["rl2", 1] == identity["rl2", 2] != identity["rl2", 3]
+    assert (
+        identity["model", 0] == identity["model", 1] == identity["model", 2] != identity["model", 3]
+    )
     assert identity["latents", 0] == identity["latents", 1]
-    assert len({identity["latents", i] for i in (0, 2, 3)} | {identity["rl2", 0]}) == 4
+    assert len({identity["latents", i] for i in (0, 2, 3)} | {identity["model", 0]}) == 4
     assert identity["statistics", 0] == identity["statistics", 2] != identity["statistics", 3]
-    assert identity["statistics", 0] not in {identity["rl2", 0], identity["latents", 0]}
+    assert identity["statistics", 0] not in {identity["model", 0], identity["latents", 0]}
 
 
 def test_identity_is_of_the_preprocessing(tiny_model, tiny_model_file):
@@ -73,7 +79,7 @@ def test_batches_do_not_matter(source):
 
 def test_every_extractor_goes_through_the_cache(tiny_model, source, tmp_path):
     cache = FeatureCache(tmp_path)
-    for name in ("rl2", "latents"):
+    for name in ("model", "latents"):
         extractor = get_extractor(name, tiny_model)
         first = cache.features(extractor, source)
         np.testing.assert_allclose(first, extractor.extract(source), rtol=1e-4, atol=1e-4)

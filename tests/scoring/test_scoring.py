@@ -21,7 +21,6 @@ from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.kernel import kid
 from rl2qc.metrics.ms_ssim import msssim_diversity
 from rl2qc.metrics.rl2 import rl2
-from rl2qc.scoring import image_sets
 from rl2qc.scoring import rows as stacks
 from rl2qc.scoring import score as scoring
 from rl2qc.scoring.score import score
@@ -417,16 +416,10 @@ class _Classifier(InceptionFeatures):
         return softmax(np.asarray(features, dtype=np.float64), axis=1)
 
 
-def test_inception_features_give_probabilities_of_both_sets(sets, tiny_model, monkeypatch):
+def test_inception_features_give_probabilities_of_both_sets(sets, tiny_model):
     classifier = _Classifier()
-    real_get = image_sets.get_extractor
-    monkeypatch.setattr(
-        image_sets,
-        "get_extractor",
-        lambda name, model: classifier if name == "inception" else real_get(name, model),
-    )
     settings = ScoreSettings(
-        n_resamples=10, cache=False, features="inception", metrics=["fid", "inception_score", "rl2"]
+        n_resamples=10, cache=False, features=classifier, metrics=["fid", "inception_score", "rl2"]
     )
     card = score(sets["noisy"], sets["real"], tiny_model, settings)
     x, y = (classifier.extract(as_source(sets[n])) for n in ("real", "noisy"))
