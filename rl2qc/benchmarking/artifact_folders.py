@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.files import IMAGE_SUFFIXES, list_images
+from rl2qc.images.sources.files import is_hidden, is_image, list_images
 from rl2qc.synthetic.cutouts import Positions, at_positions
 
 __all__ = ["ArtifactFolders", "find_artifacts"]
@@ -73,8 +73,8 @@ def find_artifacts(folder: str | Path, positions: Positions = "all") -> Artifact
 
 def _sets(folder: Path, warnings: list[str]) -> dict[str, list[Path]]:
     """Images of each sub-folder except cut-outs, and those of the folder itself."""
-    children = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    own = [p for p in children if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES]
+    children = sorted(p for p in folder.iterdir() if not is_hidden(p.name))
+    own = [p for p in children if is_image(p)]
     sets = {folder.resolve().name: own} if own else {}
     for child in children:
         if not child.is_dir() or child.name == CUTOUTS:

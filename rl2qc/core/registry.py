@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import pkgutil
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Generic, Protocol, TypeVar
 
 from rl2qc.errors import UsageError
 
-__all__ = ["Named", "Registry", "nearest"]
+__all__ = ["Extra", "Named", "Registry", "nearest"]
 
 
 class Named(Protocol):
@@ -31,6 +33,26 @@ class Named(Protocol):
 
 
 S = TypeVar("S", bound=Named)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A module that only some specs need, and what pip installs it by.
+
+    Examples
+    --------
+    >>> Extra("no_such_module", "rl2qc[h5]").require("format clam")
+    Traceback (most recent call last):
+    rl2qc.errors.UsageError: format clam needs no_such_module: pip install 'rl2qc[h5]'
+    """
+
+    module: str
+    package: str
+
+    def require(self, what: str) -> None:
+        """UsageError with the way out if the module is not installed; ``what`` needs it."""
+        if importlib.util.find_spec(self.module) is None:
+            raise UsageError(f"{what} needs {self.module}: pip install {self.package!r}")
 
 
 class Registry(Generic[S]):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.progress import progress_bar
-from rl2qc.errors import ImageError, WorkError
+from rl2qc.errors import WorkError
 
 if TYPE_CHECKING:
     from rl2qc.features.base import Extractor
@@ -148,9 +148,10 @@ class FeatureCache:
             return before - self.path.stat().st_size
 
     def _chunk(self, extractor: Extractor, source: PatchSource, rows: range) -> NDArray[np.float32]:
-        if isinstance(source.items, list) and isinstance(source.items[0], str | Path):
-            contents = [_file_digest(source.items[i]) for i in rows]
-            part = source.take(np.asarray(rows))
+        stored = [source.digest(i) for i in rows]
+        contents = [digest for digest in stored if digest is not None]
+        if len(contents) == len(rows):
+            part = source.take(rows)
         else:
             # A dataset may draw anew at each access: hash and extract the very same pixels.
             patches = np.stack([source[i] for i in rows])
@@ -267,14 +268,6 @@ def _used(db: sqlite3.Connection) -> int:
 def _corrupt(error: sqlite3.Error) -> bool:
     # The low byte is the primary code; the rest says more about it.
     return getattr(error, "sqlite_errorcode", -1) & 0xFF in _CORRUPT
-
-
-def _file_digest(path: str | Path) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _key(identity: str, size: int, content: bytes) -> bytes:

@@ -1,97 +1,200 @@
-"""Where patches come from: folders, files, globs, arrays and datasets, as uint8 RGB.
+"""Where patches come from: folders, files, globs, arrays, datasets, and what others register.
 
-Every source ends as a :class:`PatchSource`: a sequence of (size, size, 3) uint8 arrays with a
-name each. Pixels keep their scale: larger images are cropped at the centre, never resized, since
+Everything ends as a :class:`PatchSource`: a sequence of (size, size, 3) uint8 arrays with a name
+each. Pixels keep their scale: larger images are cropped at the centre, never resized, since
 resizing changes the physical resolution and with it what "sharp" means.
+
+What a path means is asked of the registered sources (:data:`SOURCES`): the first that accepts it
+opens it, image files last. One more source is one call of :func:`register_source`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.images.sources.files import image_size, list_images, read_image
+from rl2qc.images.sources.images import Image, Joined, PatchSource, batches, center_crop
 
-__all__ = ["PatchSource", "Patches", "as_source", "batches", "center_crop", "common_size"]
+__all__ = [
+    "SOURCES",
+    "ImageSource",
+    "PatchSource",
+    "Patches",
+    "as_source",
+    "batches",
+    "center_crop",
+    "common_size",
+    "image_identity",
+    "open_images",
+    "read_named",
+    "register_source",
+    "source_of",
+]
 
 # A patch below this side has too few cells, and too few positions in the last feature map.
 MIN_SIZE = 64
+
+Item: TypeAlias = str | Path
+"""What a source may accept: a path, or whatever stands in place of one."""
 
 Patches = Any
 """Paths (one or many; folders, files, globs), an array, or a sequence such as a torch Dataset."""
 
 
-def center_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The central (size, size) window of an image (h, w, 3).
+@dataclass(frozen=True)
+class ImageSource:
+    """One kind of places that images come from, wherever a path is taken.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    open
+        Makes a :class:`PatchSource` of an item, its size 0. Names are unique, each begins with the
+        item or is one of its own, each survives :class:`~pathlib.Path`, and each is an item that
+        opens the same image alone: so results can show the image again. The order is always the
+        same, and what is damaged raises :class:`~rl2qc.errors.ImageError` when it is read, not
+        before.
+    prefix, suffixes
+        What its items begin with ("memory:"), or what files end with (".zip"), in lower case.
+    accepts
+        Says of an item whether it is one of these; by prefix and suffixes where left out.
+    identity
+        What tells whether an image, given by its name, has changed, cheaply; by its content where
+        left out.
+    extra
+        What must be installed for it.
+    order
+        Sources with a lower one are asked first.
+    """
+
+    name: str
+    open: Callable[[Item], PatchSource]
+    prefix: str = ""
+    suffixes: tuple[str, ...] = ()
+    accepts: Callable[[Item], bool] | None = None
+    identity: Callable[[str], str] | None = None
+    extra: Extra | None = None
+    order: int = 0
+
+    def takes(self, item: Item) -> bool:
+        """Whether an item is one of these."""
+        if self.accepts is not None:
+            return self.accepts(item)
+        if self.prefix and str(item).startswith(self.prefix):
+            return True
+        # A file of many, or one of the images in it.
+        path = Path(item)
+        return bool(self.suffixes) and any(
+            place.name.lower().endswith(self.suffixes) and place.is_file()
+            for place in (path, *path.parents)
+        )
+
+
+SOURCES: Registry[ImageSource] = Registry(
+    "image source", room="rl2qc.images.sources", group="rl2qc.sources"
+)
+
+
+def register_source(source: ImageSource, *, replace: bool = False) -> ImageSource:
+    """Add a source: its items are then understood wherever paths to images are.
+
+    Parameters
+    ----------
+    source
+    replace
+        Whether one of that name may give way.
+
+    Raises
+    ------
+    UsageError
+        There is one of that name.
+
+    Examples
+    --------
+    >>> def noise(item):
+    ...     seed = int(str(item).partition(":")[2])
+    ...     pixels = np.random.default_rng(seed).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    ...     return PatchSource(pixels, 0, (str(item),))
+    >>> _ = register_source(ImageSource("noise", noise, prefix="noise:"))
+    >>> as_source(["noise:1", "noise:2"]).names
+    ('noise:1', 'noise:2')
+    >>> SOURCES.unregister("noise")
+    """
+    return SOURCES.register(source, replace=replace)
+
+
+def source_of(item: Item) -> ImageSource:
+    """The source that opens an item: the first that accepts it."""
+    return next(source for source in SOURCES if source.takes(item))
+
+
+def open_images(items: Item | Sequence[Item]) -> PatchSource:
+    """The images of paths and of whatever the registered sources know, each once, at size 0.
+
+    Raises
+    ------
+    UsageError
+        None are given, something is not there or holds no image, or a source lacks what it needs.
+    """
+    items = [items] if isinstance(items, str | Path) else list(items)
+    if not items:
+        raise UsageError("no images given: name a folder, files or a glob")
+    parts = []
+    seen: set[str] = set()
+    for item in items:
+        source = source_of(item)
+        if source.extra is not None:
+            source.extra.require(f"{item}: {source.name}")
+        opened = source.open(item)
+        # What is named twice is taken once.
+        fresh = [row for row, name in enumerate(opened.names) if name not in seen]
+        seen.update(opened.names)
+        parts.append(opened if len(fresh) == len(opened) else opened.take(fresh))
+    if len(parts) == 1:
+        return parts[0]
+    return PatchSource(
+        Joined([part.items for part in parts]), 0, sum((part.names for part in parts), ())
+    )
+
+
+def read_named(name: Item) -> Image:
+    """An image by its name, as a :class:`PatchSource` or a result has it: (h, w, 3) uint8.
 
     Raises
     ------
     ImageError
-        An image with a side below ``size``.
-
-    Examples
-    --------
-    >>> center_crop(np.zeros((10, 8, 3), np.uint8), 4).shape
-    (4, 4, 3)
+        It cannot be read.
+    UsageError
+        It is not there.
     """
-    height, width = image.shape[:2]
-    if min(height, width) < size:
-        raise ImageError(f"{width} x {height} px is smaller than the patch, {size} x {size} px")
-    top, left = (height - size) // 2, (width - size) // 2
-    return image[top : top + size, left : left + size]
+    image: Image = open_images(name).items[0]
+    return image
 
 
-@dataclass(frozen=True)
-class PatchSource:
-    """A sequence of square patches with names.
+def image_identity(name: Item) -> str:
+    """What changes when an image does; of files, their size and the time of the last change.
 
-    Attributes
-    ----------
-    items
-        A list of paths, or anything indexable that yields images.
-    size
-        Side of every patch in px.
-    names
-        Path or index of each patch.
+    Raises
+    ------
+    OSError
+        A file that is not there.
+    ImageError
+        It cannot be read.
     """
-
-    items: Any
-    size: int
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Patch ``index`` as (size, size, 3) uint8; ImageError names the image it failed on."""
-        try:
-            return center_crop(_pixels(self.items[index]), self.size)
-        except ImageError as error:
-            raise ImageError(f"{self.names[index]}: {error}") from None
-
-    def take(self, indices: Sequence[int] | NDArray[np.int64]) -> PatchSource:
-        """The patches at ``indices``, in that order."""
-        picked = [int(i) for i in indices]
-        # Here, since reading images does not need torch.
-        from torch.utils.data import Subset
-
-        if isinstance(self.items, list):
-            items: Any = [self.items[i] for i in picked]
-        else:
-            items = Subset(self.items, picked)
-        return PatchSource(items, self.size, tuple(self.names[i] for i in picked))
-
-    def sample(self, n: int, seed: int) -> PatchSource:
-        """``n`` patches drawn at random without repetition, in their order."""
-        chosen = np.random.default_rng(seed).choice(len(self), n, replace=False)
-        return self.take(np.sort(chosen))
+    source = source_of(name)
+    if source.identity is not None:
+        return source.identity(str(name))
+    images = open_images(name).items
+    return (images.digest(0) or hashlib.sha256(images[0].tobytes()).digest()).hex()
 
 
 def as_source(patches: Patches, size: int | None = None) -> PatchSource:
@@ -100,8 +203,9 @@ def as_source(patches: Patches, size: int | None = None) -> PatchSource:
     Parameters
     ----------
     patches
-        Paths (folders, files, globs), an array (n, h, w, 3) uint8, or a sequence (a torch
-        Dataset, say) of (h, w, 3) uint8 arrays, (3, h, w) tensors, or tuples that begin so.
+        Paths (folders, files, globs, items of registered sources), an array (n, h, w, 3) uint8, or
+        a sequence (a torch Dataset, say) of (h, w, 3) uint8 arrays, (3, h, w) tensors, or tuples
+        that begin so.
     size
         Side of the patches in px; None takes the commonest short side (:func:`common_size`).
 
@@ -120,8 +224,7 @@ def as_source(patches: Patches, size: int | None = None) -> PatchSource:
         and len(patches) > 0
         and all(isinstance(p, str | Path) for p in patches)
     ):
-        paths = list_images(patches)
-        return _sized(PatchSource(paths, 0, tuple(map(str, paths))), size)
+        return _sized(open_images(patches), size)
     if isinstance(patches, np.ndarray):
         if patches.ndim != 4 or patches.shape[-1] != 3 or patches.dtype != np.uint8:
             raise UsageError(
@@ -138,24 +241,26 @@ def as_source(patches: Patches, size: int | None = None) -> PatchSource:
 
 
 def _sized(source: PatchSource, size: int | None) -> PatchSource:
-    """Settle the size and check every file's header, so that long work does not fail late."""
+    """Settle the size and check every header there is, so that long work does not fail late."""
     failures: list[str] = []
-    if isinstance(source.items, list) and isinstance(source.items[0], Path):
-        sides = []
-        for path in source.items:
-            try:
-                sides.append(min(image_size(path)))
-            except ImageError as error:
-                failures.append(str(error))
-                sides.append(0)
-        size = size or common_size([s for s in sides if s])
-        failures += [
-            f"{path} is smaller ({side} px) than the patch ({size} px)"
-            for path, side in zip(source.items, sides, strict=True)
-            if 0 < side < size
-        ]
-    elif size is None:
-        size = min(_as_image(source.items[0]).shape[:2])
+    sides: dict[str, int] = {}
+    for row, name in enumerate(source.names):
+        try:
+            header = source.items.header(row)
+        except ImageError as error:
+            failures.append(str(error))
+            continue
+        if header is not None:
+            sides[name] = min(header)
+    if size is None:
+        # Where headers are damaged, the failures below are what counts.
+        known = bool(sides) or bool(failures)
+        size = common_size(list(sides.values())) if known else min(source.shape(0))
+    failures += [
+        f"{name} is smaller ({side} px) than the patch ({size} px)"
+        for name, side in sides.items()
+        if side < size
+    ]
     if failures:
         more = f" and {len(failures) - 3} more" if len(failures) > 3 else ""
         raise ImageError(
@@ -178,31 +283,3 @@ def common_size(sides: Sequence[int]) -> int:
     if not sides:
         raise ImageError("none of the files is an image")
     return min(256, Counter(sides).most_common(1)[0][0])
-
-
-def _pixels(item: Any) -> NDArray[np.uint8]:
-    return read_image(item) if isinstance(item, str | Path) else _as_image(item)
-
-
-def _as_image(item: Any) -> NDArray[np.uint8]:
-    item = item[0] if isinstance(item, tuple | list) else item
-    array = np.asarray(item)
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        array = array.transpose(1, 2, 0)
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise ImageError(f"a patch must be (h, w, 3), got {array.shape}")
-    if np.issubdtype(array.dtype, np.floating):
-        # torchvision's ToTensor convention.
-        if array.min() < 0 or array.max() > 1:
-            raise ImageError("floating-point patches must lie in [0, 1]")
-        array = (array * 255).round().astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise ImageError(f"a patch must be uint8 or float in [0, 1], got {array.dtype}")
-    return array
-
-
-def batches(source: PatchSource, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-    """The patches in order, (b, size, size, 3) at a time."""
-    for start in range(0, len(source), batch_size):
-        stop = min(start + batch_size, len(source))
-        yield np.stack([source[i] for i in range(start, stop)])

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rl2qc.errors import ImageError
-from rl2qc.images.sources.base import PatchSource, _as_image, _pixels
-from rl2qc.images.sources.files import image_size
+from rl2qc.images.sources.base import PatchSource
+from rl2qc.images.sources.images import Image, Images
 
 __all__ = ["cut_tiles", "unused_by_center_crop", "whole_image"]
 
 
-def cut_tiles(
-    source: PatchSource, keep: Callable[[NDArray[np.uint8]], bool] | None = None
-) -> PatchSource:
+def cut_tiles(source: PatchSource, keep: Callable[[Image], bool] | None = None) -> PatchSource:
     """All whole patches of every image, side by side, in place of the central one alone.
 
     The grid is centred, so that what is left over is shared by opposite edges and an image with
@@ -41,13 +36,16 @@ def cut_tiles(
     Examples
     --------
     >>> image = np.zeros((1, 130, 200, 3), np.uint8)
+    >>> from rl2qc.images.sources.base import as_source
     >>> cut_tiles(as_source(image, 64)).names
     ('0@4,1', '0@68,1', '0@132,1', '0@4,65', '0@68,65', '0@132,65')
     """
     size = source.size
     corners: list[tuple[int, int, int]] = []
     names: list[str] = []
-    for row, (name, (height, width)) in enumerate(zip(source.names, _shapes(source), strict=True)):
+    for row, (name, (height, width)) in enumerate(
+        zip(source.names, map(source.shape, range(len(source))), strict=True)
+    ):
         if min(height, width) < size:
             raise ImageError(f"{name} is smaller ({min(height, width)} px) than a tile ({size} px)")
         own = [
@@ -66,23 +64,26 @@ def cut_tiles(
     return tiles.take(wanted)
 
 
-class _Tiles:
+class _Tiles(Images):
     """Windows of images; neighbours come from one image, which is read once for them."""
 
-    def __init__(self, images: Any, size: int, corners: Sequence[tuple[int, int, int]]) -> None:
+    def __init__(self, images: Images, size: int, corners: Sequence[tuple[int, int, int]]) -> None:
         self._images, self._size, self._corners = images, size, corners
-        self._last: tuple[int, NDArray[np.uint8]] | None = None
+        self._last: tuple[int, Image] | None = None
 
     def __len__(self) -> int:
         return len(self._corners)
 
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+    def __getitem__(self, index: int) -> Image:
         row, top, left = self._corners[index]
         # One look at the attribute: another thread may replace it meanwhile.
         last = self._last
         if last is None or last[0] != row:
-            last = self._last = (row, _pixels(self._images[row]))
+            last = self._last = (row, self._images[row])
         return last[1][top : top + self._size, left : left + self._size]
+
+    def header(self, index: int) -> tuple[int, int]:
+        return self._size, self._size
 
 
 def whole_image(name: str) -> str:
@@ -102,16 +103,10 @@ def unused_by_center_crop(source: PatchSource) -> tuple[int, float]:
 
     Examples
     --------
+    >>> from rl2qc.images.sources.base import as_source
     >>> unused_by_center_crop(as_source(np.zeros((3, 64, 128, 3), np.uint8), 64))
     (3, 0.5)
     """
-    shapes = np.array(list(_shapes(source)))
+    shapes = np.array([source.shape(i) for i in range(len(source))])
     roomy = (shapes // source.size).prod(axis=1) > 1
     return int(roomy.sum()), float(1 - len(shapes) * source.size**2 / shapes.prod(axis=1).sum())
-
-
-def _shapes(source: PatchSource) -> Iterator[tuple[int, int]]:
-    """Height and width of each image; of a file, from its header."""
-    for i in range(len(source)):
-        item = source.items[i]
-        yield image_size(item) if isinstance(item, str | Path) else _as_image(item).shape[:2]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.images.sources import base as sources
+from rl2qc.images.sources import files
 from rl2qc.images.sources.base import PatchSource, as_source, batches
 from rl2qc.images.sources.files import list_images, read_image
 from rl2qc.images.sources.tiles import cut_tiles, unused_by_center_crop, whole_image
@@ -193,7 +193,7 @@ def test_tiles_in_any_order_and_each_image_read_once_in_theirs(tmp_path, rng, mo
     order = rng.permutation(12)
     assert np.array_equal(np.concatenate(list(batches(tiles.take(order), 5))), in_order[order])
     read = []
-    monkeypatch.setattr(sources, "read_image", lambda p: read.append(p) or read_image(p))
+    monkeypatch.setattr(files, "read_image", lambda p: read.append(p) or read_image(p))
     assert len(np.concatenate(list(batches(cut_tiles(as_source(tmp_path, 64)), 5)))) == 12
     assert [p.name for p in read] == ["0.png", "1.png", "2.png"]
 
