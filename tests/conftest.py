@@ -15,6 +15,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from slide_helpers import FakeHandle
 
+from rl2qc.errors import UsageError
+from rl2qc.images.sources.base import SOURCES, ImageSource, PatchSource, register_source
+
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("rl2qc", deadline=None)
 hypothesis.settings.load_profile("rl2qc")
@@ -92,6 +95,28 @@ def patch_folder(patches, tmp_path_factory) -> Path:
     for i, patch in enumerate(patches):
         Image.fromarray(patch).save(folder / f"s{i // 12}_{i % 12}.png")
     return folder
+
+
+@pytest.fixture
+def memory(stained) -> Iterator[ImageSource]:
+    """A source from outside: "memory:four" is four images of 72 px; ``keep`` puts others there."""
+    held = {"four": stained(4, 72, seed=5)}
+
+    def open_memory(item: str | Path) -> PatchSource:
+        name, _, row = str(item).partition(":")[2].partition("/")
+        if name not in held:
+            raise UsageError(f"nothing is kept as {item}")
+        rows = [int(row)] if row else range(len(held[name]))
+        return PatchSource(
+            [held[name][i] for i in rows], 0, tuple(f"memory:{name}/{i}" for i in rows)
+        )
+
+    class Memory(ImageSource):
+        def keep(self, name: str, images: NDArray[np.uint8]) -> None:
+            held[name] = images
+
+    yield register_source(Memory("memory", open_memory, prefix="memory:"))
+    SOURCES.unregister("memory")
 
 
 class Outcome(NamedTuple):

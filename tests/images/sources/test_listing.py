@@ -1,0 +1,120 @@
+"""The one listing of image files: all who list agree."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from PIL import Image
+
+from rl2qc.benchmarking.artifact_folders import find_artifacts
+from rl2qc.errors import UsageError
+from rl2qc.images.sources.base import as_source
+from rl2qc.images.sources.exclusion import Exclusion
+from rl2qc.images.sources.files import list_files, list_images
+
+JUDGED = ["A.PNG", "b.png", "link.png", "set/c.Tiff", "set/deep/d.jpeg", "set/e.png"]
+
+
+@pytest.fixture
+def tree(tmp_path, stained):
+    """What is judged, and beside it what is not."""
+    top = tmp_path / "tree"
+    images = iter(stained(20, 64, seed=9))
+    for name in (
+        *(n for n in JUDGED if n != "link.png"),
+        "._0.png",
+        ".hidden.png",
+        "set/._c.Tiff",
+        ".thumbnails/b.png",
+        "set/.trash/old/c.png",
+        "folder.png/._inside.png",
+    ):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(next(images)).save(top / name)
+    for name in ("notes.txt", "set/Thumbs.db", "._notes.txt"):
+        (top / name).write_text("no image")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("f.png", "._f.png"):
+        Image.fromarray(next(images)).save(elsewhere / name)
+    (top / "link.png").symlink_to(elsewhere / "f.png")
+    (top / "broken.png").symlink_to(elsewhere / "nowhere.png")
+    return top
+
+
+def names(files, top):
+    return sorted(os.path.relpath(file, top) for file in files)
+
+
+def test_all_ways_of_listing_agree(tree):
+    ways = {
+        "listing": list_files(tree).files,
+        "images": list_images(tree),
+        "source": as_source(tree).names,
+        "artifacts": [p for found in find_artifacts(tree).real.values() for p in found],
+    }
+    assert {way: names(files, tree) for way, files in ways.items()} == dict.fromkeys(ways, JUDGED)
+
+
+def test_links_to_folders_are_followed_where_slides_are_looked_for(tree, tmp_path):
+    (tree / "linked").symlink_to(tmp_path / "elsewhere")
+    assert names(list_images(tree), tree) == JUDGED
+    found = list_files(tree, follow_links=True)
+    assert found.linked
+    assert names(found.files, tree) == sorted([*JUDGED, "linked/f.png"])
+    # A set of artifacts may be a link, as may whatever is named.
+    assert names(find_artifacts(tree).real["linked"], tree) == ["linked/f.png"]
+    assert names(list_images(tree / "linked"), tree) == ["linked/f.png"]
+
+
+def test_link_loops_end_and_folders_above_are_named(tree):
+    (tree / "set" / "loop").symlink_to(tree)
+    (tree / "above").symlink_to(tree.parent)
+    found = list_files(tree, follow_links=True)
+    assert names(found.files, tree) == JUDGED
+    assert [w for w in found.warnings if "holds" in w] == [
+        f"{tree / 'above'} is left out: it links to a folder that holds {tree}"
+    ]
+
+
+def test_a_hidden_folder_that_is_named_is_read(tree):
+    assert names(list_images(tree / ".thumbnails"), tree) == [".thumbnails/b.png"]
+    assert names(list_images(tree / "._0.png"), tree) == ["._0.png"]
+
+
+def test_the_order_is_that_of_the_paths(tree):
+    listed = list_images(tree)
+    assert listed == sorted(listed)
+    assert [p.name for p in list_images([tree / "b.png", tree])][:2] == ["b.png", "A.PNG"]
+
+
+def test_exclusion_knows_what_is_listed(tree, tmp_path):
+    (tmp_path / "list.txt").write_text("\n".join(f"tree/{name}" for name in JUDGED[1:]))
+    left = Exclusion([tmp_path / "list.txt"])
+    assert names(left(as_source(tree)).names, tree) == ["A.PNG"]
+    assert left.missing == []
+
+
+def test_what_cannot_be_listed_is_said(tree, monkeypatch):
+    real = os.scandir
+
+    def refuse(place):
+        if os.fspath(place) == str(tree / "set"):
+            raise PermissionError(13, "Permission denied", os.fspath(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = list_files(tree)
+    assert found.warnings == [
+        f"{tree / 'set'} is left out: it cannot be listed (Permission denied)"
+    ]
+    assert names(found.files, tree) == ["A.PNG", "b.png", "link.png"]
+
+
+def test_a_tree_without_visible_images(tmp_path):
+    (tmp_path / "._0.png").write_bytes(b"")
+    (tmp_path / ".in").mkdir()
+    (tmp_path / ".in" / "a.png").write_bytes(b"")
+    with pytest.raises(UsageError, match="no images in folder"):
+        list_images(tmp_path)
