@@ -10,11 +10,17 @@ from rl2qc.errors import SlideError as SlideError
 from rl2qc.errors import UsageError as UsageError
 from rl2qc.errors import WorkError as WorkError
 from rl2qc.features.base import Extractor as Extractor
+from rl2qc.features.base import ExtractorSpec as ExtractorSpec
+from rl2qc.features.base import FeatureExtractor as FeatureExtractor
+from rl2qc.features.base import register_extractor as register_extractor
 from rl2qc.features.cache import FeatureCache as FeatureCache
 from rl2qc.filtering.patches import filter_patches as filter_patches
 from rl2qc.filtering.settings import FilterSettings as FilterSettings
 from rl2qc.filtering.slide import filter_slide as filter_slide
 from rl2qc.filtering.table import TileTable as TileTable
+from rl2qc.images.sources.base import ImageSource as ImageSource
+from rl2qc.images.sources.base import register_source as register_source
+from rl2qc.images.sources.images import PatchSource as PatchSource
 from rl2qc.metrics.authenticity import authenticity as authenticity
 from rl2qc.metrics.frechet import fid as fid
 from rl2qc.metrics.frechet import fid_infinity as fid_infinity

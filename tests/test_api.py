@@ -10,7 +10,9 @@ import pytest
 import rl2qc
 
 CALLS = {"benchmark", "compare", "filter_patches", "filter_slide", "score"}
-THINGS = {"Extractor", "FeatureCache", "KeptTiles", "QualityModel"}
+THINGS = {"FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
+SPECS = {"Extractor", "ExtractorSpec", "FeatureExtractor", "ImageSource"}
+REGISTER = {"register_extractor", "register_source"}
 RESULTS = {"Benchmark", "Comparison", "Scorecard", "TileTable"}
 SETTINGS = {"FilterSettings", "ScoreSettings"}
 METRICS = {
@@ -38,7 +40,7 @@ ERRORS = {
     "UsageError",
     "WorkError",
 }
-NAMES = CALLS | THINGS | RESULTS | SETTINGS | METRICS | ERRORS
+NAMES = CALLS | THINGS | SPECS | REGISTER | RESULTS | SETTINGS | METRICS | ERRORS
 
 
 def test_these_names_are_public():
