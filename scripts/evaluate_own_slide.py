@@ -20,7 +20,7 @@ from rl2qc.model.calibration import conformal_p_values
 from rl2qc.model.detectors.book import FILTER_SCORE, SCORES
 from rl2qc.model.quality import QualityModel
 from rl2qc.stats.auc import auc
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 
 DEGRADED = (("blur", 1), ("blur", 2), ("noise", 0.05), ("salt_and_pepper", 0.05))
 
@@ -60,7 +60,7 @@ def main() -> None:
         }
     for name, severity in DEGRADED:
         rng = np.random.default_rng(options.seed)
-        sets[f"{name} {severity:g}"] = np.stack([degrade(c, name, severity, rng) for c in clean])
+        sets[f"{name} {severity:g}"] = np.stack([corrupt(c, name, severity, rng) for c in clean])
 
     model = QualityModel.fit(reference, backbone=options.backbone, seed=options.seed)
     judged = model.scores_(model.statistics(clean), SCORES)

@@ -24,8 +24,7 @@ from rl2qc.images.quantities import measure_quantities
 from rl2qc.images.reasons import PROCEDURAL, REASONS, ReferenceQuantities, likely_reasons
 from rl2qc.images.sources.base import center_crop
 from rl2qc.images.sources.files import list_images, read_image
-from rl2qc.synthetic.artifacts import ARTIFACTS
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.tissue import Stain, synthetic_patches
 
 Image = NDArray[np.uint8]
@@ -36,12 +35,8 @@ SIDE = 224
 SCANNERS = ((0.0, 0.0), (0.6, 0.0), (0.0, 0.02))
 
 
-def ladder(name: str, severity: float) -> Damage:
-    return lambda image, rng: degrade(image, name, severity, rng)
-
-
-def artifact(name: str, share: float) -> Damage:
-    return lambda image, rng: ARTIFACTS[name](image, share, rng).image
+def corruption(name: str, share: float) -> Damage:
+    return lambda image, rng: corrupt(image, name, share, rng)
 
 
 def pale(image: Image, rng: np.random.Generator) -> Image:
@@ -58,23 +53,23 @@ def white(image: Image, rng: np.random.Generator) -> Image:
 
 
 DAMAGES: Mapping[str, tuple[str, Damage]] = {
-    "blur 1 px": ("out of focus", ladder("blur", 1)),
-    "blur 2 px": ("out of focus", ladder("blur", 2)),
-    "blur 4 px": ("out of focus", ladder("blur", 4)),
-    "out of focus, half": ("out of focus", artifact("out_of_focus", 0.5)),
-    "ink 5 %": ("ink or pen", artifact("ink", 0.05)),
-    "ink 30 %": ("ink or pen", artifact("ink", 0.3)),
-    "pen 30 %": ("ink or pen", artifact("pen", 0.3)),
-    "fold 30 %": ("fold or dark", artifact("fold", 0.3)),
-    "rectangles 5 %": ("fold or dark", ladder("rectangles", 0.05)),
-    "rectangles 20 %": ("fold or dark", ladder("rectangles", 0.2)),
+    "blur 1 px": ("out of focus", corruption("blur", 1)),
+    "blur 2 px": ("out of focus", corruption("blur", 2)),
+    "blur 4 px": ("out of focus", corruption("blur", 4)),
+    "out of focus, half": ("out of focus", corruption("out_of_focus", 0.5)),
+    "ink 5 %": ("ink or pen", corruption("ink", 0.05)),
+    "ink 30 %": ("ink or pen", corruption("ink", 0.3)),
+    "pen 30 %": ("ink or pen", corruption("pen", 0.3)),
+    "fold 30 %": ("fold or dark", corruption("fold", 0.3)),
+    "rectangles 5 %": ("fold or dark", corruption("rectangles", 0.05)),
+    "rectangles 20 %": ("fold or dark", corruption("rectangles", 0.2)),
     "pale": ("pale or background", pale),
     "glass": ("pale or background", white),
-    "noise .05": ("noise or compression", ladder("noise", 0.05)),
-    "noise .1": ("noise or compression", ladder("noise", 0.1)),
-    "salt and pepper 5 %": ("noise or compression", ladder("salt_and_pepper", 0.05)),
-    "JPEG quality 20": ("noise or compression", ladder("jpeg", 20)),
-    "JPEG quality 5": ("noise or compression", ladder("jpeg", 5)),
+    "noise .05": ("noise or compression", corruption("noise", 0.05)),
+    "noise .1": ("noise or compression", corruption("noise", 0.1)),
+    "salt and pepper 5 %": ("noise or compression", corruption("salt_and_pepper", 0.05)),
+    "JPEG quality 20": ("noise or compression", corruption("jpeg", 20)),
+    "JPEG quality 5": ("noise or compression", corruption("jpeg", 5)),
 }
 
 
@@ -99,8 +94,8 @@ def print_procedural(patches: int = 20, stains: int = 12) -> None:
     for _ in range(stains):
         drawn = synthetic_patches(patches, SIDE, rng, stain=Stain.sample(rng, spread=2.0))
         for blur, noise in SCANNERS:
-            scanned = [degrade(p, "blur", blur, rng) if blur else p for p in drawn]
-            scanned = [degrade(p, "noise", noise, rng) if noise else p for p in scanned]
+            scanned = [corrupt(p, "blur", blur, rng) if blur else p for p in drawn]
+            scanned = [corrupt(p, "noise", noise, rng) if noise else p for p in scanned]
             rows.append(measure_quantities(scanned))
     reference = ReferenceQuantities.fit(np.concatenate(rows))
     for name, values in reference.state().items():

@@ -26,14 +26,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rl2qc.model.network.backbone import FEATURE_DIM, STAGE_WIDTHS, ResNet18Features
-from rl2qc.synthetic.artifacts import ARTIFACTS
-from rl2qc.synthetic.damage import COVERS, DEGRADATIONS, severity_at
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import taught
 
 __all__ = ["TASKS", "Batch", "Views", "make_tasks"]
 
 TASKS = ("classes", "degradation", "artifacts", "distillation", "barlow")
 
+DEGRADATIONS, ARTIFACTS = taught("degradation"), taught("artifact")
 SHARE_DEGRADED = 0.35
 # Of all views; each gets one artifact.
 SHARE_ARTIFACTS = 0.6
@@ -70,15 +69,15 @@ class Views:
         covers = [0.0] * len(ARTIFACTS)
         if "artifacts" in self.tasks and rng.random() < SHARE_ARTIFACTS:
             kind = int(rng.integers(len(ARTIFACTS)))
-            cover = float(np.exp(rng.uniform(*np.log(COVERS))))
-            view = ARTIFACTS[list(ARTIFACTS)[kind]](view, cover, rng).image
-            covers[kind] = 0.3 + 0.7 * cover / COVERS[1]
+            cover = ARTIFACTS[kind].at(rng.random())
+            view = ARTIFACTS[kind](view, cover, rng)
+            covers[kind] = 0.3 + 0.7 * cover / ARTIFACTS[kind].at(1)
         levels = [0.0] * len(DEGRADATIONS)
         if self.damaged:
-            for i, name in enumerate(DEGRADATIONS):
+            for i, degradation in enumerate(DEGRADATIONS):
                 if rng.random() < SHARE_DEGRADED:
                     level = float(rng.random())
-                    view = degrade(view, name, severity_at(name, level), rng)
+                    view = degradation(view, degradation.at(level), rng)
                     # Level 0 is "not degraded": the mildest stands a step above it.
                     levels[i] = 0.1 + 0.9 * level
         return view, levels + covers

@@ -37,9 +37,8 @@ from rl2qc.model.network.backbone import (
     round_to_half,
     to_tensor,
 )
-from rl2qc.synthetic.artifacts import ARTIFACTS
+from rl2qc.synthetic.corruptions import corrupt, taught
 from rl2qc.synthetic.damage import random_damage
-from rl2qc.synthetic.degradations import degrade
 
 SIZE = 224
 ALPHA = 0.05
@@ -71,10 +70,10 @@ def tiles(path: Path) -> list[np.ndarray]:
 def damages(cutouts: Path | None) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
     """Family/kind and the function (image, rng) that damages."""
     for name, severity in LADDERS:
-        yield f"ladder/{name} {severity}", lambda i, r, n=name, s=severity: degrade(i, n, s, r)
-    for name, draw in ARTIFACTS.items():
+        yield f"ladder/{name} {severity}", lambda i, r, n=name, s=severity: corrupt(i, n, s, r)
+    for draw in taught("artifact"):
         for cover in COVERS:
-            yield f"artifact/{name} {cover}", lambda i, r, d=draw, c=cover: d(i, c, r).image
+            yield f"artifact/{draw.name} {cover}", lambda i, r, d=draw, c=cover: d(i, c, r)
     if cutouts is not None:
         from rl2qc.synthetic.cutouts import paste, read_cutout
 

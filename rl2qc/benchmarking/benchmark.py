@@ -1,73 +1,49 @@
-"""The benchmark: a model's scores against degraded, drawn, pasted and real artifacts."""
+"""The benchmark: a model's detectors against corrupted, pasted and real artifacts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from rl2qc.benchmarking.artifact_folders import ArtifactFolders, find_artifacts
-from rl2qc.benchmarking.bench import _AREAS, _K, _LEVEL, Image, _Bench
-from rl2qc.benchmarking.result import (
-    ArtifactSet,
-    Benchmark,
-    CleanSet,
-)
+from rl2qc.benchmarking.bench import LEVEL, Bench, K
+from rl2qc.benchmarking.findings import ArtifactSet, CleanSet
+from rl2qc.benchmarking.result import Benchmark
+from rl2qc.benchmarking.settings import MIN_CLEAN, BenchmarkSettings
 from rl2qc.benchmarking.stability import SIZES, sample_sizes
-from rl2qc.core.progress import progress_bar
+from rl2qc.core.progress import Progress, track
 from rl2qc.core.provenance import versions
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import Patches, PatchSource, as_source
 from rl2qc.images.sources.files import image_size
-from rl2qc.model.detectors.book import FILTER_SCORE
+from rl2qc.images.sources.images import Image
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
-from rl2qc.synthetic.artifacts import ARTIFACTS
-from rl2qc.synthetic.cutouts import Positions, read_cutout
-from rl2qc.synthetic.degradations import LADDERS, Ladder
+from rl2qc.synthetic.corruptions import CORRUPTIONS, CorruptionSpec
+from rl2qc.synthetic.cutouts import read_cutout
 
-__all__ = ["MIN_CLEAN", "benchmark", "benchmark_ladders"]
+__all__ = ["benchmark"]
 
-# Fewer clean images leave intervals too wide to compare anything, and no halves to compare.
-MIN_CLEAN = 50
 # With --quick: this many images, and every second severity.
 _QUICK = 100
 _TOO_FEW_FOR_SIZES = "too few images to measure metrics against sample size: at least 100"
 
 
-def benchmark_ladders() -> dict[str, Ladder]:
-    """The degradations, then the drawn artifacts by the share of the area that they cover."""
-
-    def drawn(name: str) -> Callable[[Image, float, np.random.Generator], Image]:
-        return lambda image, area, rng: ARTIFACTS[name](image, area, rng).image
-
-    return dict(LADDERS) | {
-        name: Ladder(f"Drawn {name.replace('_', ' ')}", "share of the area", _AREAS, drawn(name))
-        for name in ARTIFACTS
-    }
-
-
 def benchmark(
     clean: Patches,
     model: QualityModel | str | Path = DEFAULT_MODEL,
+    settings: BenchmarkSettings | None = None,
     *,
-    artifacts: str | Path | None = None,
-    cutouts: Positions = "all",
-    ladders: Sequence[str] | None = None,
-    n: int = 300,
-    mpp: float | None = None,
-    alpha: float = 0.05,
-    n_resamples: int = 500,
-    seed: int = 0,
-    quick: bool = False,
-    progress: bool = False,
+    progress: bool | Progress = False,
+    **changes: Any,
 ) -> Benchmark:
     """Measure how well a model tells clean from damaged images.
 
-    A random ``n`` of the clean images are sent down every ladder; cut-outs are pasted onto them.
-    Each damaged set is compared with the clean one: AUC of every score, share kept by the filter,
+    Random clean images are damaged by every corruption, and cut-outs are pasted onto them. Each
+    damaged set is compared with the clean one: AUC of every detector, share kept by the filter,
     RL2, WAD-Div. Real artifacts are compared by AUC and share kept. The model sees every image
     once.
 
@@ -78,27 +54,19 @@ def benchmark(
         :func:`~rl2qc.images.sources.base.as_source` reads.
     model
         A model, or what :meth:`QualityModel.load` takes.
-    artifacts
-        Folder of real artifacts (:func:`~rl2qc.benchmarking.artifact_folders.find_artifacts`).
-    cutouts
-        Which of the cut-outs of each folder are pasted: "all", or those at "even" or "odd"
-        positions in sorted order (even for choosing a detector, odd for reporting on it).
-    ladders
-        Names out of :func:`benchmark_ladders`; None takes all.
-    n
-        Clean images, at least :data:`MIN_CLEAN`; all where there are fewer.
-    mpp
-        Microns per pixel of the clean images, to be held against the model's.
-    alpha
-        The filter keeps images with a p-value above this.
-    n_resamples
-        Of intervals, at least 2.
-    seed
-        Equal seeds give equal benchmarks on one machine.
-    quick
-        At most 100 images, and every second severity.
+    settings
+        What they are damaged with, and how that is measured. Equal seeds give equal benchmarks on
+        one machine.
     progress
-        Show a bar with the time left on stderr.
+        True shows a bar on stderr; a function is called with (images done, all, what).
+    **changes
+        Single options of :class:`~rl2qc.benchmarking.settings.BenchmarkSettings`:
+        ``corruptions=("blur",)``.
+
+    Returns
+    -------
+    Benchmark
+        With all that ``rl2qc benchmark`` prints and writes.
 
     Raises
     ------
@@ -107,96 +75,115 @@ def benchmark(
         artifacts, or unknown names.
     ImageError
         Images that cannot be read, or clean ones smaller than the model's patches.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> textures = rng.integers(0, 256, (90, 64, 64, 3), np.uint8)
+    >>> model = QualityModel.fit(textures, backbone="random", epochs=1, device="cpu")
+    >>> found = benchmark(textures, model, corruptions=["blur"], n=50, quick=True, n_resamples=9)
+    >>> found.corruptions["blur"].severities
+    (1, 3)
     """
     started = time.monotonic()
-    chosen = _chosen_ladders(ladders)
-    if not 0 < alpha < 1:
-        raise UsageError(f"alpha must lie between 0 and 1, got {alpha}")
-    if n < MIN_CLEAN:
-        raise UsageError(f"n must be at least {MIN_CLEAN}, got {n}")
-    if n_resamples < 2:
-        raise UsageError(f"n_resamples must be at least 2, got {n_resamples}")
+    settings = BenchmarkSettings.resolve(settings, changes)
+    corruptions = _chosen(settings.corruptions)
     if not isinstance(model, QualityModel):
         model = QualityModel.load(model)
-    scale = check_scale(model.mpp, mpp, "the clean images")
-    pool = as_source(clean, model.patch_size)
-    if len(pool) < MIN_CLEAN:
-        raise UsageError(
-            f"{len(pool)} clean images are too few for a benchmark: at least {MIN_CLEAN}, better "
-            "300, that the model was not trained on"
-        )
-    folders = ArtifactFolders() if artifacts is None else find_artifacts(artifacts, cutouts)
-    sources = {
-        name: _at_common_size(name, paths, model.patch_size) for name, paths in folders.real.items()
-    }
-    pasted = {
-        name: [read_cutout(path) for path in paths] for name, paths in folders.cutouts.items()
-    }
-    n = min(n, len(pool), _QUICK if quick else len(pool))
-    step = 2 if quick else 1
-    largest = n if quick else 2 * max(SIZES)
-    sizes = sample_sizes(min(len(pool), largest))
-    n_pool = 2 * sizes[-1] if len(sizes) > 1 else 0
-
-    total = n * (1 + sum(len(ladder.severities[::step]) for ladder in chosen.values()))
-    total += n * (len(pasted) + len({s.size for s in sources.values()} - {model.patch_size}))
-    total += sum(len(source) for source in sources.values()) + 2 * n_pool
-    with progress_bar(progress, "benchmark", total=total, unit="img") as bar:
-        bench = _Bench(model, pool.sample(n, seed), alpha, n_resamples, seed, bar)
+    scale = check_scale(model.mpp, settings.mpp, "the clean images")
+    plan = _find(clean, model, settings)
+    step = 2 if settings.quick else 1
+    severities = {spec: spec.severities[::step] for spec in corruptions}
+    total = plan.n_images(model.patch_size, sum(map(len, severities.values())))
+    with track(progress, "benchmark", total) as advance:
+        bench = Bench(model, plan.pool.sample(plan.n, settings.seed), settings, advance)
         clean_set = bench.clean_set()
-        results = {
-            name: bench.ladder(name, ladder, ladder.severities[::step])
-            for name, ladder in chosen.items()
-        }
-        cutout_sets = {name: bench.cutouts(name, layers) for name, layers in pasted.items()}
-        real_sets = {name: bench.real(name, source) for name, source in sources.items()}
-        curves = None
-        if n_pool:
-            bar.set_description("sample sizes")
-            curves = bench.stability(pool if n_pool == len(pool) else pool.sample(n_pool, seed))
-    run = {
-        "n": n,
-        "n_available": len(pool),
+        results = {spec.name: bench.corruption(spec, s) for spec, s in severities.items()}
+        cutouts = {name: bench.cutouts(name, layers) for name, layers in plan.cutouts.items()}
+        real = {name: bench.real(name, source) for name, source in plan.real.items()}
+        curves = bench.stability(plan.pool_for_sizes(settings.seed)) if plan.n_sizes else None
+    provenance = {
+        **settings.record(),
+        "n": plan.n,
+        "n_available": len(plan.pool),
         "clean": str(clean) if isinstance(clean, str | Path) else type(clean).__name__,
-        "artifacts": None if artifacts is None else str(artifacts),
-        "cutouts": cutouts,
+        "corruptions": list(results),
         "patch_size": model.patch_size,
-        "mpp": mpp,
-        "filter_score": FILTER_SCORE,
-        "scores": list(bench.scores),
-        "alpha": alpha,
-        "level": _LEVEL,
-        "n_resamples": n_resamples,
-        "wad_div_k": _K,
-        "seed": seed,
-        "quick": quick,
+        "filter_detector": bench.detectors[0],
+        "detectors": list(bench.detectors),
+        "level": LEVEL,
+        "wad_div_k": K,
         "checkpoint": model.name,
         "checkpoint_sha256": model.sha256,
         "device": str(model.device),
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 1),
     }
-    warnings = [
+    warnings = (
         *([scale] if scale else []),
-        *_about_clean(clean_set, alpha),
-        *folders.warnings,
-        *_about_real(real_sets, model.patch_size),
+        *_clean_warnings(clean_set, settings.alpha),
+        *plan.warnings,
+        *_real_warnings(real, model.patch_size),
         *([] if curves else [_TOO_FEW_FOR_SIZES]),
-    ]
+    )
     return Benchmark(
-        run, clean_set, results, cutout_sets, real_sets, curves, tuple(warnings), bench.examples
+        provenance, clean_set, results, cutouts, real, curves, warnings, bench.examples
     )
 
 
-def _chosen_ladders(names: Sequence[str] | None) -> dict[str, Ladder]:
-    known = benchmark_ladders()
+@dataclass(frozen=True)
+class _Plan:
+    """What is measured, found and checked before any work is done.
+
+    ``n`` of the clean images are damaged; ``n_sizes`` measure metrics against sample size, 0 where
+    they are too few.
+    """
+
+    pool: PatchSource
+    n: int
+    n_sizes: int
+    cutouts: dict[str, list[Image]]
+    real: dict[str, PatchSource]
+    warnings: tuple[str, ...]
+
+    def n_images(self, patch_size: int, n_severities: int) -> int:
+        """How many images the model sees."""
+        sides = {source.size for source in self.real.values()} - {patch_size}
+        of_clean = self.n * (1 + n_severities + len(self.cutouts) + len(sides))
+        return of_clean + sum(map(len, self.real.values())) + 2 * self.n_sizes
+
+    def pool_for_sizes(self, seed: int) -> PatchSource:
+        """The clean images that subsets are drawn from."""
+        return self.pool if self.n_sizes == len(self.pool) else self.pool.sample(self.n_sizes, seed)
+
+
+def _find(clean: Patches, model: QualityModel, settings: BenchmarkSettings) -> _Plan:
+    pool = as_source(clean, model.patch_size)
+    if len(pool) < MIN_CLEAN:
+        raise UsageError(
+            f"{len(pool)} clean images are too few for a benchmark: at least {MIN_CLEAN}, better "
+            "300, that the model was not trained on"
+        )
+    folders = ArtifactFolders()
+    if settings.artifacts is not None:
+        folders = find_artifacts(settings.artifacts, settings.cutouts)
+    real = {
+        name: _at_common_size(name, paths, model.patch_size) for name, paths in folders.real.items()
+    }
+    cutouts = {name: [read_cutout(p) for p in paths] for name, paths in folders.cutouts.items()}
+    n = min(settings.n, len(pool), _QUICK if settings.quick else len(pool))
+    sizes = sample_sizes(min(len(pool), n if settings.quick else 2 * max(SIZES)))
+    n_sizes = 2 * sizes[-1] if len(sizes) > 1 else 0
+    return _Plan(pool, n, n_sizes, cutouts, real, folders.warnings)
+
+
+def _chosen(names: Sequence[str] | None) -> tuple[CorruptionSpec, ...]:
     if names is None:
-        return known
-    if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"no ladder {unknown[0]!r}: choose from {', '.join(known)}")
+        return tuple(CORRUPTIONS)
     if not names:
-        raise UsageError("no ladders chosen")
-    return {name: known[name] for name in dict.fromkeys(names)}
+        raise UsageError("no corruptions chosen")
+    return tuple(CORRUPTIONS.get(name) for name in dict.fromkeys(names))
 
 
 def _at_common_size(name: str, paths: Sequence[Path], largest: int) -> PatchSource:
@@ -207,7 +194,7 @@ def _at_common_size(name: str, paths: Sequence[Path], largest: int) -> PatchSour
         raise ImageError(f"artifacts {name}: {error}") from error
 
 
-def _about_clean(clean: CleanSet, alpha: float) -> list[str]:
+def _clean_warnings(clean: CleanSet, alpha: float) -> list[str]:
     if clean.kept >= 1 - 3 * alpha:
         return []
     return [
@@ -216,7 +203,7 @@ def _about_clean(clean: CleanSet, alpha: float) -> list[str]:
     ]
 
 
-def _about_real(sets: dict[str, ArtifactSet], patch_size: int) -> list[str]:
+def _real_warnings(sets: dict[str, ArtifactSet], patch_size: int) -> list[str]:
     few = [f"{name} ({found.row.n})" for name, found in sets.items() if found.row.n < 10]
     warnings = [f"few images of real artifacts: {', '.join(few)}"] if few else []
     return warnings + [

@@ -1,82 +1,90 @@
-"""Figures of a benchmark: one for each ladder, as the RL2 paper draws them, and sample sizes."""
+"""Figures of a benchmark: one a corruption, as the RL2 paper draws them, and sample sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from rl2qc.benchmarking.result import Benchmark
+from rl2qc.benchmarking.findings import CorruptionResult, Findings
 from rl2qc.benchmarking.stability import TITLES, SizeCurve, Stability
-from rl2qc.core.files import atomic_path
+from rl2qc.html.figures import new_figure, plain_axes
 
-__all__ = ["ladder_figure", "save_figure", "stability_figure"]
+__all__ = ["corruption_figure", "stability_figure"]
 
 _BLUE, _RED, _GREY = "#4477aa", "#cc6677", "#777777"
-# After the filter's score, drawn thicker.
+# The filter's detector first, drawn thicker.
 _COLOURS = ("#cc6677", "#4477aa", "#228833", "#ccaa33", "#66ccee", "#aa3377", "#999999", "#222222")
 # RL2 that spans more than this is drawn on a logarithmic axis.
 _DECADES = 30.0
 
 
-def ladder_figure(result: Benchmark, name: str) -> Figure:
-    """Degraded examples, RL2 below them with its interval, and the AUC of every score.
+def corruption_figure(found: Findings, name: str) -> Figure:
+    """Corrupted examples, RL2 below them with its interval, and the AUC of every detector.
 
     Parameters
     ----------
-    result
+    found
         With its examples, as :func:`~rl2qc.benchmarking.benchmark.benchmark` returned it.
     name
-        Of a ladder.
+        Of a corruption.
 
     References
     ----------
     Jeevan et al., "RL2", ISBI 2025, figures 2 to 5.
     """
-    ladder, clean = result.ladders[name], result.clean
-    pictures = [*result.examples["clean"], *result.examples[f"ladders/{name}"]]
-    columns = len(ladder.severities) + 1
-    figure = _figure(1.25 * columns + 0.8, 6.4)
+    result = found.corruptions[name]
+    pictures = [*found.examples["clean"], *found.examples[f"corruptions/{name}"]]
+    columns = len(result.severities) + 1
+    figure = new_figure(1.25 * columns + 0.8, 6.4)
     grid = figure.add_gridspec(3, columns, height_ratios=[1.3, 2.5, 2.5])
-    labels = ["clean", *(f"{severity:g}" for severity in ladder.severities)]
+    labels = ["clean", *(f"{severity:g}" for severity in result.severities)]
     for column, picture in enumerate(pictures):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(picture.image)
         axes.set(xticks=[], yticks=[])
         axes.set_title(labels[column], fontsize=10)
         axes.spines[:].set_visible(False)
+    _distances(_panel(figure, grid[1, :], columns, labels), found, result)
+    areas = _panel(figure, grid[2, :], columns, ["", *labels[1:]])
+    _areas(areas, result, found.provenance["detectors"])
+    return figure
 
-    steps = np.arange(1, columns)
-    distance = _panel(figure, grid[1, :], columns, labels)
-    values = [row.rl2 for row in ladder.rows]
-    low, high = [row.rl2_low for row in ladder.rows], [row.rl2_high for row in ladder.rows]
-    distance.axhspan(clean.rl2_low, clean.rl2_high, color=_GREY, alpha=0.2, linewidth=0)
-    distance.axhline(clean.rl2, color=_GREY, linewidth=1, label="clean halves")
-    distance.fill_between(steps, low, high, color=_BLUE, alpha=0.25, linewidth=0)
-    distance.plot(steps, values, "o-", color=_BLUE, label=f"RL2, {result.run['level']:.0%} band")
-    distance.set_ylabel("RL2")
+
+def _distances(axes: Any, found: Findings, result: CorruptionResult) -> None:
+    """RL2 at each severity with its band, over that of clean halves."""
+    clean, steps = found.clean, np.arange(1, len(result.rows) + 1)
+    values = [row.rl2 for row in result.rows]
+    low, high = [row.rl2_low for row in result.rows], [row.rl2_high for row in result.rows]
+    axes.axhspan(clean.rl2_low, clean.rl2_high, color=_GREY, alpha=0.2, linewidth=0)
+    axes.axhline(clean.rl2, color=_GREY, linewidth=1, label="clean halves")
+    axes.fill_between(steps, low, high, color=_BLUE, alpha=0.25, linewidth=0)
+    band = f"RL2, {found.provenance['level']:.0%} band"
+    axes.plot(steps, values, "o-", color=_BLUE, label=band)
+    axes.set_ylabel("RL2")
     if max(values) > _DECADES * max(min(values), 1e-9):
-        distance.set_yscale("log")
+        axes.set_yscale("log")
     else:
-        distance.set_ylim(bottom=0)
-    distance.legend(frameon=False, fontsize=9, loc="upper left")
-    rho = f"Spearman {ladder.spearman:.2f}" if ladder.spearman == ladder.spearman else ""
-    distance.set_title(rho, loc="right", fontsize=9, color=_GREY)
+        axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    rho = f"Spearman {result.spearman:.2f}" if result.spearman == result.spearman else ""
+    axes.set_title(rho, loc="right", fontsize=9, color=_GREY)
 
-    area = _panel(figure, grid[2, :], columns, ["", *labels[1:]])
-    area.axhline(0.5, color=_GREY, linewidth=1, linestyle=":")
-    for i, score in enumerate(result.run["scores"]):
-        found = [row.auc[score] for row in ladder.rows]
+
+def _areas(axes: Any, result: CorruptionResult, detectors: Sequence[str]) -> None:
+    """The AUC of every detector at each severity, the filter's with its interval."""
+    steps = np.arange(1, len(result.rows) + 1)
+    axes.axhline(0.5, color=_GREY, linewidth=1, linestyle=":")
+    for i, detector in enumerate(detectors):
+        found = [row.auc[detector] for row in result.rows]
         colour = _COLOURS[i % len(_COLOURS)]
         if i == 0:
             ends = [f.low for f in found], [f.high for f in found]
-            area.fill_between(steps, *ends, color=colour, alpha=0.25, linewidth=0)
-        area.plot(
+            axes.fill_between(steps, *ends, color=colour, alpha=0.25, linewidth=0)
+        axes.plot(
             steps,
             [f.value for f in found],
             "o-",
@@ -84,13 +92,12 @@ def ladder_figure(result: Benchmark, name: str) -> Figure:
             linewidth=2.4 if i == 0 else 1.2,
             markersize=5 if i == 0 else 3.5,
             zorder=3 if i == 0 else 2,
-            label=f"{_words(score)} (filter)" if i == 0 else _words(score),
+            label=f"{_words(detector)} (filter)" if i == 0 else _words(detector),
         )
-    lowest = min(row.auc[score].low for row in ladder.rows for score in row.auc)
-    area.set(ylabel="AUC, clean against degraded", ylim=(min(0.45, lowest - 0.03), 1.02))
-    area.set_xlabel(f"{ladder.title}: {ladder.unit}")
-    area.legend(frameon=False, fontsize=8, loc="center left", borderaxespad=0)
-    return figure
+    lowest = min(f.low for row in result.rows for f in row.auc.values())
+    axes.set(ylabel="AUC, clean against corrupted", ylim=(min(0.45, lowest - 0.03), 1.02))
+    axes.set_xlabel(f"{result.title}: {result.unit}")
+    axes.legend(frameon=False, fontsize=8, loc="center left", borderaxespad=0)
 
 
 def stability_figure(result: Stability) -> Figure:
@@ -98,7 +105,7 @@ def stability_figure(result: Stability) -> Figure:
 
     Bands are standard deviations over the draws.
     """
-    figure = _figure(8.6, 3.5)
+    figure = new_figure(8.6, 3.5)
     panels: Sequence[Any] = figure.subplots(1, len(result.curves), sharey=True)
     for axes, (name, curve) in zip(panels, result.curves.items(), strict=True):
         _sizes(axes, result, curve)
@@ -111,12 +118,6 @@ def stability_figure(result: Stability) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a PNG to ``path``, whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
-
-
 def _sizes(axes: Any, result: Stability, curve: SizeCurve) -> None:
     n, unit = result.n, curve.degraded[-1]
     if unit <= 0:
@@ -124,7 +125,7 @@ def _sizes(axes: Any, result: Stability, curve: SizeCurve) -> None:
         return
     for label, colour, middle, spread in (
         (f"clean against {result.degradation}", _BLUE, curve.degraded, curve.degraded_std),
-        ("clean against other clean images", _GREY, curve.floor, curve.floor_std),
+        ("clean against other clean images", _GREY, curve.baseline, curve.baseline_std),
     ):
         value, std = np.array(middle) / unit, np.array(spread) / unit
         axes.fill_between(n, value - std, value + std, color=colour, alpha=0.25, linewidth=0)
@@ -133,7 +134,7 @@ def _sizes(axes: Any, result: Stability, curve: SizeCurve) -> None:
     axes.set_xticks(n, [str(size) for size in n], fontsize=8.5)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.axhline(1, color=_RED, linewidth=0.8, linestyle=":")
-    _plain(axes)
+    plain_axes(axes)
 
 
 def _panel(figure: Figure, cell: Any, columns: int, labels: Sequence[str]) -> Any:
@@ -141,20 +142,9 @@ def _panel(figure: Figure, cell: Any, columns: int, labels: Sequence[str]) -> An
     axes = figure.add_subplot(cell)
     axes.set(xlim=(-0.5, columns - 0.5), xticks=range(columns))
     axes.set_xticklabels(labels)
-    _plain(axes)
+    plain_axes(axes)
     return axes
 
 
-def _plain(axes: Any) -> None:
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=140, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _words(score: str) -> str:
-    return score.replace("_", " ")
+def _words(detector: str) -> str:
+    return detector.replace("_", " ")

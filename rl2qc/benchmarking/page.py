@@ -1,17 +1,19 @@
-"""Everything that a benchmark leaves in its folder: JSON, CSV, figures and one page of it all."""
+"""The figures and the page of a benchmark, and the folder for them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
+from matplotlib.figure import Figure
 
-from rl2qc.benchmarking.figures import ladder_figure, save_figure, stability_figure
-from rl2qc.benchmarking.result import Benchmark
+from rl2qc.benchmarking.figures import corruption_figure, stability_figure
+from rl2qc.benchmarking.findings import Findings
 from rl2qc.errors import UsageError
 from rl2qc.html.environment import encode, write_page
+from rl2qc.html.figures import rendered
 
-__all__ = ["PAGE", "check_folder", "write_report"]
+__all__ = ["PAGE", "check_folder", "draw_figures", "write_report"]
 
 PAGE = "benchmark.html"
 # Side of a picture on the page, px.
@@ -27,53 +29,43 @@ def check_folder(out: str | Path, *, overwrite: bool = False) -> None:
         raise UsageError(f"{out} holds a benchmark: choose another folder or pass --overwrite")
 
 
-def write_report(result: Benchmark, out: str | Path) -> Path:
-    """Write ``benchmark.json``, ``.csv`` and ``.html`` and a PNG for each figure to ``out``.
-
-    The page comes last, with every picture inside it.
-
-    Returns
-    -------
-    The page.
+def draw_figures(found: Findings) -> dict[str, Figure]:
+    """All figures of a benchmark, by the names of their files.
 
     Raises
     ------
     UsageError
         For a benchmark without its examples.
     """
-    out = Path(out)
-    if "clean" not in result.examples:
+    if "clean" not in found.examples:
         raise UsageError("the report needs the benchmark as benchmark() returned it")
-    result.to_json(out / "benchmark.json")
-    result.to_csv(out / "benchmark.csv")
-    figures = {}
-    for name in result.ladders:
-        save_figure(ladder_figure(result, name), out / f"{name}.png")
-        figures[name] = encode(Image.open(out / f"{name}.png"), kind="drawing")
-    stability = None
-    if result.stability is not None:
-        save_figure(stability_figure(result.stability), out / "stability.png")
-        stability = encode(Image.open(out / "stability.png"), kind="drawing")
+    figures = {name: corruption_figure(found, name) for name in found.corruptions}
+    if found.stability is not None:
+        figures["stability"] = stability_figure(found.stability)
+    return figures
 
+
+def write_report(found: Findings, figures: Mapping[str, Figure], path: str | Path) -> None:
+    """Write the page, every picture inside it, to ``path``, whole or not at all."""
+    drawn = {name: encode(rendered(figure), kind="drawing") for name, figure in figures.items()}
     write_page(
-        out / PAGE,
+        path,
         "benchmark.html.j2",
         grade=_grade,
-        result=result,
-        run=result.run,
-        columns=max(len(ladder.rows) for ladder in result.ladders.values()),
-        figures=figures,
-        stability=stability,
+        result=found,
+        run=found.provenance,
+        columns=max(len(result.rows) for result in found.corruptions.values()),
+        figures=drawn,
+        stability=drawn.get("stability"),
         strips={
             place: [
                 {"picture": encode(example.image, _SIDE), "keep": example.keep}
                 for example in examples
             ]
-            for place, examples in result.examples.items()
-            if not place.startswith("ladders/")
+            for place, examples in found.examples.items()
+            if not place.startswith("corruptions/")
         },
     )
-    return out / PAGE
 
 
 def _grade(area: float) -> str:

@@ -32,14 +32,14 @@ class SizeCurve:
     ----------
     degraded, degraded_std
         Clean images against degraded ones of other patches.
-    floor, floor_std
+    baseline, baseline_std
         Clean images against other clean ones.
     """
 
     degraded: tuple[float, ...]
     degraded_std: tuple[float, ...]
-    floor: tuple[float, ...]
-    floor_std: tuple[float, ...]
+    baseline: tuple[float, ...]
+    baseline_std: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Stability:
         also = each(lambda c: of_last(c.degraded[at], c))
         enough = f", with {middle} {also}" if at else ""
         scatter = each(lambda c: of_last(c.degraded_std[at], c))
-        floor = each(lambda c: of_last(c.floor[at], c))
+        baseline = each(lambda c: of_last(c.baseline[at], c))
         return (
             f"Clean images against {self.degradation}, as a share of the value at {self.n[-1]} "
             f"images a side: with {self.n[0]} images {smallest}{enough}; draws of {middle} "
             f"scatter by {scatter}, and {middle} clean images against as many clean ones "
-            f"already give {floor}."
+            f"already give {baseline}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def stability(
     ----------
     clean, degraded
         Features and latents, (n, 512) each, of the same n patches, clean and degraded. Each draw
-        takes two disjoint subsets of the patches: clean against clean gives the floor, clean
+        takes two disjoint subsets of the patches: clean against clean gives the baseline, clean
         against degraded the value.
     degradation
         Its name.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_path", "read_json", "write_csv", "write_json"]
+__all__ = ["atomic_path", "plain", "read_json", "write_csv", "write_json"]
 
 
 @contextmanager
@@ -53,15 +53,23 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file; numbers that are not finite become null."""
     with atomic_path(path) as temporary:
-        text = json.dumps(_plain(content), indent=2, allow_nan=False)
+        text = json.dumps(plain(content), indent=2, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Nested data as JSON holds it: paths are text, tuples are lists, and what is no finite number
+    is None.
+
+    Examples
+    --------
+    >>> plain({"low": math.nan, "files": (Path("a"),)})
+    {'low': None, 'files': ['a']}
+    """
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from tqdm import tqdm
 
-__all__ = ["Progress", "progress_bar", "track"]
+__all__ = ["Progress", "Step", "progress_bar", "track"]
 
 _SECONDS_IN_LOG = 30.0
 
@@ -31,9 +31,16 @@ def progress_bar(show: bool, title: str, items: Iterable[Any] | None = None, **o
     return tqdm(items, desc=title, disable=not show, leave=False, mininterval=every, **options)
 
 
+class Step(Protocol):
+    """What :func:`track` hands out."""
+
+    def __call__(self, more: int = 1, what: str | None = None) -> object:
+        """``more`` is done; from now on ``what`` is."""
+
+
 @contextmanager
-def track(progress: bool | Progress, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A function to be called with how much more is done.
+def track(progress: bool | Progress, what: str, total: int) -> Iterator[Step]:
+    """A function to be called with how much more is done, and with what comes next.
 
     Parameters
     ----------
@@ -47,20 +54,26 @@ def track(progress: bool | Progress, what: str, total: int) -> Iterator[Callable
     >>> seen = []
     >>> with track(lambda done, total, what: seen.append((done, total, what)), "cuts", 2) as step:
     ...     step(1)
-    ...     step(1)
+    ...     step(1, "glue")
     >>> seen
-    [(0, 2, 'cuts'), (1, 2, 'cuts'), (2, 2, 'cuts')]
+    [(0, 2, 'cuts'), (1, 2, 'cuts'), (2, 2, 'glue')]
     """
     if callable(progress):
-        done = 0
+        done, now = 0, what
         progress(0, total, what)
 
-        def step(more: int) -> None:
-            nonlocal done
-            done += more
-            progress(done, total, what)
+        def report(more: int = 1, what: str | None = None) -> None:
+            nonlocal done, now
+            done, now = done + more, what or now
+            progress(done, total, now)
 
-        yield step
+        yield report
     else:
         with progress_bar(progress, what, total=total) as bar:
-            yield bar.update
+
+            def show(more: int = 1, what: str | None = None) -> None:
+                if what is not None:
+                    bar.set_description(what)
+                bar.update(more)
+
+            yield show

@@ -30,7 +30,7 @@ from rl2qc.metrics.wad_div import wad_div
 from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.slides.tiling import tile_grid, tissue_fractions
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.slide import SyntheticSlide, synthetic_slide, write_pyramid
 
 __all__ = ["run_demo", "truth_rows"]
@@ -186,7 +186,7 @@ def _ladder(model: QualityModel, patches: NDArray[np.uint8]) -> tuple[LadderRow,
     rng = np.random.default_rng(0)
     sets = {"clean, another half": other}
     for sigma in BLUR:
-        blurred = np.stack([degrade(patch, "blur", sigma, rng) for patch in other])
+        blurred = np.stack([corrupt(patch, "blur", sigma, rng) for patch in other])
         sets[f"blurred, sigma {sigma:g} px"] = blurred
     # Four turns of a few patches: each is as good as before, but together they show little.
     few = other[: -(-len(other) // 4)]

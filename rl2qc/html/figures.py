@@ -4,13 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from rl2qc.core.files import atomic_path
 
-__all__ = ["training_curve"]
+__all__ = ["new_figure", "plain_axes", "rendered", "save_figure", "training_curve"]
+
+
+def new_figure(width: float, height: float, dpi: float = 140) -> Figure:
+    """An empty figure of that size in inches."""
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain_axes(axes: Any) -> None:
+    """A pale grid, and no frame above and to the right."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a PNG to ``path``, whole or not at all."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def rendered(figure: Figure) -> Image.Image:
+    """A figure as a picture, as :func:`save_figure` writes it.
+
+    Examples
+    --------
+    >>> rendered(new_figure(2, 1, dpi=50)).size
+    (100, 50)
+    """
+    canvas: Any = figure.canvas
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def training_curve(
@@ -27,8 +62,7 @@ def training_curve(
     path
         PNG file to write.
     """
-    figure = Figure(figsize=(6.4, 4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4, 4, dpi=120)
     axes = figure.add_subplot()
     epochs = range(1, len(train) + 1)
     axes.plot(epochs, train, color="#4477aa", label="training patches")
@@ -41,8 +75,6 @@ def training_curve(
         label=f"kept: epoch {best_epoch + 1}, {held_out[best_epoch]:.3f}",
     )
     axes.set(xlabel="epoch", ylabel="negative log-likelihood, nats per dimension")
-    axes.grid(alpha=0.3)
+    plain_axes(axes)
     axes.legend(frameon=False, loc="upper right")
-    axes.spines[["top", "right"]].set_visible(False)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, path)

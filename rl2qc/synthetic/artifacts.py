@@ -12,19 +12,15 @@ slide are treated alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from rl2qc.synthetic.corruptions import CorruptionSpec, Damaged, Image, register_corruption
 from rl2qc.synthetic.drawing import Canvas, Floats, Mask, smoothstep
 
 __all__ = [
-    "ARTIFACTS",
-    "Damaged",
     "bubble",
     "fold",
     "ink",
@@ -33,22 +29,6 @@ __all__ = [
     "specks",
     "thread",
 ]
-
-Image = NDArray[np.uint8]
-
-
-class Damaged(NamedTuple):
-    """An image with an artifact, and where it is.
-
-    Attributes
-    ----------
-    image : (h, w, 3) uint8
-    mask : (h, w) bool
-    """
-
-    image: Image
-    mask: Mask
-
 
 # Optical densities (base e) of red, green and blue light at full strength.
 _INKS = np.array([[2.5, 0.7, 1.2], [2.4, 1.5, 0.5], [2.3, 2.2, 2.3], [0.6, 0.7, 2.2]])
@@ -279,18 +259,6 @@ def specks(image: Image, severity: float, rng: np.random.Generator) -> Damaged:
     return Damaged(_absorb(image, amount[..., None] * colour), mask)
 
 
-ARTIFACTS: Mapping[str, Callable[[Image, float, np.random.Generator], Damaged]] = {
-    "ink": ink,
-    "pen": pen,
-    "fold": fold,
-    "bubble": bubble,
-    "out_of_focus": out_of_focus,
-    "thread": thread,
-    "specks": specks,
-}
-"""Every artifact by its name."""
-
-
 def _canvas(image: Image, severity: float, rng: np.random.Generator) -> tuple[Canvas, float]:
     """Check the input; the drawing tools for this image and its shorter side, both in pixels."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -345,3 +313,21 @@ def _blend(image: Image, other: Floats, weight: NDArray[np.generic]) -> Image:
 def _to_bytes(light: NDArray[np.floating]) -> Image:
     rounded: Image = np.clip(np.rint(light), 0, 255).astype(np.uint8)
     return rounded
+
+
+# Shares of the area to report, and least and largest one that models learn from.
+_AREAS, _TAUGHT = (0.02, 0.05, 0.1, 0.3), (0.01, 0.6)
+
+for _order, _draw in enumerate((ink, pen, fold, bubble, out_of_focus, thread, specks)):
+    register_corruption(
+        CorruptionSpec(
+            _draw.__name__,
+            f"Drawn {_draw.__name__.replace('_', ' ')}",
+            "share of the area",
+            _AREAS,
+            _draw,
+            kind="artifact",
+            teaches=_TAUGHT,
+            order=30 + _order,
+        )
+    )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from rl2qc.errors import ImageError
-from rl2qc.synthetic.artifacts import Damaged
+from rl2qc.synthetic.corruptions import Damaged
 
 __all__ = ["Positions", "at_positions", "paste", "read_cutout"]
 

@@ -5,29 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.synthetic.artifacts import ARTIFACTS
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import taught
 
-__all__ = ["COVERS", "DEGRADATIONS", "random_damage", "severity_at"]
+__all__ = ["random_damage"]
 
-# Mildest and strongest severity; levels are spaced evenly in the logarithm between them.
-DEGRADATIONS = {
-    "blur": (0.4, 5.0),
-    "noise": (0.015, 0.3),
-    "salt_and_pepper": (0.005, 0.3),
-    "jpeg": (60.0, 4.0),
-    "rectangles": (0.02, 0.5),
-}
-# Least and largest share of a patch that an artifact covers.
-COVERS = (0.01, 0.6)
 # The others get an artifact.
 SHARE_DEGRADED = 0.35
-
-
-def severity_at(name: str, level: float) -> float:
-    """Severity of a degradation at a level between 0, the mildest, and 1, the strongest."""
-    mild, strong = DEGRADATIONS[name]
-    return float(mild * (strong / mild) ** level)
 
 
 def random_damage(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -54,8 +37,6 @@ def random_damage(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
     >>> random_damage(image, np.random.default_rng(0)).shape
     (64, 64, 3)
     """
-    if rng.random() < SHARE_DEGRADED:
-        name = list(DEGRADATIONS)[rng.integers(len(DEGRADATIONS))]
-        return degrade(image, name, severity_at(name, rng.random()), rng)
-    draw = list(ARTIFACTS.values())[rng.integers(len(ARTIFACTS))]
-    return draw(image, float(np.exp(rng.uniform(*np.log(COVERS)))), rng).image
+    kinds = taught("degradation" if rng.random() < SHARE_DEGRADED else "artifact")
+    spec = kinds[rng.integers(len(kinds))]
+    return spec(image, spec.at(rng.random()), rng)

@@ -1,7 +1,4 @@
-"""Graded degradations of a patch: the ladders that clean images are sent down.
-
-A ladder is a degradation with a list of severities, mildest first. Ladders drive three things:
-the pretext task of the shipped backbone, ``rl2qc benchmark`` and the tests.
+"""Degradations of a whole image, from mild to strong.
 
 References
 ----------
@@ -14,8 +11,7 @@ Anal. Quant. Cytol. Histol. 2001 (stain vectors).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -27,32 +23,9 @@ from numpy.typing import NDArray
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 
-__all__ = ["LADDERS", "Ladder", "degrade"]
+from rl2qc.synthetic.corruptions import CorruptionSpec, Image, register_corruption
 
-Image = NDArray[np.uint8]
 Degradation = Callable[[Image, float, np.random.Generator], Image]
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """One degradation, and the severities to report.
-
-    Attributes
-    ----------
-    title
-        Name for tables and figures.
-    unit
-        What a severity measures.
-    severities
-        In rising strength; none of them is the identity.
-    apply
-        Image (h, w, 3) uint8, severity and generator to a new image of the same shape.
-    """
-
-    title: str
-    unit: str
-    severities: tuple[float, ...]
-    apply: Degradation
 
 
 def _albumentations(transform: Callable[[float], Any]) -> Degradation:
@@ -134,75 +107,66 @@ def _stain(image: Image, change: float, rng: np.random.Generator) -> Image:
     return np.asarray(np.clip(np.rint(light), 0, 255), np.uint8)
 
 
-LADDERS: Mapping[str, Ladder] = {
-    "blur": Ladder(
+for _spec in (
+    CorruptionSpec(
+        "blur",
         "Gaussian blur",
         "sigma, px",
         (1, 2, 3, 4),
         _albumentations(lambda s: A.GaussianBlur(sigma_limit=(s, s), blur_limit=0, p=1)),
+        teaches=(0.4, 5.0),
+        order=10,
     ),
-    "noise": Ladder(
+    CorruptionSpec(
+        "noise",
         "Gaussian noise",
         "sigma, share of the range",
         (0.05, 0.1, 0.2, 0.3),
         _albumentations(lambda s: A.GaussNoise(std_range=(s, s), p=1)),
+        teaches=(0.015, 0.3),
+        order=11,
     ),
-    "salt_and_pepper": Ladder(
+    CorruptionSpec(
+        "salt_and_pepper",
         "Salt and pepper",
         "share of the pixels",
         (0.05, 0.1, 0.2, 0.3),
         _albumentations(lambda s: A.SaltAndPepper(amount=(s, s), salt_vs_pepper=(0.5, 0.5), p=1)),
+        teaches=(0.005, 0.3),
+        order=12,
     ),
-    "rectangles": Ladder(
-        "Black rectangles",
-        "share of the area",
-        (0.05, 0.1, 0.2, 0.4),
-        _albumentations(_rectangles),
-    ),
-    "jpeg": Ladder(
+    CorruptionSpec(
+        "jpeg",
         "JPEG compression",
         "quality",
         (30, 20, 10, 5),
         _albumentations(lambda q: A.ImageCompression(quality_range=(int(q), int(q)), p=1)),
+        teaches=(60.0, 4.0),
+        order=13,
     ),
-    "defocus": Ladder("Defocus", "radius of the disc, px", (2, 3, 4, 6), _defocus),
-    "motion": Ladder("Motion blur", "length, px", (4, 8, 12, 16), _motion),
-    "downscale": Ladder("Lower resolution", "times coarser", (1.5, 2, 3, 4), _downscale),
-    "stain": Ladder(
-        "Stain shift", "haematoxylin up and eosin down by", (0.1, 0.25, 0.5, 1.0), _stain
+    CorruptionSpec(
+        "rectangles",
+        "Black rectangles",
+        "share of the area",
+        (0.05, 0.1, 0.2, 0.4),
+        _albumentations(_rectangles),
+        teaches=(0.02, 0.5),
+        order=14,
     ),
-}
-
-
-def degrade(image: Image, name: str, severity: float, rng: np.random.Generator) -> Image:
-    """Degrade one image.
-
-    Parameters
-    ----------
-    image : (h, w, 3) uint8
-    name
-        A key of :data:`LADDERS`.
-    severity
-        In the ladder's unit; any value of its range, not only the listed ones.
-    rng
-        Source of randomness; equal generators give equal images.
-
-    Returns
-    -------
-    (h, w, 3) uint8, a new array
-
-    Raises
-    ------
-    ValueError
-        For a name that is no ladder.
-
-    Examples
-    --------
-    >>> image = np.zeros((32, 32, 3), np.uint8); image[:, 16:] = 255
-    >>> soft = degrade(image, "blur", 2.0, np.random.default_rng(0))
-    >>> bool(0 < soft[0, 15, 0] < 255)
-    True
-    """
-    if name not in LADDERS:
-        raise ValueError(f"unknown degradation {name!r}; choose from {', '.join(LADDERS)}")
-    return LADDERS[name].apply(image, float(severity), rng)
+    CorruptionSpec(
+        "defocus", "Defocus", "radius of the disc, px", (2, 3, 4, 6), _defocus, order=15
+    ),
+    CorruptionSpec("motion", "Motion blur", "length, px", (4, 8, 12, 16), _motion, order=16),
+    CorruptionSpec(
+        "downscale", "Lower resolution", "times coarser", (1.5, 2, 3, 4), _downscale, order=17
+    ),
+    CorruptionSpec(
+        "stain",
+        "Stain shift",
+        "haematoxylin up and eosin down by",
+        (0.1, 0.25, 0.5, 1.0),
+        _stain,
+        order=18,
+    ),
+):
+    register_corruption(_spec)

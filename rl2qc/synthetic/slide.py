@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.core.files import atomic_path
-from rl2qc.synthetic.artifacts import ARTIFACTS
+from rl2qc.synthetic.corruptions import CORRUPTIONS
 from rl2qc.synthetic.tissue import Stain, synthetic_tissue
 
 __all__ = ["SyntheticSlide", "synthetic_slide", "write_pyramid"]
@@ -106,7 +106,7 @@ def synthetic_slide(
     for name, (place, severity) in _PLACES.items() if damaged else ():
         top, left, h, w = np.rint(np.array(place) * (height, width, height, width)).astype(int)
         region = np.s_[top : top + h, left : left + w]
-        rgb[region], mask = ARTIFACTS[name](rgb[region], severity, for_artifacts)
+        rgb[region], mask = CORRUPTIONS.get(name).damage(rgb[region], severity, for_artifacts)
         masks[name] = np.zeros((height, width), np.bool_)
         masks[name][region] = mask & tissue[region]
     return SyntheticSlide(rgb, masks, mpp)

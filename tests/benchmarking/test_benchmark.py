@@ -15,14 +15,19 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr, wasserstein_distance
 from sklearn.metrics import roc_auc_score
 
-from rl2qc.benchmarking.benchmark import benchmark, benchmark_ladders
-from rl2qc.benchmarking.figures import ladder_figure, stability_figure
-from rl2qc.benchmarking.page import check_folder, write_report
+from rl2qc.benchmarking.benchmark import benchmark
+from rl2qc.benchmarking.figures import corruption_figure, stability_figure
+from rl2qc.benchmarking.page import check_folder
 from rl2qc.benchmarking.result import Benchmark, schema
 from rl2qc.errors import ImageError, UsageError
+from rl2qc.html.figures import rendered
 from rl2qc.model.detectors.book import FILTER_SCORE, SCORES
-from rl2qc.synthetic.artifacts import ARTIFACTS
-from rl2qc.synthetic.degradations import LADDERS, degrade
+from rl2qc.synthetic.corruptions import (
+    CORRUPTIONS,
+    CorruptionSpec,
+    corrupt,
+    register_corruption,
+)
 
 FEW = {"n": 50, "n_resamples": 20}
 
@@ -52,17 +57,29 @@ def artifacts(stained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(clean, artifacts, tiny_model):
-    return benchmark(clean, tiny_model, artifacts=artifacts, ladders=["blur", "ink"], **FEW)
+    return benchmark(clean, tiny_model, artifacts=artifacts, corruptions=["blur", "ink"], **FEW)
 
 
-def test_ladders_are_the_degradations_and_every_artifact():
-    known = benchmark_ladders()
-    assert list(known) == [*LADDERS, *ARTIFACTS]
-    image = np.full((64, 64, 3), 180, np.uint8)
-    for name in ARTIFACTS:
-        a, b = (np.random.default_rng(1) for _ in range(2))
-        expected = ARTIFACTS[name](image, 0.1, a).image
-        assert np.array_equal(known[name].apply(image, 0.1, b), expected)
+def test_a_corruption_of_somebody_else_is_measured(clean, tiny_model, tmp_path):
+    """And stands in the table, the JSON, the CSV and on the page; nothing names it in code."""
+    spec = CorruptionSpec(
+        "darken", "Less light", "share", (0.2, 0.5, 0.8), lambda i, s, r: (i * (1 - s)).astype("u1")
+    )
+    register_corruption(spec)
+    try:
+        found = benchmark(clean, tiny_model, corruptions=["darken"], **FEW)
+        everything = benchmark(clean[:50], tiny_model, quick=True, **FEW | {"n_resamples": 2})
+    finally:
+        CORRUPTIONS.unregister("darken")
+    assert list(everything.corruptions) == [*CORRUPTIONS.names(), "darken"]
+    severities = found.corruptions["darken"].severities
+    assert severities == (0.2, 0.5, 0.8)
+    page = Page(found.save(tmp_path))
+    assert "Less light" in page.text
+    assert "Less light" in found.table()
+    assert (tmp_path / "darken.png").exists()
+    assert "darken" in (tmp_path / "benchmark.csv").read_text()
+    jsonschema.validate(found.to_dict(), schema())
 
 
 def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
@@ -73,10 +90,10 @@ def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
     def spacing(features):
         return np.sort(cdist(features, features), axis=1)[:, 1:4].ravel()
 
-    for severity, row in zip((1, 2, 3, 4), result.ladders["blur"].rows, strict=True):
+    for severity, row in zip((1, 2, 3, 4), result.corruptions["blur"].rows, strict=True):
         # Blur takes nothing from its generator.
         rng = np.random.default_rng(99)
-        soft = np.stack([degrade(image, "blur", severity, rng) for image in images])
+        soft = np.stack([corrupt(image, "blur", severity, rng) for image in images])
         for score in SCORES:
             after = tiny_model.score_samples(soft, score)
             labels = np.repeat([1, 0], 50)
@@ -93,9 +110,9 @@ def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
         assert row.wad_div_empirical == pytest.approx(
             wasserstein_distance(theirs, spacing(x)), rel=1e-2
         )
-    ladder = result.ladders["blur"]
-    rho = spearmanr((1, 2, 3, 4), [row.rl2 for row in ladder.rows]).statistic
-    assert ladder.spearman == pytest.approx(rho)
+    corruption = result.corruptions["blur"]
+    rho = spearmanr((1, 2, 3, 4), [row.rl2 for row in corruption.rows]).statistic
+    assert corruption.spearman == pytest.approx(rho)
     halves = [
         np.linalg.norm(z[o[:25]].mean(0) - z[o[25:]].mean(0))
         for o in (np.random.default_rng(s).permutation(50) for s in range(200))
@@ -106,8 +123,8 @@ def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
 
 
 def test_the_filters_score_comes_first(result):
-    assert result.run["scores"][0] == result.run["filter_score"] == FILTER_SCORE
-    assert sorted(result.run["scores"]) == sorted(SCORES)
+    assert result.provenance["detectors"][0] == result.provenance["filter_detector"] == FILTER_SCORE
+    assert sorted(result.provenance["detectors"]) == sorted(SCORES)
 
 
 def test_sets_of_artifacts(result, clean, artifacts, tiny_model):
@@ -137,34 +154,34 @@ def test_the_model_sees_every_image_once(clean, artifacts, tiny_model, monkeypat
         return real(self, source, **options)
 
     monkeypatch.setattr(type(model), "statistics", count)
-    benchmark(clean, model, artifacts=artifacts, ladders=["stain"], quick=True, **FEW)
+    benchmark(clean, model, artifacts=artifacts, corruptions=["stain"], quick=True, **FEW)
     # Clean, two severities, two kinds of cut-outs, two real sets, two for the sample sizes.
     assert seen == [50, 50, 50, 50, 50, 4, 2]
 
 
 def test_equal_seeds_give_equal_numbers(result, clean, artifacts, tiny_model):
-    again = benchmark(clean, tiny_model, artifacts=artifacts, ladders=["blur", "ink"], **FEW)
-    assert again.ladders == result.ladders
+    again = benchmark(clean, tiny_model, artifacts=artifacts, corruptions=["blur", "ink"], **FEW)
+    assert again.corruptions == result.corruptions
     assert again.cutouts == result.cutouts
     assert again.stability == result.stability
-    other = benchmark(clean, tiny_model, ladders=["ink"], quick=True, seed=1, **FEW)
-    assert other.ladders["ink"].rows[0] != result.ladders["ink"].rows[0]
+    other = benchmark(clean, tiny_model, corruptions=["ink"], quick=True, seed=1, **FEW)
+    assert other.corruptions["ink"].rows[0] != result.corruptions["ink"].rows[0]
 
 
 def test_cutouts_at_odd_positions(clean, artifacts, tiny_model):
     found = benchmark(clean, tiny_model, artifacts=artifacts / "cutouts", cutouts="odd",
-                      ladders=["blur"], quick=True, **FEW)  # fmt: skip
+                      corruptions=["blur"], quick=True, **FEW)  # fmt: skip
     assert {name: s.n_cutouts for name, s in found.cutouts.items()} == {"spot": 1}
     assert any("thread: none at odd positions" in w for w in found.warnings)
-    assert found.ladders["blur"].severities == (1, 3)
-    assert np.isnan(found.ladders["blur"].spearman)
+    assert found.corruptions["blur"].severities == (1, 3)
+    assert np.isnan(found.corruptions["blur"].spearman)
 
 
 def test_smaller_artifacts_are_compared_at_their_size(stained, artifacts, tiny_model):
     model = copy.copy(tiny_model)
     model.patch_size = 96
     clean = stained(60, size=96, seed=2)
-    found = benchmark(clean, model, artifacts=artifacts / "fold", ladders=["blur"], **FEW)
+    found = benchmark(clean, model, artifacts=artifacts / "fold", corruptions=["blur"], **FEW)
     fold = found.real["fold"]
     assert fold.patch_size == 70
     assert any("fold: images of 70 px are smaller than the model's 96 px" in w
@@ -178,7 +195,7 @@ def test_smaller_artifacts_are_compared_at_their_size(stained, artifacts, tiny_m
 
 
 def test_json_and_csv_hold_every_number(result, tmp_path):
-    page = write_report(result, tmp_path / "new" / "out")
+    page = result.save(tmp_path / "new" / "out")
     assert {p.name for p in page.parent.iterdir()} == {
         "benchmark.html", "benchmark.json", "benchmark.csv", "blur.png", "ink.png",
         "stability.png"}  # fmt: skip
@@ -191,12 +208,12 @@ def test_json_and_csv_hold_every_number(result, tmp_path):
     assert len(rows) == (2 * 4 + 2 + 2) * len(SCORES)
     for row in rows:
         if row["kind"] in ("degradation", "artifact"):
-            ladder = data["ladders"][row["name"]]
-            found = ladder["rows"][ladder["severities"].index(float(row["severity"]))]
+            corruption = data["corruptions"][row["name"]]
+            found = corruption["rows"][corruption["severities"].index(float(row["severity"]))]
         else:
             assert row["severity"] == ""
             found = data[row["kind"]][row["name"]]["row"]
-        areas = found["auc"][row["score"]]
+        areas = found["auc"][row["detector"]]
         assert [float(row[k]) for k in ("auc", "auc_low", "auc_high")] == [
             areas[k] for k in ("value", "low", "high")
         ]
@@ -207,8 +224,8 @@ def test_json_and_csv_hold_every_number(result, tmp_path):
 @pytest.mark.parametrize(
     ("change", "value"),
     [
-        (("schema_version",), 2),
-        (("ladders", "blur", "rows", 0, "kept"), 1.5),
+        (("schema_version",), 1),
+        (("corruptions", "blur", "rows", 0, "kept"), 1.5),
         (("clean", "n"), None),
         (("real", "fold", "row", "auc", "knn"), 0.5),
     ],
@@ -224,16 +241,16 @@ def test_the_schema_refuses_other_files(result, change, value):
 
 
 def test_the_figures_draw_the_numbers(result):
-    ladder = result.ladders["ink"]
-    figure = ladder_figure(result, "ink")
+    corruption = result.corruptions["ink"]
+    figure = corruption_figure(result, "ink")
     *pictures, distance, area = figure.axes
     assert len(pictures) == 5
-    for axes, example in zip(pictures[1:], result.examples["ladders/ink"], strict=True):
+    for axes, example in zip(pictures[1:], result.examples["corruptions/ink"], strict=True):
         assert np.array_equal(axes.images[0].get_array(), example.image)
     drawn = [line.get_ydata() for line in distance.lines]
-    assert [row.rl2 for row in ladder.rows] in [list(y) for y in drawn]
+    assert [row.rl2 for row in corruption.rows] in [list(y) for y in drawn]
     for score in SCORES:
-        values = [row.auc[score].value for row in ladder.rows]
+        values = [row.auc[score].value for row in corruption.rows]
         assert values in [list(line.get_ydata()) for line in area.lines]
         assert any(score.replace("_", " ") in t.get_text() for t in area.get_legend().get_texts())
 
@@ -246,24 +263,25 @@ def test_the_figures_draw_the_numbers(result):
 
 
 def test_everything_is_on_the_page(result, tmp_path):
-    page = Page(write_report(result, tmp_path))
-    # Two ladders, sample sizes, 4 + 2 real images, 8 of each kind of cut-outs, the clean one not.
+    page = Page(result.save(tmp_path))
+    # Two corruptions, sample sizes, 4 + 2 real images, 8 of each kind of cut-outs; not the clean.
     assert len(page.sources) == 2 + 1 + 6 + 16
-    for title in ("At a glance", "Real artifacts", "Pasted cut-outs", "Ladders", "How many images",
-                  "Every number", "What the figures do not say", "How it was made"):  # fmt: skip
+    for title in ("At a glance", "Real artifacts", "Pasted cut-outs", "Corruptions",
+                  "How many images", "Every number", "What the figures do not say",
+                  "How it was made"):  # fmt: skip
         assert title in page.text
     assert "<b>pen" in page.text
-    for _, _, _, _, row in result.rows():
-        for found in row.auc.values():
+    for row in result.rows():
+        for found in row.found.auc.values():
             assert f"{found.value:.3f}" in page.text
 
 
 def test_a_page_without_artifacts_and_sample_sizes(clean, tiny_model, tmp_path):
-    found = benchmark(clean[:60], tiny_model, ladders=["jpeg"], quick=True, **FEW)
+    found = benchmark(clean[:60], tiny_model, corruptions=["jpeg"], quick=True, **FEW)
     assert found.stability is None
     assert any("sample size" in w for w in found.warnings)
     jsonschema.validate(found.to_dict(), schema())
-    page = Page(write_report(found, tmp_path))
+    page = Page(found.save(tmp_path))
     assert "Pasted cut-outs" not in page.text
     assert not (tmp_path / "stability.png").exists()
 
@@ -273,7 +291,7 @@ def test_the_table_shows_every_set(result):
     assert len(lines) == 2 + 8 + 2 + 2
     assert lines[0].split()[:3] == ["severity", FILTER_SCORE, "interval"]
     blur = next(line for line in lines if line.startswith("Gaussian blur"))
-    row = result.ladders["blur"].rows[0]
+    row = result.corruptions["blur"].rows[0]
     assert blur.split()[2:4] == [
         "1",
         f"{row.auc[FILTER_SCORE].value:.3f}",
@@ -282,7 +300,7 @@ def test_the_table_shows_every_set(result):
 
 
 def test_alien_clean_images_are_a_warning(clean, tiny_model):
-    found = benchmark(clean // 4, tiny_model, ladders=["blur"], quick=True, **FEW)
+    found = benchmark(clean // 4, tiny_model, corruptions=["blur"], quick=True, **FEW)
     assert found.clean.kept < 0.85
     assert any("unlike this model's reference" in w for w in found.warnings)
 
@@ -290,10 +308,10 @@ def test_alien_clean_images_are_a_warning(clean, tiny_model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ladders": ["rain"]}, "no ladder 'rain': choose from blur"),
-        ({"ladders": []}, "no ladders chosen"),
+        ({"corruptions": ["rain"]}, "no corruption 'rain', perhaps 'stain'. Choose from blur"),
+        ({"corruptions": []}, "no corruptions chosen"),
         ({"n": 49}, "n must be at least 50"),
-        ({"alpha": 0}, "alpha must lie between 0 and 1"),
+        ({"alpha": 0}, "alpha must lie in \\(0, 1\\), got 0"),
         ({"n_resamples": 1}, "n_resamples must be at least 2"),
         ({"model": "nowhere"}, "no model 'nowhere'"),
         ({"artifacts": "nowhere"}, "no such folder: nowhere"),
@@ -316,13 +334,13 @@ def test_too_few_and_too_small_images(clean, stained, tiny_model, tmp_path):
     (tmp_path / "tiny").mkdir()
     Image.new("RGB", (40, 50)).save(tmp_path / "tiny" / "a.png")
     with pytest.raises(ImageError, match="artifacts tiny: patches of 40 px are too small"):
-        benchmark(clean, tiny_model, artifacts=tmp_path / "tiny", ladders=["blur"])
+        benchmark(clean, tiny_model, artifacts=tmp_path / "tiny", corruptions=["blur"])
 
 
 def test_a_benchmark_read_back_has_no_pictures(result, tmp_path):
-    bare = Benchmark(result.run, result.clean, result.ladders)
+    bare = Benchmark(result.provenance, result.clean, result.corruptions)
     with pytest.raises(UsageError, match="as benchmark"):
-        write_report(bare, tmp_path / "out")
+        bare.save(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -334,3 +352,27 @@ def test_what_exists_is_not_replaced(tmp_path):
     check_folder(tmp_path, overwrite=True)
     with pytest.raises(UsageError, match="is a file"):
         check_folder(tmp_path / "benchmark.html")
+
+
+def test_one_page_of_it_all(result, tmp_path):
+    result.to_html(tmp_path / "own.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["own.html"]
+    saved = result.save(tmp_path / "out").read_text(encoding="utf-8")
+    assert (tmp_path / "own.html").read_text(encoding="utf-8") == saved
+
+
+def test_a_figure_is_embedded_as_it_is_written(result, tmp_path):
+    result.save(tmp_path)
+    with Image.open(tmp_path / "blur.png") as written:
+        drawn = rendered(corruption_figure(result, "blur"))
+        np.testing.assert_array_equal(np.asarray(written.convert("RGB")), np.asarray(drawn))
+
+
+def test_progress_counts_every_image(clean, tiny_model):
+    seen = []
+    benchmark(clean, tiny_model, corruptions=["blur"], quick=True, **FEW,
+              progress=lambda done, total, what: seen.append((done, total, what)))  # fmt: skip
+    assert seen[-1][0] == seen[-1][1] == 50 * 3
+    assert list(dict.fromkeys(what for _, _, what in seen)) == [
+        "benchmark", "clean", "blur 1", "blur 3"
+    ]  # fmt: skip

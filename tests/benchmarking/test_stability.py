@@ -30,7 +30,7 @@ def test_one_draw_is_what_other_code_gives(sets):
     for row, size in enumerate((50, 200)):
         drawn = rng.permutation(400)[: 2 * size]
         x = clean[0][drawn[:size]]
-        for other, field in ((clean, "floor"), (degraded, "degraded")):
+        for other, field in ((clean, "baseline"), (degraded, "degraded")):
             y = other[0][drawn[size:]]
             got = {name: getattr(c, field)[row] for name, c in found.curves.items()}
             shift = x.mean(0) - y.mean(0)
@@ -48,14 +48,14 @@ def test_one_draw_is_what_other_code_gives(sets):
             )
 
 
-def test_the_floors_follow_their_laws(sets):
+def test_the_baselines_follow_their_laws(sets):
     """RL2 and its bias fall with the root of n, the bias of FID faster, and KID has none."""
     found = stability(*sets, "a shift", n_repeats=40)
     assert found.n == (25, 50, 100, 200)
-    rl2, fid, kid = (np.array(found.curves[name].floor) for name in ("rl2", "fid", "kid"))
+    rl2, fid, kid = (np.array(found.curves[name].baseline) for name in ("rl2", "fid", "kid"))
     assert rl2[0] / rl2[2] == pytest.approx(2, rel=0.2)
     assert fid[0] / fid[2] == pytest.approx(4, rel=0.4)
-    assert abs(kid[0]) < 4 * found.curves["kid"].floor_std[0] / np.sqrt(40)
+    assert abs(kid[0]) < 4 * found.curves["kid"].baseline_std[0] / np.sqrt(40)
     spread = found.curves["rl2"].degraded_std
     assert spread[0] > spread[1] > spread[2]
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rl2qc.scoring.comparison import schema
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 
 FEW = ["--n-resamples", "40"]
 
@@ -27,7 +27,7 @@ def folders(tmp_path_factory, stained):
     images = stained(80, seed=8)
     sets = {"real": images[:40], "clean": images[40:], "few": images[40:60]}
     for level in (0.1, 0.3):
-        sets[f"noise{level}"] = np.stack([degrade(p, "noise", level, rng) for p in images[40:]])
+        sets[f"noise{level}"] = np.stack([corrupt(p, "noise", level, rng) for p in images[40:]])
     for name, patches in sets.items():
         (root / name).mkdir()
         for i, image in enumerate(patches):

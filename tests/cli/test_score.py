@@ -12,7 +12,7 @@ from PIL import Image
 
 from rl2qc.scoring.scorecard import schema
 from rl2qc.scoring.spec import CATALOGUE
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 
 DEFAULT = {name for name, spec in CATALOGUE.items() if not spec.optional}
 FEW = ["--n-resamples", "20"]
@@ -32,7 +32,7 @@ def folders(tmp_path_factory, stained):
     sets = {
         "a": real[:40],
         "b": real[40:],
-        "noisy": np.stack([degrade(p, "noise", 0.2, rng) for p in real[40:]]),
+        "noisy": np.stack([corrupt(p, "noise", 0.2, rng) for p in real[40:]]),
         "large": stained(10, size=96, seed=6),
         "pair": real[:2],
         "one": real[:1],

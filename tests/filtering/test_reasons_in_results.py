@@ -23,7 +23,7 @@ from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.images.quantities import QUANTITIES, image_quantities, measure_quantities
 from rl2qc.images.reasons import ReferenceQuantities, likely_reasons
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.tissue import synthetic_tissue
 
 SIDE = 64
@@ -54,7 +54,7 @@ def pixels() -> np.ndarray:
     """64 tiles: the first row out of focus, a black square in the second row's first."""
     rng = np.random.default_rng(4)
     tissue = synthetic_tissue(8 * SIDE, 8 * SIDE, rng)
-    tissue[:SIDE] = degrade(tissue, "blur", 3, rng)[:SIDE]
+    tissue[:SIDE] = corrupt(tissue, "blur", 3, rng)[:SIDE]
     tissue[SIDE + 8 : SIDE + 40, 8:40] = 0
     return tissue
 

@@ -11,7 +11,8 @@ from rl2qc.filtering.slide import filter_slide
 from rl2qc.images.colours import odd_colours
 from rl2qc.images.reasons import REASONS
 from rl2qc.slides.readers.openslide import SlideReader
-from rl2qc.synthetic.tissue import EOSIN, HEMATOXYLIN, synthetic_tissue
+from rl2qc.synthetic.stain import EOSIN, HEMATOXYLIN
+from rl2qc.synthetic.tissue import synthetic_tissue
 
 DAB = (0.27, 0.57, 0.78)
 

@@ -12,8 +12,8 @@ from rl2qc.images.quantities import (
     image_quantities,
     measure_quantities,
 )
-from rl2qc.synthetic.degradations import degrade
-from rl2qc.synthetic.tissue import EOSIN, ERYTHROCYTE, HEMATOXYLIN
+from rl2qc.synthetic.corruptions import corrupt
+from rl2qc.synthetic.stain import EOSIN, ERYTHROCYTE, HEMATOXYLIN
 
 
 def of(image: np.ndarray) -> dict[str, float]:
@@ -54,7 +54,7 @@ def test_focus_by_brute_force(rng: np.random.Generator, sigma: float) -> None:
 def test_blur_lowers_focus_and_contrast_does_not(stained: Callable[..., np.ndarray]) -> None:
     rng = np.random.default_rng(0)
     image = stained(1, 224)[0]
-    focus = [of(degrade(image, "blur", s, rng))["focus"] for s in (0.8, 1.2, 2.0)]
+    focus = [of(corrupt(image, "blur", s, rng))["focus"] for s in (0.8, 1.2, 2.0)]
     assert of(image)["focus"] > focus[0] > focus[1] > focus[2]
     half = np.asarray(128 + (image.astype(np.float64) - 128) / 2, np.uint8)
     assert of(half)["focus"] == pytest.approx(of(image)["focus"], abs=0.1)
@@ -113,7 +113,7 @@ def test_blocks_wherever_their_grid_begins(
 def test_compression_makes_blocks(stained: Callable[..., np.ndarray]) -> None:
     rng = np.random.default_rng(0)
     image = stained(1, 224)[0]
-    found = [of(degrade(image, "jpeg", q, rng))["blockiness"] for q in (30, 15, 5)]
+    found = [of(corrupt(image, "jpeg", q, rng))["blockiness"] for q in (30, 15, 5)]
     assert of(image)["blockiness"] < found[0] < found[1] < found[2]
 
 

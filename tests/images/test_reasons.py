@@ -18,19 +18,14 @@ from rl2qc.images.reasons import (
 )
 from rl2qc.images.sources.base import center_crop
 from rl2qc.images.sources.files import read_image
-from rl2qc.synthetic.artifacts import ARTIFACTS
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.tissue import Stain, synthetic_patches
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def artifact(name: str, share: float) -> Damage:
-    return lambda image, rng: ARTIFACTS[name](image, share, rng).image
-
-
-def ladder(name: str, severity: float) -> Damage:
-    return lambda image, rng: degrade(image, name, severity, rng)
+def corruption(name: str, share: float) -> Damage:
+    return lambda image, rng: corrupt(image, name, share, rng)
 
 
 def red_pen(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -50,18 +45,18 @@ def pale(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 DAMAGES: list[tuple[str, Damage]] = [
-    ("out of focus", ladder("blur", 2)),
-    ("out of focus", ladder("blur", 4)),
-    ("out of focus", artifact("out_of_focus", 0.7)),
-    ("ink or pen", artifact("ink", 0.4)),
+    ("out of focus", corruption("blur", 2)),
+    ("out of focus", corruption("blur", 4)),
+    ("out of focus", corruption("out_of_focus", 0.7)),
+    ("ink or pen", corruption("ink", 0.4)),
     ("ink or pen", red_pen),
-    ("fold or dark", ladder("rectangles", 0.1)),
-    ("fold or dark", artifact("fold", 0.4)),
+    ("fold or dark", corruption("rectangles", 0.1)),
+    ("fold or dark", corruption("fold", 0.4)),
     ("pale or background", glass),
     ("pale or background", pale),
-    ("noise or compression", ladder("noise", 0.1)),
-    ("noise or compression", ladder("salt_and_pepper", 0.05)),
-    ("noise or compression", ladder("jpeg", 5)),
+    ("noise or compression", corruption("noise", 0.1)),
+    ("noise or compression", corruption("salt_and_pepper", 0.05)),
+    ("noise or compression", corruption("jpeg", 5)),
 ]
 NAMES = [
     *("blur 2", "blur 4", "out of focus", "ink", "red pen", "rectangles", "fold", "glass", "pale"),

@@ -18,7 +18,7 @@ from rl2qc.model.detectors.book import SCORES
 from rl2qc.model.quality import QualityModel
 from rl2qc.model.training import flow as training
 from rl2qc.model.training.split import split_rows
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 
 
 def test_shapes_and_types(tiny_model, patches):
@@ -50,7 +50,7 @@ def test_log_likelihood_is_the_latents_change_of_variables(tiny_model, patches):
 
 def test_degraded_patches_are_less_likely(tiny_model, stained):
     unseen, rng = stained(30, seed=9), np.random.default_rng(0)
-    noisy = np.stack([degrade(p, "noise", 0.3, rng) for p in unseen])
+    noisy = np.stack([corrupt(p, "noise", 0.3, rng) for p in unseen])
     assert np.median(tiny_model.score_samples(noisy)) < tiny_model.score_samples(unseen).min()
     assert (tiny_model.p_values(noisy) <= 0.05).all()
     assert (tiny_model.p_values(unseen) > 0.05).mean() > 0.7
@@ -61,7 +61,7 @@ def test_every_score_is_calibrated_and_survives_saving(
     tiny_model, tiny_model_file, stained, patches, score
 ):
     unseen, rng = stained(30, seed=9), np.random.default_rng(0)
-    noisy = np.stack([degrade(p, "noise", 0.3, rng) for p in unseen])
+    noisy = np.stack([corrupt(p, "noise", 0.3, rng) for p in unseen])
     assert np.median(tiny_model.score_samples(noisy, score)) < np.median(
         tiny_model.score_samples(unseen, score)
     )
@@ -305,7 +305,7 @@ class TestShipped:
         source = as_source(shared_data / "clean" / "colorectal" / "test", 224).sample(40, seed=0)
         clean = np.stack([source[i] for i in range(40)])
         rng = np.random.default_rng(0)
-        blurred = np.stack([degrade(p, "blur", 2, rng) for p in clean])
+        blurred = np.stack([corrupt(p, "blur", 2, rng) for p in clean])
         assert np.median(model.score_samples(blurred)) < model.score_samples(clean).min()
         assert (model.p_values(blurred) <= 0.05).mean() > 0.9
 

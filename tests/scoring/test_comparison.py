@@ -16,7 +16,7 @@ from rl2qc.scoring.comparison import schema
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import CATALOGUE
 from rl2qc.stats.resampling import bootstrap
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 
 
 class MeanOfQuarters:
@@ -104,7 +104,7 @@ class TestSizes:
 
 def test_noise_is_no_better_for_being_spread(images, tiny_model):
     rng = np.random.default_rng(0)
-    noisy = np.stack([degrade(p, "noise", 0.5, rng) for p in images[160:]])
+    noisy = np.stack([corrupt(p, "noise", 0.5, rng) for p in images[160:]])
     found = compare(
         {"noisy": noisy, "clean": images[100:160]},
         images[:100],
@@ -137,7 +137,7 @@ class TestAgreement:
     def test_a_clear_order_is_not(self, images, tiny_model):
         rng = np.random.default_rng(0)
         sets = {
-            f"n{level}": np.stack([degrade(p, "noise", level, rng) for p in images[80:120]])
+            f"n{level}": np.stack([corrupt(p, "noise", level, rng) for p in images[80:120]])
             for level in (0.1, 0.4, 0.8)
         }
         metrics = ScoreSettings(metrics=["rl2", "fid"], n_resamples=40, cache=False)

@@ -29,7 +29,7 @@ from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
 from rl2qc.stats.baseline import null_distribution
 from rl2qc.stats.resampling import bootstrap
-from rl2qc.synthetic.degradations import degrade
+from rl2qc.synthetic.corruptions import corrupt
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def sets(stained):
     images = stained(100, seed=12)
     return {
         "real": images[:60],
-        "noisy": np.stack([degrade(p, "noise", 0.15, rng) for p in images[60:]]),
+        "noisy": np.stack([corrupt(p, "noise", 0.15, rng) for p in images[60:]]),
     }
 
 

@@ -7,10 +7,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from rl2qc.synthetic.artifacts import ARTIFACTS, bubble, fold, ink, out_of_focus, pen
+from rl2qc.synthetic.artifacts import bubble, fold, ink, out_of_focus, pen
+from rl2qc.synthetic.corruptions import CORRUPTIONS
 from rl2qc.synthetic.tissue import synthetic_tissue
 
-every = pytest.mark.parametrize("name", ARTIFACTS)
+every = pytest.mark.parametrize(
+    "name", [spec.name for spec in CORRUPTIONS if spec.kind == "artifact"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,7 @@ def image() -> NDArray[np.uint8]:
 def test_the_severity_is_the_share_of_the_area(
     name: str, severity: float, image: NDArray[np.uint8]
 ) -> None:
-    damaged = ARTIFACTS[name](image, severity, np.random.default_rng(1))
+    damaged = CORRUPTIONS.get(name).damage(image, severity, np.random.default_rng(1))
     assert damaged.image.shape == image.shape
     assert damaged.image.dtype == np.uint8
     assert damaged.mask.dtype == np.bool_
@@ -32,7 +35,7 @@ def test_the_severity_is_the_share_of_the_area(
 
 @every
 def test_no_severity_changes_nothing(name: str, image: NDArray[np.uint8]) -> None:
-    damaged = ARTIFACTS[name](image, 0.0, np.random.default_rng(1))
+    damaged = CORRUPTIONS.get(name).damage(image, 0.0, np.random.default_rng(1))
     np.testing.assert_array_equal(damaged.image, image)
     assert not np.shares_memory(damaged.image, image)
     assert not damaged.mask.any()
@@ -44,7 +47,7 @@ def test_damage_is_seen_inside_the_mask_alone(
     name: str, seed: int, image: NDArray[np.uint8]
 ) -> None:
     before = image.copy()
-    damaged = ARTIFACTS[name](image, 0.3, np.random.default_rng(seed))
+    damaged = CORRUPTIONS.get(name).damage(image, 0.3, np.random.default_rng(seed))
     np.testing.assert_array_equal(image, before)
     change = np.abs(damaged.image.astype(int) - image).max(2)
     # A soft edge may spread by a few pixels.
@@ -56,7 +59,9 @@ def test_damage_is_seen_inside_the_mask_alone(
 
 @every
 def test_the_generator_decides(name: str, image: NDArray[np.uint8]) -> None:
-    a, b, c = (ARTIFACTS[name](image, 0.3, np.random.default_rng(s)).image for s in (5, 5, 6))
+    a, b, c = (
+        CORRUPTIONS.get(name).damage(image, 0.3, np.random.default_rng(s)).image for s in (5, 5, 6)
+    )
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
 
@@ -65,7 +70,7 @@ def test_the_generator_decides(name: str, image: NDArray[np.uint8]) -> None:
 @pytest.mark.parametrize("shape", [(16, 24), (64, 17)])
 def test_small_images_are_treated_alike(name: str, shape: tuple[int, int]) -> None:
     small = np.full((*shape, 3), 150, np.uint8)
-    damaged = ARTIFACTS[name](small, 0.5, np.random.default_rng(0))
+    damaged = CORRUPTIONS.get(name).damage(small, 0.5, np.random.default_rng(0))
     assert damaged.image.shape == small.shape
     assert damaged.mask.mean() == pytest.approx(0.5, abs=0.01)
 
@@ -90,7 +95,7 @@ def test_impossible_input_is_refused(
     rng: np.random.Generator,
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        ARTIFACTS[name](bad, severity, rng)
+        CORRUPTIONS.get(name).damage(bad, severity, rng)
 
 
 @pytest.mark.parametrize("artifact", [ink, fold])

@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 
 from rl2qc.images.sources.files import list_images, read_image
 from rl2qc.synthetic.slide import SyntheticSlide, synthetic_slide, write_pyramid
-from rl2qc.synthetic.tissue import (
-    EOSIN,
-    HEMATOXYLIN,
-    Stain,
-    synthetic_patches,
-    synthetic_tissue,
-)
+from rl2qc.synthetic.stain import EOSIN, HEMATOXYLIN, Stain
+from rl2qc.synthetic.tissue import synthetic_patches, synthetic_tissue
 
 
 def tissue(seed: int = 0, side: int = 448, **options: object) -> NDArray[np.uint8]:
