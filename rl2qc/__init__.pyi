@@ -1,6 +1,7 @@
 # The public names, and the module of each: the one list of them, which __init__.py reads.
 from rl2qc.benchmarking.benchmark import benchmark as benchmark
 from rl2qc.benchmarking.result import Benchmark as Benchmark
+from rl2qc.benchmarking.settings import BenchmarkSettings as BenchmarkSettings
 from rl2qc.cohort.dataset import KeptTiles as KeptTiles
 from rl2qc.errors import CheckpointError as CheckpointError
 from rl2qc.errors import ExitCode as ExitCode
@@ -41,5 +42,8 @@ from rl2qc.scoring.score import score as score
 from rl2qc.scoring.scorecard import Scorecard as Scorecard
 from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
 from rl2qc.stats.agreement import rank_agreement as rank_agreement
+from rl2qc.synthetic.corruptions import CorruptionSpec as CorruptionSpec
+from rl2qc.synthetic.corruptions import Damaged as Damaged
+from rl2qc.synthetic.corruptions import register_corruption as register_corruption
 
 __version__: str

@@ -10,11 +10,11 @@ import pytest
 import rl2qc
 
 CALLS = {"benchmark", "compare", "filter_patches", "filter_slide", "score"}
-THINGS = {"FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
-SPECS = {"Extractor", "ExtractorSpec", "FeatureExtractor", "ImageSource"}
-REGISTER = {"register_extractor", "register_source"}
+THINGS = {"Damaged", "FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
+SPECS = {"CorruptionSpec", "Extractor", "ExtractorSpec", "FeatureExtractor", "ImageSource"}
+REGISTER = {"register_corruption", "register_extractor", "register_source"}
 RESULTS = {"Benchmark", "Comparison", "Scorecard", "TileTable"}
-SETTINGS = {"FilterSettings", "ScoreSettings"}
+SETTINGS = {"BenchmarkSettings", "FilterSettings", "ScoreSettings"}
 METRICS = {
     "authenticity",
     "fid",

@@ -52,7 +52,6 @@ HOMES = {
         "features/",
         # A torch Dataset is what they are.
         "cohort/dataset.py",
-        "images/sources/base.py",
     ),
     "torchvision": ("core/torch_pair.py",),
     "typer": ("cli/",),

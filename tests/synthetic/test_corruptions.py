@@ -13,6 +13,7 @@ from rl2qc.synthetic.corruptions import (
     Damaged,
     corrupt,
     register_corruption,
+    taught,
 )
 from rl2qc.synthetic.tissue import synthetic_tissue
 
@@ -27,11 +28,16 @@ def test_every_corruption_holds_the_contract(name, image):
     check_corruption(CORRUPTIONS.get(name), image)
 
 
-def test_what_comes_with_the_package_and_in_which_order():
-    kinds = [(spec.kind, spec.name) for spec in CORRUPTIONS]
-    assert kinds == sorted(kinds, key=lambda k: k[0] != "degradation")
-    assert [n for _, n in kinds[:5]] == ["blur", "noise", "salt_and_pepper", "jpeg", "rectangles"]
-    assert len(kinds) == 16
+def test_degradations_come_first_in_the_order_that_is_learnt():
+    """Models learn from them by their position."""
+    kinds = [spec.kind for spec in CORRUPTIONS][:16]
+    assert kinds == ["degradation"] * 9 + ["artifact"] * 7
+    assert [spec.name for spec in taught("degradation")] == [
+        "blur", "noise", "salt_and_pepper", "jpeg", "rectangles"
+    ]  # fmt: skip
+    assert [spec.name for spec in taught("artifact")] == [
+        "ink", "pen", "fold", "bubble", "out_of_focus", "thread", "specks"
+    ]  # fmt: skip
 
 
 def hair(image, severity, rng):

@@ -53,10 +53,6 @@ def test_files_hold_the_contract(folder, tmp_path):
     check_source(SOURCES.get("files"), folder, damage=damage)
 
 
-def test_every_source_that_comes_with_the_package_is_tried():
-    assert SOURCES.names() == ("files",)
-
-
 class Zipped(Images):
     """Somebody else's: images in a ZIP file, read one by one."""
 
