@@ -54,7 +54,8 @@ def test_a_section_is_code_and_its_test(title):
 def test_what_the_sections_add_passes_its_tests_and_those_of_the_walls(run):
     added = [path for text in SECTIONS.values() for path, _, _ in blocks(text)]
     tests = [path for path in added if path.startswith("tests/")]
-    done = run("pytest", "-q", "-p", "no:cacheprovider", *tests, "tests/test_imports.py")
+    walls = "tests/test_imports.py"
+    done = run("pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *tests, walls)
     assert not done.returncode, done.stdout + done.stderr
     for command in (["check"], ["format", "--check"]):
         done = run("ruff", *command, "--no-cache", *added)
