@@ -3,6 +3,8 @@ from rl2qc.benchmarking.benchmark import benchmark as benchmark
 from rl2qc.benchmarking.result import Benchmark as Benchmark
 from rl2qc.benchmarking.settings import BenchmarkSettings as BenchmarkSettings
 from rl2qc.cohort.dataset import KeptTiles as KeptTiles
+from rl2qc.demonstration.result import Demo as Demo
+from rl2qc.demonstration.run import demo as demo
 from rl2qc.errors import CheckpointError as CheckpointError
 from rl2qc.errors import ExitCode as ExitCode
 from rl2qc.errors import ImageError as ImageError

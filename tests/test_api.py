@@ -9,11 +9,11 @@ import pytest
 
 import rl2qc
 
-CALLS = {"benchmark", "compare", "filter_patches", "filter_slide", "score"}
+CALLS = {"benchmark", "compare", "demo", "filter_patches", "filter_slide", "score"}
 THINGS = {"Damaged", "FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
 SPECS = {"CorruptionSpec", "Extractor", "ExtractorSpec", "FeatureExtractor", "ImageSource"}
 REGISTER = {"register_corruption", "register_extractor", "register_source"}
-RESULTS = {"Benchmark", "Comparison", "Scorecard", "TileTable"}
+RESULTS = {"Benchmark", "Comparison", "Demo", "Scorecard", "TileTable"}
 SETTINGS = {"BenchmarkSettings", "FilterSettings", "ScoreSettings"}
 METRICS = {
     "authenticity",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,19 +38,8 @@ def demo_command(
 
     rl2qc demo --out demo/ --overwrite
     """
-    from rl2qc.demonstration.run import run_demo
+    from rl2qc.demonstration.run import demo
 
-    demo = run_demo(
-        out,
-        own_reference=not shipped,
-        overwrite=overwrite,
-        report=lambda line: print(f"{line} ...", file=sys.stderr, flush=True),
-    )
-    print(f"{'tiles':<14}{'n':>5}{'rejected':>10}")
-    for row in demo.artifacts:
-        share = f"{row.rejected / row.tiles:.0%}" if row.tiles else "-"
-        print(f"{row.name.replace('_', ' '):<14}{row.tiles:>5}{share:>10}")
-    print(f"\n{'patches':<26}{'RL2':>8}{'WAD-Div':>9}{'kept':>7}")
-    for line in demo.ladder:
-        print(f"{line.title:<26}{line.rl2:>8.2f}{line.wad_div:>9.3f}{line.kept:>7.0%}")
-    print(f"\n{demo.seconds:.0f} seconds\npage  {demo.page.resolve()}")
+    found = demo(out, own_reference=not shipped, overwrite=overwrite, progress=True)
+    print(found.table())
+    print(f"\n{found.seconds:.0f} seconds\npage  {found.page.resolve()}")

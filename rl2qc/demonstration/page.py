@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from rl2qc.html.environment import encode, write_page
 from rl2qc.model.quality import QualityModel
 from rl2qc.synthetic.slide import SyntheticSlide
 
-STRIP = 9
+__all__ = ["Scene", "write_demo_page"]
 
-
+# Tiles in a row of the page.
+_STRIP = 9
 # Hue of each artifact on the page.
-COLOURS = {
+_COLOURS = {
     "fold": (123, 50, 148),
     "out_of_focus": (33, 102, 172),
     "ink": (0, 136, 85),
@@ -28,36 +30,54 @@ COLOURS = {
 }
 
 
-def write_demo_page(
-    path: Path,
-    demo: Demo,
-    slide: SyntheticSlide,
-    table: TileTable,
-    shares: dict[str, NDArray[np.float64]],
-    model: QualityModel,
-    shipped: QualityModel,
-    own_reference: bool,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The slide that was filtered, what became of its tiles, and the truth.
+
+    Attributes
+    ----------
+    slide
+    table
+        Of its tiles.
+    shares
+        Of each tile, how much of it is under each artifact.
+    model, shipped
+        The model that filtered, and the shipped one.
+    own_reference
+        Whether the two differ.
+    """
+
+    slide: SyntheticSlide
+    table: TileTable
+    shares: Mapping[str, NDArray[np.float64]]
+    model: QualityModel
+    shipped: QualityModel
+    own_reference: bool
+
+
+def write_demo_page(demo: Demo, scene: Scene) -> None:
+    """Write the page of a demonstration to where it says, whole or not at all."""
+    table = scene.table
     order = np.argsort(table.measurements["score"])
     write_page(
-        path,
+        demo.page,
         "demo.html.j2",
         demo=demo,
         alpha=ALPHA,
         touched=TOUCHED,
         set_size=SET_SIZE,
-        side=model.patch_size,
+        side=scene.model.patch_size,
         mpp=table.mpp,
-        colours={name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in COLOURS.items()},
-        own_reference=own_reference,
-        made=model.provenance,
-        shipped=shipped,
+        colours={name: "#{:02x}{:02x}{:02x}".format(*rgb) for name, rgb in _COLOURS.items()},
+        own_reference=scene.own_reference,
+        made=scene.model.provenance,
+        shipped=scene.shipped,
         overlay=encode(overlay(table), kind="drawing"),
-        truth=encode(_truth_picture(slide), kind="drawing"),
-        least=[_tile(slide, table, shares, int(i)) for i in order[:STRIP]],
-        most=[_tile(slide, table, shares, int(i)) for i in order[::-1][:STRIP]],
-        highest_rl2=max(row.rl2 for row in demo.ladder),
-        highest_wad=max(row.wad_div for row in demo.ladder),
+        truth=encode(_truth_picture(scene.slide), kind="drawing"),
+        least=[_tile(scene, int(i)) for i in order[:_STRIP]],
+        most=[_tile(scene, int(i)) for i in order[::-1][:_STRIP]],
+        highest_rl2=max(row.rl2 for row in demo.sets),
+        highest_wad=max(row.wad_div for row in demo.sets),
         n_tiles=len(table),
         n_kept=int(table.keep.sum()),
     )
@@ -68,18 +88,18 @@ def _truth_picture(slide: SyntheticSlide, step: int = 3) -> Image.Image:
     picture = slide.rgb[::step, ::step].astype(np.float32)
     for name, mask in slide.masks.items():
         where = mask[::step, ::step]
-        picture[where] = 0.45 * picture[where] + 0.55 * np.array(COLOURS[name], np.float32)
+        picture[where] = 0.45 * picture[where] + 0.55 * np.array(_COLOURS[name], np.float32)
     return Image.fromarray(picture.astype(np.uint8))
 
 
-def _tile(
-    slide: SyntheticSlide, table: TileTable, shares: dict[str, NDArray[np.float64]], i: int
-) -> dict[str, Any]:
+def _tile(scene: Scene, i: int) -> dict[str, Any]:
+    table = scene.table
     x, y, side = int(table.x[i]), int(table.y[i]), int(table.width[i])
-    seen = [f"{name.replace('_', ' ')} {s[i]:.0%}" for name, s in shares.items() if s[i] >= 0.005]
+    shown = {name: shares[i] for name, shares in scene.shares.items() if shares[i] >= 0.005}
     return {
-        "picture": encode(slide.rgb[y : y + side, x : x + side]),
+        "picture": encode(scene.slide.rgb[y : y + side, x : x + side]),
         "p_value": float(table.measurements["p_value"][i]),
         "keep": bool(table.keep[i]),
-        "truth": ", ".join(seen) or "clean",
+        "truth": ", ".join(f"{name.replace('_', ' ')} {s:.0%}" for name, s in shown.items())
+        or "clean",
     }

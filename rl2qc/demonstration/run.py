@@ -7,19 +7,19 @@ tissue shows that the machinery works, not how well it works on a laboratory's s
 
 from __future__ import annotations
 
-import csv
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.core.files import atomic_path
-from rl2qc.core.progress import progress_bar
-from rl2qc.demonstration.page import write_demo_page
-from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, LadderRow
+from rl2qc.core.files import write_csv
+from rl2qc.core.progress import Progress, progress_bar
+from rl2qc.demonstration.page import Scene, write_demo_page
+from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, SetRow
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports import export
 from rl2qc.filtering.slide import filter_slide
@@ -33,7 +33,7 @@ from rl2qc.slides.tiling import tile_grid, tissue_fractions
 from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.slide import SyntheticSlide, synthetic_slide, write_pyramid
 
-__all__ = ["run_demo", "truth_rows"]
+__all__ = ["demo", "truth_rows"]
 
 PAGE = "index.html"
 MPP = 0.5
@@ -45,24 +45,22 @@ SCORED = (201, 1792, 2464)
 REFERENCE_STEP = 0.85
 BLUR = (1.0, 2.0, 4.0)
 
-Report = Callable[[str], None]
 
-
-def run_demo(
-    out: str | Path,
+def demo(
+    out: str | Path = "rl2qc-demo",
     *,
-    backbone: str | Path = DEFAULT_MODEL,
+    model: str | Path = DEFAULT_MODEL,
     own_reference: bool = True,
     overwrite: bool = False,
-    report: Report = lambda line: None,
+    progress: bool | Progress = False,
 ) -> Demo:
-    """Draw, learn, filter, score and write the page.
+    """Draw, learn, filter, score and write the page: the whole job, without a file or a network.
 
     Parameters
     ----------
     out
         Folder for the page, the slide, the truth and the results of the filter.
-    backbone
+    model
         The shipped model by name, or a model file in its place.
     own_reference
         Fit a model to clean tiles of the same procedural laboratory on the shipped backbone, as a
@@ -70,8 +68,14 @@ def run_demo(
         real tissue only.
     overwrite
         Replace a demo that ``out`` holds.
-    report
-        Called with a line before each step; with bars on the terminal beside it.
+    progress
+        True names each step and shows bars on stderr; a function is called with (steps done, all,
+        what).
+
+    Returns
+    -------
+    Demo
+        With what ``rl2qc demo`` prints, and the page.
 
     Raises
     ------
@@ -79,60 +83,66 @@ def run_demo(
         ``out`` is a file, or holds a demo and ``overwrite`` is not set.
     """
     started = time.monotonic()
+    out = _folder(out, overwrite)
+    bars, begin = progress is True, _announcer(progress, 5 if own_reference else 4)
+    begin("drawing a slide with artifacts, and clean ones beside it")
+    shipped = QualityModel.load(model)
+    slide, scored, references = _draw(own_reference, bars)
+    write_pyramid(out / "slide.tiff", slide.rgb, slide.mpp)
+    judge = shipped
+    if own_reference:
+        tiles = _reference_tiles(references, shipped.patch_size)
+        begin(f"learning what clean looks like from {len(tiles)} tiles")
+        judge = QualityModel.fit(
+            tiles, backbone=model, patch_size=shipped.patch_size, mpp=MPP, progress=bars
+        )
+        judge.save(out / "model.safetensors")
+    begin("filtering the slide")
+    table = _filter(out, judge, bars)
+    shares = slide.shares(table.x, table.y, int(table.width[0]))
+    _write_truth(out / "truth.csv", table, shares)
+    begin("scoring blurred copies of clean patches against clean ones")
+    patches = _tissue_tiles(scored, shipped.patch_size, shipped.patch_size)[: 2 * SET_SIZE]
+    sets = _score(judge, patches, bars)
+    shipped_p = shipped.p_values(patches[::2])
+    found = Demo(
+        page=out / PAGE,
+        artifacts=truth_rows(shares, table.keep),
+        sets=sets,
+        shipped_kept=float((shipped_p > ALPHA).mean()),
+        seconds=time.monotonic() - started,
+    )
+    begin("writing the page")
+    write_demo_page(found, Scene(slide, table, shares, judge, shipped, own_reference))
+    return found
+
+
+def _folder(out: str | Path, overwrite: bool) -> Path:
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file: name a folder")
     if (out / PAGE).exists() and not overwrite:
         raise UsageError(f"{out} holds a demo: choose another folder or pass --overwrite")
+    return out
 
-    report("drawing a slide with artifacts, and clean ones beside it")
-    shipped = QualityModel.load(backbone)
-    side = shipped.patch_size
-    slide, scored, references = _draw(own_reference)
-    slide_path = out / "slide.tiff"
-    write_pyramid(slide_path, slide.rgb, slide.mpp)
 
-    if own_reference:
-        step = round(REFERENCE_STEP * side)
-        tiles = np.concatenate([_tissue_tiles(clean, side, step) for clean in references])
-        report(f"learning what clean looks like from {len(tiles)} tiles")
-        model = QualityModel.fit(tiles, backbone=backbone, patch_size=side, mpp=MPP, progress=True)
-        model.save(out / "model.safetensors")
-    else:
-        model = shipped
+def _announcer(progress: bool | Progress, total: int) -> Callable[[str], None]:
+    """What says which step begins."""
+    done = 0
 
-    report("filtering the slide")
-    with progress_bar(True, "filtering", unit="tile") as bar:
+    def begin(what: str) -> None:
+        nonlocal done
+        if callable(progress):
+            progress(done, total, what)
+        elif progress:
+            print(f"{what} ...", file=sys.stderr, flush=True)
+        done += 1
 
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        table = filter_slide(slide_path, model, alpha=ALPHA, mpp=MPP, progress=advance)
-    export(table, out, ["csv", "geojson", "overlay"])
-    shares = slide.shares(table.x, table.y, int(table.width[0]))
-    _write_truth(out / "truth.csv", table, shares)
-
-    report("scoring blurred copies of clean patches against clean ones")
-    patches = _tissue_tiles(scored, side, side)[: 2 * SET_SIZE]
-    ladder = _ladder(model, patches)
-    shipped_p = shipped.p_values(patches[::2])
-
-    artifacts = truth_rows(shares, table.keep)
-    demo = Demo(
-        page=out / PAGE,
-        artifacts=artifacts,
-        ladder=ladder,
-        shipped_kept=float((shipped_p > ALPHA).mean()),
-        seconds=time.monotonic() - started,
-    )
-    report("writing the page")
-    write_demo_page(demo.page, demo, slide, table, shares, model, shipped, own_reference)
-    return demo
+    return begin
 
 
 def truth_rows(
-    shares: dict[str, NDArray[np.float64]], keep: NDArray[np.bool_]
+    shares: Mapping[str, NDArray[np.float64]], keep: NDArray[np.bool_]
 ) -> tuple[ArtifactRow, ...]:
     """Count tiles and kept tiles: those without any artifact, those of each, those of any.
 
@@ -153,7 +163,9 @@ def truth_rows(
     )
 
 
-def _draw(references: bool) -> tuple[SyntheticSlide, SyntheticSlide, list[SyntheticSlide]]:
+def _draw(
+    references: bool, bars: bool
+) -> tuple[SyntheticSlide, SyntheticSlide, list[SyntheticSlide]]:
     """The slide with artifacts, a clean one to score with, clean ones to learn from."""
 
     plans = [SLIDE, SCORED, *(REFERENCES if references else ())]
@@ -165,9 +177,27 @@ def _draw(references: bool) -> tuple[SyntheticSlide, SyntheticSlide, list[Synthe
 
     # OpenCV and NumPy let other threads run while they draw.
     with ThreadPoolExecutor(2) as pool:
-        drawn = progress_bar(True, "drawing", pool.map(draw, plans), total=len(plans), unit="slide")
+        drawn = progress_bar(bars, "drawing", pool.map(draw, plans), total=len(plans), unit="slide")
         slide, scored, *cleans = drawn
     return slide, scored, cleans
+
+
+def _reference_tiles(references: Sequence[SyntheticSlide], side: int) -> NDArray[np.uint8]:
+    step = round(REFERENCE_STEP * side)
+    return np.concatenate([_tissue_tiles(clean, side, step) for clean in references])
+
+
+def _filter(out: Path, model: QualityModel, bars: bool) -> TileTable:
+    """The tiles of the slide, exported as a user would."""
+    with progress_bar(bars, "filtering", unit="tile") as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        table = filter_slide(out / "slide.tiff", model, alpha=ALPHA, mpp=MPP, progress=advance)
+    export(table, out, ["csv", "geojson", "overlay"])
+    return table
 
 
 def _tissue_tiles(slide: SyntheticSlide, side: int, stride: int) -> NDArray[np.uint8]:
@@ -179,7 +209,7 @@ def _tissue_tiles(slide: SyntheticSlide, side: int, stride: int) -> NDArray[np.u
     return np.stack([slide.rgb[y : y + side, x : x + side] for x, y in corners[tissue >= 0.1]])
 
 
-def _ladder(model: QualityModel, patches: NDArray[np.uint8]) -> tuple[LadderRow, ...]:
+def _score(model: QualityModel, patches: NDArray[np.uint8], bars: bool) -> tuple[SetRow, ...]:
     """Scores of clean, of ever blurrier and of repeated patches against other clean patches."""
     # Every second one: both halves come from all over the slide.
     real, other = patches[::2], patches[1::2]
@@ -195,21 +225,19 @@ def _ladder(model: QualityModel, patches: NDArray[np.uint8]) -> tuple[LadderRow,
     features = model.features(real)
     latents = model.latents_of_features(features)
     rows = []
-    for title, images in progress_bar(True, "scoring", sets.items(), unit="set"):
+    for title, images in progress_bar(bars, "scoring", sets.items(), unit="set"):
         statistics = model.statistics(images)
         found = statistics[:, POOLED]
         distance = rl2(model.latents_of_features(found), latents).value
         kept = float((model.judge(statistics)["p_value"] > ALPHA).mean())
-        rows.append(LadderRow(title, distance, wad_div(found, features).value, kept))
+        rows.append(SetRow(title, distance, wad_div(found, features).value, kept))
     return tuple(rows)
 
 
-def _write_truth(path: Path, table: TileTable, shares: dict[str, NDArray[np.float64]]) -> None:
+def _write_truth(path: Path, table: TileTable, shares: Mapping[str, NDArray[np.float64]]) -> None:
     """One row a tile: where it is, the share of each artifact, and the decision."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["x", "y", "width", "height", *shares, "p_value", "keep"])
-        places = (table.x, table.y, table.width, table.height)
-        decision = (table.measurements["p_value"], table.keep)
-        columns = (*places, *shares.values(), *decision)
-        writer.writerows(zip(*(column.tolist() for column in columns), strict=True))
+    header = ["x", "y", "width", "height", *shares, "p_value", "keep"]
+    places = (table.x, table.y, table.width, table.height)
+    decision = (table.measurements["p_value"], table.keep)
+    columns = (*places, *shares.values(), *decision)
+    write_csv(path, header, zip(*(column.tolist() for column in columns), strict=True))

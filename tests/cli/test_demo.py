@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openslide
 import pytest
 from page_helpers import Page
 from typer.testing import CliRunner
 
+import rl2qc
 from rl2qc.cli.app import app, main
 from rl2qc.demonstration import run as module
-from rl2qc.demonstration.result import ArtifactRow, Demo
-from rl2qc.demonstration.run import run_demo, truth_rows
+from rl2qc.demonstration.result import Demo
 from rl2qc.model.quality import QualityModel
 
 
@@ -118,34 +117,43 @@ def test_rl2_rises_with_blur_and_wad_div_with_repetition(printed: tuple[Path, st
     assert spread[4] > spread[0]
 
 
-def test_the_shipped_model_is_a_switch(small: None, tmp_path: Path) -> None:
-    lines: list[str] = []
-    demo = run_demo(tmp_path / "demo", own_reference=False, report=lines.append)
-    assert isinstance(demo, Demo)
-    assert not (tmp_path / "demo" / "model.safetensors").exists()
-    assert not any("learning" in line for line in lines)
-    damaged = demo.artifacts[-1]
+def test_the_command_is_the_call(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the shipped model, which is a switch: what is printed and written is in the result."""
+    steps: list[tuple[int, int, str]] = []
+    found = rl2qc.demo(
+        tmp_path / "call",
+        own_reference=False,
+        progress=lambda done, total, what: steps.append((done, total, what)),
+    )
+    assert isinstance(found, Demo)
+    assert [step[:2] for step in steps] == [(i, 4) for i in range(4)]
+    assert not any("learning" in what for *_, what in steps)
+    assert capsys.readouterr().err == ""
+    out = tmp_path / "command"
+    result = CliRunner().invoke(app, ["demo", "--shipped", "--out", str(out)])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(found.table() + "\n")
+    assert {p.name for p in out.iterdir()} == {p.name for p in (tmp_path / "call").iterdir()}
+    assert not (out / "model.safetensors").exists()
+    for name in ("tiles.csv", "truth.csv", "slide.tiff", "overlay.png"):
+        assert (out / name).read_bytes() == (tmp_path / "call" / name).read_bytes(), name
+    pages = [
+        re.sub(r"in \d+ seconds", "", (folder / "index.html").read_text(encoding="utf-8"))
+        for folder in (out, found.page.parent)
+    ]
+    assert pages[0] == pages[1]
+    damaged = found.artifacts[-1]
     assert damaged.rejected > 0.8 * damaged.tiles
-    assert "the demo fitted its own model" not in demo.page.read_text(encoding="utf-8")
+    assert "the demo fitted its own model" not in pages[0]
+    for what in ("drawing a slide", "filtering the slide", "writing the page"):
+        assert what in result.stderr
 
 
 def test_the_fitted_model_knows_its_resolution(printed: tuple[Path, str]) -> None:
     assert QualityModel.load(printed[0] / "model.safetensors").mpp == 0.5
     assert "the demo fitted its own model" in (printed[0] / "index.html").read_text("utf-8")
-
-
-def test_tiles_are_counted_by_kind() -> None:
-    shares = {
-        "ink": np.array([0.0, 0.05, 0.10, 0.9, 0.0]),
-        "fold": np.array([0.0, 0.0, 0.0, 0.5, 0.01]),
-    }
-    keep = np.array([True, True, True, False, False])
-    assert truth_rows(shares, keep) == (
-        ArtifactRow("clean", 1, 1),
-        ArtifactRow("ink", 2, 1),
-        ArtifactRow("fold", 1, 0),
-        ArtifactRow("any artifact", 2, 1),
-    )
 
 
 @pytest.mark.parametrize("kind", ["file", "demo"])
