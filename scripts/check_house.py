@@ -35,8 +35,9 @@ HEADINGS = {
     "Yields",
 }
 HEADING = re.compile(r"^ *(\w[\w ]*)\n *-{3,}$", re.MULTILINE)
-# Neither ``code`` nor a role such as :func:`score`.
-BARE = re.compile(r"(?<![`:\w])`[^`\n]+`(?!`)")
+# What backticks are for: code, links, and roles such as :func:`score`.
+MARKED = re.compile(r"``.+?``|:\w+:`.+?`|`[^`]+`__?", re.DOTALL)
+BARE = re.compile(r"`[^`\n]+`")
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -65,7 +66,7 @@ def check_docstring(node: Function | ast.ClassDef | ast.Module, place: Path) -> 
     for heading in HEADING.findall(text):
         if heading not in HEADINGS:
             yield f"{place}:{line}: no heading {heading!r} in docstrings"
-    for word in BARE.findall(text):
+    for word in BARE.findall(MARKED.sub("", text)):
         yield f"{place}:{line}: write `{word}` or a role for {word}"
 
 

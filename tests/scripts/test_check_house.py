@@ -49,7 +49,7 @@ def test_large_things_are_named(found, text, line):
 
 
 def test_code_and_roles_stand_in_backticks(found):
-    assert found("rl2qc/a.py", '"""Adds ``a`` by :func:`~b.c`."""') == []
+    assert found("rl2qc/a.py", '"""Adds ``a`` by :func:`~b.c` and :math:`d`."""') == []
 
 
 def test_the_parameter_self_is_nobodys_to_give(found):
