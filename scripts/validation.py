@@ -43,8 +43,8 @@ from rl2qc.synthetic.damage import random_damage
 SIZE = 224
 ALPHA = 0.05
 N_TRAIN, N_DAMAGED = 600, 80
-LAB_LADDERS = ("blur 0.7", "noise 0.03", "jpeg 40")
-LADDERS = (
+LAB_DEGRADATIONS = ("blur 0.7", "noise 0.03", "jpeg 40")
+DEGRADATIONS = (
     ("blur", 0.7),
     ("blur", 1),
     ("noise", 0.03),
@@ -69,8 +69,8 @@ def tiles(path: Path) -> list[np.ndarray]:
 
 def damages(cutouts: Path | None) -> Iterator[tuple[str, Callable[..., np.ndarray]]]:
     """Family/kind and the function (image, rng) that damages."""
-    for name, severity in LADDERS:
-        yield f"ladder/{name} {severity}", lambda i, r, n=name, s=severity: corrupt(i, n, s, r)
+    for name, severity in DEGRADATIONS:
+        yield f"degradation/{name} {severity}", lambda i, r, n=name, s=severity: corrupt(i, n, s, r)
     for draw in taught("artifact"):
         for cover in COVERS:
             yield f"artifact/{draw.name} {cover}", lambda i, r, d=draw, c=cover: d(i, c, r)
@@ -129,7 +129,7 @@ def measure(backbone: ResNet18Features, data: Path) -> Arrays:
     for suite, stack in (("own", [images[i] for i in rows]), ("lab", lab_judge)):
         for name, damage in tqdm(list(damages(cutouts if suite == "own" else None)), desc=suite):
             # The laboratory's own images are few and kinds many: a part of them will do.
-            part = name.endswith((*LAB_LADDERS, f" {COVERS[1]}"))
+            part = name.endswith((*LAB_DEGRADATIONS, f" {COVERS[1]}"))
             if suite == "lab" and not part:
                 continue
             draw = np.random.default_rng(2)
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--details", action="store_true", help="print every AUC")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    families = ("own|ladder", "own|artifact", "own|cutout", "lab|ladder", "lab|artifact")
+    families = ("own|degradation", "own|artifact", "own|cutout", "lab|degradation", "lab|artifact")
     print(f"{'':44}{'kept: colorectal, prostate, lab':>34}  AUC: {', '.join(families)}, mean")
     for path in options.backbones:
         found = load(path, options.data, options.work)
