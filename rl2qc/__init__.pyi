@@ -3,6 +3,12 @@ from rl2qc.benchmarking.benchmark import benchmark as benchmark
 from rl2qc.benchmarking.result import Benchmark as Benchmark
 from rl2qc.benchmarking.settings import BenchmarkSettings as BenchmarkSettings
 from rl2qc.cohort.dataset import KeptTiles as KeptTiles
+from rl2qc.cohort.decide import decide as decide
+from rl2qc.cohort.filter import filter_cohort as filter_cohort
+from rl2qc.cohort.settings import DecideSettings as DecideSettings
+from rl2qc.cohort.settings import RunSettings as RunSettings
+from rl2qc.cohort.store.results import CohortResult as CohortResult
+from rl2qc.cohort.store.results import read_results as read_results
 from rl2qc.demonstration.result import Demo as Demo
 from rl2qc.demonstration.run import demo as demo
 from rl2qc.errors import CheckpointError as CheckpointError
@@ -17,6 +23,9 @@ from rl2qc.features.base import ExtractorSpec as ExtractorSpec
 from rl2qc.features.base import FeatureExtractor as FeatureExtractor
 from rl2qc.features.base import register_extractor as register_extractor
 from rl2qc.features.cache import FeatureCache as FeatureCache
+from rl2qc.filtering.exports.registry import ExportFormat as ExportFormat
+from rl2qc.filtering.exports.registry import register_format as register_format
+from rl2qc.filtering.measure import TileModel as TileModel
 from rl2qc.filtering.patches import filter_patches as filter_patches
 from rl2qc.filtering.settings import FilterSettings as FilterSettings
 from rl2qc.filtering.slide import filter_slide as filter_slide
@@ -43,6 +52,10 @@ from rl2qc.scoring.comparison import Comparison as Comparison
 from rl2qc.scoring.score import score as score
 from rl2qc.scoring.scorecard import Scorecard as Scorecard
 from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
+from rl2qc.slides.readers.base import ReaderSpec as ReaderSpec
+from rl2qc.slides.readers.base import SlideReader as SlideReader
+from rl2qc.slides.readers.base import open_slide as open_slide
+from rl2qc.slides.readers.base import register_reader as register_reader
 from rl2qc.stats.agreement import rank_agreement as rank_agreement
 from rl2qc.synthetic.corruptions import CorruptionSpec as CorruptionSpec
 from rl2qc.synthetic.corruptions import Damaged as Damaged

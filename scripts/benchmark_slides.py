@@ -28,9 +28,7 @@ import torch
 import torchvision
 from numpy.typing import NDArray
 
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
-from rl2qc.cohort.preflight import prepare_output
+from rl2qc.cohort.filter import filter_cohort
 from rl2qc.errors import Rl2qcError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
@@ -68,9 +66,7 @@ def main() -> None:
 
     def whole() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            jobs, _ = find_jobs([arguments.slide])
-            prepare_output(Path(folder), jobs)
-            (row,) = run_cohort(jobs, model, Path(folder), settings)
+            (row,) = filter_cohort(arguments.slide, folder, model, settings, report=False).rows
             if row.tiles != tiles:
                 raise SystemExit(f"the run judged {row.tiles} tiles, not {tiles}: {row.error}")
 
@@ -121,20 +117,16 @@ def _batches(slide: Path, model: QualityModel, settings: FilterSettings) -> list
     """The batches that a run gives to the model, which warms it up on the way."""
 
     class Recorder:
-        name, patch_size, mpp = model.name, model.patch_size, model.mpp
+        name, patch_size, mpp, sha256 = model.name, model.patch_size, model.mpp, model.sha256
+        quantities_, device = model.quantities_, model.device
+        runtime_name = model.runtime_name
 
         def measure(self, images: Batch) -> dict[str, NDArray[np.float64]]:
             found.append(images)
             return model.measure(images)
 
     found: list[Batch] = []
-    filter_slide(
-        slide,
-        Recorder(),
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        mpp_override=settings.mpp_override,
-    )
+    filter_slide(slide, Recorder(), settings)
     return found
 
 

@@ -9,12 +9,45 @@ import pytest
 
 import rl2qc
 
-CALLS = {"benchmark", "compare", "demo", "filter_patches", "filter_slide", "score"}
+CALLS = {
+    "benchmark",
+    "compare",
+    "decide",
+    "demo",
+    "filter_cohort",
+    "filter_patches",
+    "filter_slide",
+    "open_slide",
+    "read_results",
+    "score",
+}
 THINGS = {"Damaged", "FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
-SPECS = {"CorruptionSpec", "Extractor", "ExtractorSpec", "FeatureExtractor", "ImageSource"}
-REGISTER = {"register_corruption", "register_extractor", "register_source"}
-RESULTS = {"Benchmark", "Comparison", "Demo", "Scorecard", "TileTable"}
-SETTINGS = {"BenchmarkSettings", "FilterSettings", "ScoreSettings"}
+SPECS = {
+    "CorruptionSpec",
+    "ExportFormat",
+    "Extractor",
+    "ExtractorSpec",
+    "FeatureExtractor",
+    "ImageSource",
+    "ReaderSpec",
+    "SlideReader",
+    "TileModel",
+}
+REGISTER = {
+    "register_corruption",
+    "register_extractor",
+    "register_format",
+    "register_reader",
+    "register_source",
+}
+RESULTS = {"Benchmark", "CohortResult", "Comparison", "Demo", "Scorecard", "TileTable"}
+SETTINGS = {
+    "BenchmarkSettings",
+    "DecideSettings",
+    "FilterSettings",
+    "RunSettings",
+    "ScoreSettings",
+}
 METRICS = {
     "authenticity",
     "fid",

@@ -17,6 +17,7 @@ from rl2qc.cli.decide import decide_command
 from rl2qc.cli.demo import demo_command
 from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
+from rl2qc.cli.help import CommandWithNames
 from rl2qc.cli.score import score_command
 from rl2qc.cli.train import train_command
 from rl2qc.errors import ExitCode, Rl2qcError
@@ -33,8 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train_command)
-app.command("filter")(filter_command)
-app.command("decide")(decide_command)
+app.command("filter", cls=CommandWithNames)(filter_command)
+app.command("decide", cls=CommandWithNames)(decide_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
 app.command("dice")(dice_command)

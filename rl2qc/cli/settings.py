@@ -34,7 +34,8 @@ def with_settings(command: F) -> F:
         if isinstance(hint, type) and issubclass(hint, Settings)
     }
     parameters: list[inspect.Parameter] = []
-    made: dict[str, tuple[str, str, Option]] = {}  # parameter -> object, field, what it says
+    # parameter -> object, field, what it says, how its default is shown
+    made: dict[str, tuple[str, str, Option, Any]] = {}
     for name, parameter in signature.parameters.items():
         if name not in objects:
             parameters.append(parameter.replace(annotation=hints[name]))
@@ -46,18 +47,19 @@ def with_settings(command: F) -> F:
             kind = get_type_hints(objects[name])[f.name]
             default = f.default_factory() if f.default_factory is not MISSING else f.default
             parameters.append(_parameter(f.name, kind, default, about))
-            made[f.name] = name, f.name, about
+            made[f.name] = name, f.name, about, _shown(default, about)
             for old in about.old:
                 hidden = _hidden(old, _on_command_line(kind, about))
                 parameters.append(hidden)
-                made[hidden.name] = name, f.name, about
+                made[hidden.name] = name, f.name, about, None
 
     def run(**values: Any) -> Any:
         given: dict[str, dict[str, Any]] = {name: {} for name in objects}
         # Old names last: they count where they are given, and are None where not.
-        for parameter, (name, field_name, about) in made.items():
+        for parameter, (name, field_name, about, default) in made.items():
             value = values.pop(parameter)
-            if parameter != field_name and value is None:
+            # What was not asked for stays as it is: its text need not be one that can be parsed.
+            if value == default:
                 continue
             given[name][field_name] = _value(value, about)
         for name, kind in objects.items():

@@ -1,20 +1,27 @@
-"""Whether results were made with the same model and settings, and what to do if not."""
+"""Whether results were made with the same model and settings, and what to do if not.
+
+Which settings count is told by their phases (:mod:`rl2qc.filtering.settings`). A record that lacks
+one holds the value of its day: an option that came later locks nothing.
+"""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rl2qc.filtering.exports import FORMATS
+from rl2qc.cohort.settings import DecideSettings
+from rl2qc.filtering.exports.registry import FORMATS
+from rl2qc.filtering.settings import FilterSettings
 
-__all__ = ["advice", "changes", "differences", "generally"]
+__all__ = ["advice", "changes", "differences", "generally", "settings_of"]
 
-# What can be decided again from recorded scores.
-_DECISION = {"alpha", "max_rejected", "method"}
-# What may differ from input to input, or does not change results.
-_OF_AN_INPUT = ("mpp_override", "coords", "batch_size", "num_workers")
+
+def settings_of(key: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a key of any day, complete, and without what no result depends on."""
+    known = FilterSettings.complete(key["settings"])
+    return {n: value for n, value in known.items() if n not in FilterSettings.names("speed")}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -27,9 +34,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     >>> differences(old, new)
     ['alpha 0.05 -> 0.01']
     """
-    changed = changes(old["settings"], new["settings"])
+    before, after = settings_of(old), settings_of(new)
+    changed = changes(before, after)
     # Formats that are there and no longer asked for do no harm.
-    if not _added(old["settings"], new["settings"]):
+    if not _added(before, after):
         changed = [change for change in changed if not change.startswith("formats ")]
     if old["model"].get("sha256") != new["model"].get("sha256"):
         changed.insert(0, f"model {_model_name(old['model'])} -> {_model_name(new['model'])}")
@@ -37,39 +45,46 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def generally(key: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """A key without what may differ from input to input: the resolution that is given for a slide,
-    and which file its coordinates are in."""
-    settings = {n: v for n, v in key["settings"].items() if n not in _OF_AN_INPUT}
+    """A key without what may differ from input to input; of slides, whether they have coordinates
+    at all stays."""
+    known = settings_of(key)
+    own = FilterSettings.names(per_input=True)
+    settings = {name: value for name, value in known.items() if name not in own}
     if kind == "slide":
-        settings["coords"] = None if key["settings"].get("coords") is None else "given"
-    return {**key, "settings": settings}
+        settings["coords"] = None if known.get("coords") is None else "given"
+    return {"model": key["model"], "settings": settings}
 
 
-def advice(out: Path, old: Mapping[str, Any], new: Mapping[str, Any], changed: list[str]) -> str:
-    """How to get from one setting to the other without reading a pixel, and "or "; "" if that
-    cannot be."""
+def advice(
+    out: Path, old: Mapping[str, Any], new: Mapping[str, Any], changed: Iterable[str]
+) -> str:
+    """How to get from one key's settings to the other's without reading a pixel, and "or "; ""
+    if that cannot be."""
+    before, after = settings_of(old), settings_of(new)
     names = {change.split(" ")[0] for change in changed}
-    added = _added(old, new) if "formats" in names else []
-    if not names <= {*_DECISION, "formats"} or any(FORMATS[n].sort is not None for n in added):
+    decision = names & set(FilterSettings.names("decision"))
+    added = _added(before, after) if "formats" in names else []
+    if names - decision - {"formats"} or any(FORMATS.get(n).sort is not None for n in added):
         return ""
     command = ["rl2qc", "decide", str(out)]
-    options = _decision(new, names) if names & _DECISION else []
+    options = _decision(after, decision) if decision else []
     if added:
         options += ["--format", ",".join(added)]
     done = f"{shlex.join([*command, *options])} does that from the recorded scores"
-    if "method" in names and old.get("method"):
-        back = shlex.join([*command, *_decision(old, names)])
+    if "method" in decision:
+        back = shlex.join([*command, *_decision(before, decision)])
         done += f" (and {back} brings the old decision back afterwards)"
     return f"{done}; or "
 
 
-def _decision(settings: Mapping[str, Any], names: set[str]) -> list[str]:
-    """The options that ask for the decision of ``settings``."""
+def _decision(settings: Mapping[str, Any], changed: set[str]) -> list[str]:
+    """The options of ``rl2qc decide`` that ask for the decision of ``settings``."""
+    usual = DecideSettings()
     options = ["--alpha", str(settings["alpha"])]
-    if settings.get("method"):
-        options += ["--method", settings["method"]]
-    if "max_rejected" in names:
-        options += ["--max-rejected", str(settings["max_rejected"])]
+    for name in FilterSettings.names("decision"):
+        value = settings[name]
+        if name != "alpha" and name in changed and value != getattr(usual, name):
+            options += [f"--{name.replace('_', '-')}", str(value)]
     return options
 
 

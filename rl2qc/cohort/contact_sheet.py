@@ -11,10 +11,8 @@ from PIL import Image
 
 from rl2qc.errors import Rl2qcError
 from rl2qc.filtering.decision import adjusted
+from rl2qc.filtering.pixels import TilePixels
 from rl2qc.filtering.table import TileTable
-from rl2qc.images.sources.base import center_crop
-from rl2qc.images.sources.files import read_image
-from rl2qc.slides.readers.openslide import SlideReader
 
 __all__ = ["SHEETS", "ContactSheets", "SheetTile"]
 
@@ -95,23 +93,19 @@ class ContactSheets:
         return sheets
 
     def _images(self, table: TileTable, indices: Sequence[int]) -> list[Image.Image | None]:
+        """What the model saw of these tiles, small; None of one that cannot be read any more."""
+        side = (self._side, self._side)
         images: list[Image.Image | None] = []
         try:
-            slide = (
-                SlideReader(table.path, mpp_override=table.slide_mpp, icc=table.icc)
-                if table.kind == "slide"
-                else None
-            )
+            with TilePixels(table) as pixels:
+                for i in indices:
+                    try:
+                        image = Image.fromarray(np.ascontiguousarray(pixels[i]))
+                        images.append(image.resize(side, Image.Resampling.LANCZOS))
+                    except (Rl2qcError, OSError):
+                        images.append(None)
         except Rl2qcError:
             return [None] * len(indices)
-        for i in indices:
-            try:
-                image = Image.fromarray(_pixels(table, i, slide))
-                images.append(image.resize((self._side, self._side), Image.Resampling.LANCZOS))
-            except (Rl2qcError, OSError):
-                images.append(None)
-        if slide is not None:
-            slide.close()
         return images
 
 
@@ -150,17 +144,6 @@ def _rows(table: TileTable, rows: NDArray[np.int64]) -> TileTable:
         failures=(),
         thumbnail=None,
     )
-
-
-def _pixels(table: TileTable, i: int, slide: SlideReader | None) -> NDArray[np.uint8]:
-    if slide is None:
-        image = read_image(table.image_paths[i])
-        return center_crop(image, min(image.shape[:2]))
-    side = table.patch_size
-    if side is None or table.level is None or table.scale is None:
-        raise ValueError(f"{table.name} does not say how its tiles are read")
-    x, y = int(table.x[i]), int(table.y[i])
-    return slide.read_region(x, y, (side, side), level=table.level, scale=table.scale).rgb
 
 
 def _sheet_tile(table: TileTable, i: int, reason: str, image: Image.Image | None) -> SheetTile:

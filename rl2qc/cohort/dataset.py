@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openslide
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rl2qc.cohort.store.record import RECORD, Record, read_record
+from rl2qc.cohort.store.folder import RUN
+from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
+from rl2qc.cohort.store.tables import seen_size
 from rl2qc.errors import SlideError, UsageError, WorkError
+from rl2qc.filtering.exports.tables import TILES
+from rl2qc.filtering.pixels import TileWindow
 from rl2qc.images.sources.base import center_crop
 from rl2qc.images.sources.files import read_image
-from rl2qc.slides.readers.openslide import SlideReader, new_cache
+from rl2qc.slides.readers.base import SharedCache, SlideReader, open_slide
 
 __all__ = ["KeptTiles", "Tile"]
 
@@ -59,14 +61,15 @@ class _Source:
     slide_mpp: float | None
     icc: bool
 
-    def inset(self, width: int, reader: SlideReader) -> int:
-        """From the corner of a tile ``width`` wide to that of what was judged, in level-0 px: an
-        imported tile need not be as large as the model's."""
-        if self.scale == 1.0 or self.mpp is None or self.slide_mpp is None:
-            downsample = reader.info.level_downsamples[self.level]
-        else:
-            downsample = self.mpp / self.slide_mpp
-        return (width - max(1, round(self.patch_size * downsample))) // 2
+    def window(self, reader: SlideReader) -> TileWindow:
+        """What the model saw of each tile."""
+        return TileWindow.of_record(
+            self.patch_size,
+            self.level,
+            self.scale,
+            (self.mpp, self.slide_mpp),
+            reader.info.level_downsamples,
+        )
 
 
 class KeptTiles(Dataset[Any]):
@@ -104,8 +107,7 @@ class KeptTiles(Dataset[Any]):
     Examples
     --------
     >>> import tempfile, tifffile
-    >>> from rl2qc.cohort.filter import run_cohort
-    >>> from rl2qc.cohort.inputs.find import find_jobs
+    >>> from rl2qc.cohort.filter import filter_cohort
     >>> folder = Path(tempfile.mkdtemp())
     >>> tifffile.imwrite(folder / "a.tif", np.full((128, 192, 3), (170, 90, 150), np.uint8),
     ...                  tile=(64, 64), photometric="rgb", resolution=(2e4, 2e4),
@@ -114,7 +116,7 @@ class KeptTiles(Dataset[Any]):
     ...     patch_size, mpp, name = 64, 0.5, "even"
     ...     def measure(self, images):
     ...         return {"log_likelihood": np.zeros(len(images)), "p_value": np.ones(len(images))}
-    >>> _ = run_cohort(find_jobs([folder])[0], Even(), folder / "results")
+    >>> _ = filter_cohort(folder, folder / "results", Even())
     >>> tiles = KeptTiles(folder / "results")
     >>> len(tiles), tiles[0].shape, tiles.tile(5).x
     (6, torch.Size([3, 64, 64]), 128)
@@ -132,7 +134,11 @@ class KeptTiles(Dataset[Any]):
     ) -> None:
         results = Path(results)
         folders = [results] if (results / RECORD).exists() else sorted(results.glob("*/"))
-        found = [(folder, record) for folder in folders if (record := read_record(folder))]
+        found = [
+            (folder, record)
+            for folder in folders
+            if (record := ResultFolder(folder).read_record()) is not None
+        ]
         if not found:
             raise UsageError(f"{results} holds no results of rl2qc filter")
         self.transform = transform
@@ -144,7 +150,7 @@ class KeptTiles(Dataset[Any]):
         self._rows: NDArray[np.void] = np.concatenate(rows)
         self._first = np.cumsum([0, *counts])
         self._images: tuple[NDArray[np.bytes_], ...] = images
-        self._cache: openslide.OpenSlideCache | None = None
+        self._cache: SharedCache | None = None
         self._readers: OrderedDict[int, SlideReader] = OrderedDict()
         self._pid = os.getpid()
 
@@ -185,11 +191,9 @@ class KeptTiles(Dataset[Any]):
         if source.kind == "patches":
             return center_crop(read_image(self._image(index)), source.patch_size)
         reader = self._reader(number)
-        inset = source.inset(int(row["width"]), reader)
-        corner = int(row["x"]) + inset, int(row["y"]) + inset
-        size = (source.patch_size, source.patch_size)
         try:
-            return reader.read_region(*corner, size, level=source.level, scale=source.scale).rgb
+            tile = int(row["x"]), int(row["y"]), int(row["width"])
+            return source.window(reader).read(reader, *tile)
         except SlideError:
             # Another try opens the slide anew.
             del self._readers[number]
@@ -210,14 +214,14 @@ class KeptTiles(Dataset[Any]):
         if self._pid != os.getpid():
             self._readers, self._cache, self._pid = OrderedDict(), None, os.getpid()
         if self._cache is None:
-            self._cache = new_cache()
+            self._cache = SharedCache()
         if number not in self._readers:
             source = self._sources[number]
             if not source.path.exists():
                 raise SlideError(
                     f"{source.path} is gone: say where its slides are, KeptTiles(..., slides=DIR)"
                 )
-            self._readers[number] = SlideReader(
+            self._readers[number] = open_slide(
                 source.path, mpp_override=source.slide_mpp, icc=source.icc, cache=self._cache
             )
             if len(self._readers) > _OPEN_SLIDES:
@@ -231,30 +235,23 @@ def _source(folder: Path, record: Record, slides: str | Path | None) -> _Source:
     path = Path(about["path"])
     if slides is not None and (Path(slides) / path.name).exists():
         path = Path(slides) / path.name
+    size = seen_size(folder, about)
+    if size is None:
+        raise UsageError(
+            f"{folder} was judged at imported coordinates, and {RUN} of its run, which says what "
+            "of them the model saw, is not there: keep the folder in that of its run"
+        )
     return _Source(
         folder.resolve().name,
         path,
         about["kind"],
-        # What the record has is the size of the tiles, which are the model's unless imported.
-        int(about["patch_size"]) if about.get("coords") is None else _model_size(folder),
+        size,
         int(about["level"] or 0),
         float(about["scale"] or 1.0),
         about["mpp"],
         about["slide_mpp"],
         bool(about["icc"]),
     )
-
-
-def _model_size(folder: Path) -> int:
-    """Side of the model's tiles in px, from the account of the run."""
-    account = folder.resolve().parent / "run.json"
-    try:
-        return int(json.loads(account.read_text(encoding="utf-8"))["model"]["patch_size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{folder} was judged at imported coordinates, and {account}, which says what of them "
-            "the model saw, is not there: keep the folder in that of its run"
-        ) from error
 
 
 def _kept(folder: Path) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:
@@ -268,7 +265,7 @@ def _kept(folder: Path) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:
                 if "path" in row:
                     images.append(row["path"].encode("utf-8", "surrogateescape"))
 
-    table = folder / "tiles.csv"
+    table = folder / TILES
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             return np.fromiter(rows(file), _ROW), np.array(images, np.bytes_)

@@ -4,8 +4,8 @@ it in more formats."""
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,144 +14,118 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.filter import folder_lock
-from rl2qc.cohort.store.folder import (
-    JOURNAL,
-    LOCKS,
-    RUN,
-    announce,
-    check_shared_files,
-    refuse_foreign,
-    remove_temporary,
-    sweep,
-    targets,
-    written,
-)
+from rl2qc.cohort.changes import settings_of
+from rl2qc.cohort.page import bring_up_to_date
+from rl2qc.cohort.settings import DecideSettings
+from rl2qc.cohort.store.folder import PAGE, RUN, RunFolder
 from rl2qc.cohort.store.locks import try_lock
-from rl2qc.cohort.store.presence import at_work
-from rl2qc.cohort.store.record import RECORD, Record, read_record, write_record
-from rl2qc.cohort.store.results import describe_table, read_table
-from rl2qc.cohort.store.summary import SummaryRow, read_rows, row_of, write_summary
-from rl2qc.core.files import write_json
+from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
+from rl2qc.cohort.store.results import CohortResult
+from rl2qc.cohort.store.summary import SummaryRow, row_of
+from rl2qc.cohort.store.tables import describe_table, read_table
+from rl2qc.core.progress import Progress, track
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
-from rl2qc.filtering.decision import METHODS
-from rl2qc.filtering.exports import FORMATS, check_formats, export, finish_exports, remove_exports
-from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.exports.files import export, remove_exports
+from rl2qc.filtering.exports.registry import FORMATS
+from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.table import OVER_REJECTED, TileTable
 
-__all__ = ["Decided", "decide_run"]
-
-Progress = Callable[[int, int], None]
-"""Called with the number of results decided and of all."""
+__all__ = ["decide"]
 
 
-@dataclass(frozen=True)
-class Decided:
-    """What a new decision made of a run.
-
-    Attributes
-    ----------
-    rows
-        The rows of ``summary.csv``, those of failed inputs included.
-    warnings
-        What the decision could not bring about: pictures of tiles that were never read, say.
-    failures
-        Name and reason of each result that could not be decided again.
-    alpha
-        The level that was decided at.
-    """
-
-    rows: list[SummaryRow]
-    warnings: list[str]
-    failures: list[tuple[str, str]]
-    alpha: float
-
-
-def decide_run(
-    out: str | Path,
+def decide(
+    results: str | Path | CohortResult,
     alpha: float | None = None,
+    settings: DecideSettings | None = None,
     *,
-    method: str = "threshold",
-    max_rejected: float | None = None,
-    formats: Sequence[str] = (),
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> Decided:
-    """Rewrite the decision, every export, ``summary.csv`` and ``run.json`` of a run.
+    progress: bool | Progress = False,
+    **changes: Any,
+) -> CohortResult:
+    """Decide anew from recorded scores: everything that ``rl2qc decide`` does.
 
-    Neither slides nor patches are opened: the recorded scores and thumbnails are all it takes.
-    The result is that of a run with this ``alpha`` and these formats from the start. Killed at any
-    moment, it is finished by the same call.
+    The decision, every export, ``summary.csv`` and ``run.json`` are rewritten, and ``report.html``
+    where there is one. Neither slides nor patches are opened but for the tiles that the report
+    shows: the recorded scores and thumbnails are all it takes. The result is that of a run with
+    this ``alpha`` and these formats from the start. Killed at any moment, it is finished by the
+    same call.
 
     Parameters
     ----------
-    out
-        The folder that ``rl2qc filter`` wrote.
-    alpha, method
-        See :func:`rl2qc.filtering.decision.keep_tiles`; each slide is decided by itself. Without an
-        ``alpha`` the decision stays as it is, and only formats are added.
-    max_rejected
-        Slides that lose a larger share of their tissue are flagged "over-rejected"; what the run
-        had by default.
-    formats
-        Names in :data:`rl2qc.filtering.exports.FORMATS` to write beside those that are there.
-    workers
-        Processes at work.
+    results
+        What ``rl2qc filter`` wrote: its folder, or what :func:`rl2qc.filter_cohort` returned.
+    alpha
+        Tiles with a p-value above are kept (:func:`rl2qc.filtering.decision.keep_tiles`); each
+        slide is decided by itself. None leaves the decision as it is, and formats are added.
+    settings
+        How it is decided, and what else is written.
     progress
-        Called after every slide.
+        True shows a bar; a function is called with (inputs done, all, what).
+    **changes
+        Single options of :class:`~rl2qc.cohort.settings.DecideSettings`: ``method="bh"``.
+
+    Returns
+    -------
+    CohortResult
+        The rows of ``summary.csv``, those of failed inputs included; what the decision could not
+        bring about is a warning or a failure.
 
     Raises
     ------
     UsageError
-        A setting that is out of range, a format that takes the pixels of the slides, no results in
-        ``out``, a file of another tool where a format has its own, or ``rl2qc filter`` at work.
+        A setting that does not exist or is out of range, a format that takes the pixels of the
+        slides, no results, a file of another tool where a format has its own, or ``rl2qc filter``
+        at work.
     WorkError
         ``run.json`` or ``summary.csv`` cannot be brought up to date.
     """
-    out = Path(out)
-    if alpha is not None and not 0 <= alpha < 1:
-        raise UsageError(f"alpha must lie in [0, 1), got {alpha}")
-    if method not in METHODS:
-        raise UsageError(f"no method {method!r}: choose from {', '.join(METHODS)}")
-    if max_rejected is not None and not 0 <= max_rejected <= 1:
-        raise UsageError(f"max_rejected must lie in [0, 1], got {max_rejected}")
-    _check_formats(formats)
-    folders = sorted(path.parent for path in out.glob(f"*/{RECORD}"))
-    if not folders:
-        raise UsageError(f"{out} holds no results of rl2qc filter")
-    check_shared_files(out, formats)
-    if at_work(out):
-        raise UsageError(f"rl2qc filter is at work in {out}: wait until it has ended")
-    if alpha is None:
-        if not formats or method != METHODS[0] or max_rejected is not None:
-            raise UsageError("a decision needs an alpha: only formats can be added without one")
-        alpha, method = _decision_of(out, folders)
-
-    decide = partial(
-        _attempt, alpha=alpha, method=method, max_rejected=max_rejected, added=tuple(formats)
-    )
-    results = []
-    with _mapping(min(workers, len(folders))) as mapped:
-        for result in mapped(decide, folders):
-            results.append(result)
-            if progress is not None:
-                progress(len(results), len(folders))
-    decision: dict[str, Any] = {"alpha": alpha}
-    if method != "threshold":
-        decision["method"] = method
-    if max_rejected is not None:
-        decision["max_rejected"] = max_rejected
-    present = dict.fromkeys(name for result in results for name in result.formats)
-    rows = _account(out, decision, tuple(formats), tuple(present))
-    return Decided(
-        rows,
-        [warning for result in results for warning in result.warnings],
-        [(result.name, result.failure) for result in results if result.failure],
-        alpha,
+    if alpha is not None:
+        changes["alpha"] = alpha
+    settings = DecideSettings.resolve(settings, changes)
+    folder = RunFolder(results.folder if isinstance(results, CohortResult) else results)
+    found = folder.results()
+    if not found:
+        raise UsageError(f"{folder.path} holds no results of rl2qc filter")
+    settings.check_alpha()
+    folder.check_shared_files(settings.formats)
+    if folder.active_processes():
+        raise UsageError(f"rl2qc filter is at work in {folder.path}: wait until it has ended")
+    if settings.alpha is None:
+        level, method = _decision_of(folder, found)
+        settings = settings.changes(alpha=level, method=method)
+    decided = []
+    with (
+        _mapping(min(settings.workers, len(found))) as mapped,
+        track(progress, "deciding", len(found)) as step,
+    ):
+        for result in mapped(partial(_attempt, settings=settings), found):
+            decided.append(result)
+            step(1)
+    rows = _write_manifest(folder, settings, decided)
+    report: Path | None = None
+    no_report: list[str] = []
+    if (folder.path / PAGE).exists():
+        report, no_report = bring_up_to_date(folder.path, anew=True)
+    failures = tuple((d.name, d.failure) for d in decided if d.failure)
+    warnings = [
+        f"{row.name}: over-rejected, {row.kept} of {row.tiles} tiles are left"
+        for row in rows
+        if OVER_REJECTED in row.flags
+    ]
+    warnings += [said for d in decided for said in d.warnings]
+    return CohortResult(
+        folder.path,
+        tuple(rows),
+        alpha=settings.alpha if settings.alpha is not None else math.nan,
+        warnings=(*warnings, *no_report),
+        errors=tuple(f"{name}: {reason}" for name, reason in failures),
+        failures=failures,
+        before=tuple(row.name for row in rows if row.status != "failed"),
+        report=report,
     )
 
 
 @dataclass(frozen=True)
-class _Result:
+class _Decided:
     """What became of one result, and the formats that it is written in."""
 
     name: str
@@ -161,7 +135,7 @@ class _Result:
 
 
 @contextmanager
-def _mapping(workers: int) -> Iterator[Callable[..., Iterator[_Result]]]:
+def _mapping(workers: int) -> Iterator[Callable[..., Iterator[_Decided]]]:
     """``map`` by processes, if there is to be more than one."""
     if workers <= 1:
         yield map
@@ -170,17 +144,7 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterator[_Result]]]:
         yield pool.map
 
 
-def _check_formats(formats: Sequence[str]) -> None:
-    check_formats(formats)
-    for name in formats:
-        if FORMATS[name].sort is not None:
-            raise UsageError(
-                f"format {name} takes the pixels of the slides, which are not read here: "
-                "rl2qc filter --overwrite reads them"
-            )
-
-
-def _decision_of(out: Path, folders: Sequence[Path]) -> tuple[float, str]:
+def _decision_of(folder: RunFolder, found: Sequence[ResultFolder]) -> tuple[float, str]:
     """Alpha and method that all results were decided with.
 
     Raises
@@ -188,132 +152,133 @@ def _decision_of(out: Path, folders: Sequence[Path]) -> tuple[float, str]:
     UsageError
         They differ, since deciding again was interrupted.
     """
-    records = [record for folder in folders if (record := read_record(folder)) is not None]
-    settings = [record.key["settings"] for record in records]
-    found = {(s.get("alpha"), s.get("method", METHODS[0])) for s in settings}
-    if len(found) != 1 or (None, METHODS[0]) in found:
+    records = [record for result in found if (record := result.read_record()) is not None]
+    known = [settings_of(record.key) for record in records]
+    decisions = {(settings["alpha"], settings["method"]) for settings in known}
+    if len(decisions) != 1 or None in next(iter(decisions)):
         raise UsageError(
-            f"the results in {out} are of no single decision, since rl2qc decide was interrupted "
-            "or some were judged with another alpha: give it an --alpha"
+            f"the results in {folder.path} are of no single decision, since rl2qc decide was "
+            "interrupted or some were judged with another alpha: give it an --alpha"
         )
-    return found.pop()
+    return decisions.pop()
 
 
-def _attempt(
-    folder: Path, alpha: float, method: str, max_rejected: float | None, added: tuple[str, ...]
-) -> _Result:
+def _attempt(result: ResultFolder, settings: DecideSettings) -> _Decided:
     try:
-        with try_lock(folder.parent / LOCKS / f"{folder.name}.lock") as mine:
+        with try_lock(RunFolder(result.path.parent).lock(result.name)) as mine:
             if not mine:
                 raise WorkError("another process is at work on it")
-            return _decide_one(folder, alpha, method, max_rejected, added)
+            return _decide_one(result, settings)
     except (Rl2qcError, OSError) as error:
-        return _Result(folder.name, failure=" ".join(str(error).split()))
+        return _Decided(result.name, failure=" ".join(str(error).split()))
     # Whatever is wrong with one result must not cost the others their turn.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return _Result(folder.name, failure=f"{reason}: rl2qc filter --overwrite judges it again")
+        return _Decided(result.name, failure=f"{reason}: rl2qc filter --overwrite judges it again")
 
 
-def _decide_one(
-    folder: Path, alpha: float, method: str, max_rejected: float | None, added: tuple[str, ...]
-) -> _Result:
-    record = read_record(folder)
+def _decide_one(result: ResultFolder, settings: DecideSettings) -> _Decided:
+    record = result.read_record()
     if record is None:
         raise WorkError("its files are not complete: run rl2qc filter again")
     # What was being added when an earlier call was killed belongs to no decision.
-    remove_exports(folder, written(folder) - set(record.files))
-    remove_temporary(folder)
-    table = read_table(folder, record).decide(alpha, method=method, max_rejected=max_rejected)
+    remove_exports(result.path, result.written() - set(record.files))
+    result.remove_temporary()
+    assert settings.alpha is not None
+    table = read_table(result.path, record).decide(
+        settings.alpha, method=settings.method, max_rejected=settings.max_rejected
+    )
     present = [name for name in record.key["settings"]["formats"] if name in FORMATS]
-    formats = tuple(dict.fromkeys((*present, *added)))
-    planned = targets(table, folder, formats)
-    refuse_foreign(folder, planned)
-    announce(folder, planned)
+    formats = tuple(dict.fromkeys((*present, *settings.formats)))
+    planned = result.plan(table, formats, failures=bool(table.failures))
+    result.refuse_foreign(planned)
+    result.announce(planned)
     # Until all is rewritten, the record belongs to no alpha: a run that resumes asks for another
     # decision and does not take a mixture for its result.
-    write_record(folder, replace(record, key=_key(record, alpha=None)))
-    # The picture of the slide is the same whatever is decided.
-    export(table, folder, [n for n in formats if FORMATS[n].sort is None and n != "thumbnail"])
+    result.write_record(replace(record, key=_with_settings(record, alpha=None)))
+    warnings = _rewrite(result, table, formats)
+    files = {result.called(file.path) for file in planned} - {RECORD}
+    new = _record(record, table, formats)
+    result.write_record(replace(new, files=tuple(sorted(files))))
+    # Another version of rl2qc may have had other names.
+    remove_exports(result.path, set(record.files) - files)
+    result.settle()
+    return _Decided(result.name, formats, tuple(warnings))
+
+
+def _rewrite(result: ResultFolder, table: TileTable, formats: Sequence[str]) -> list[str]:
+    """Write what shows the decision; what is to be said of pictures that are missing."""
+    specs = [FORMATS.get(name) for name in formats]
+    export(table, result.path, [s.name for s in specs if s.sort is None and s.decided])
     warnings = []
-    for name in formats:
-        sort = FORMATS[name].sort
-        missing = sort(table, FORMATS[name].path(table, folder)) if sort is not None else 0
+    for spec in specs:
+        missing = 0
+        if spec.sort is not None and spec.suits(table.kind):
+            missing = spec.sort(table, spec.path(table, result.path))
         if missing:
             warnings.append(
                 f"{table.name}: {missing} tiles are kept that were rejected when the slide was "
-                f"read, and have no picture in {FORMATS[name].filename}/: only rl2qc filter "
-                "--overwrite reads them"
+                f"read, and have no picture in {spec.filename}/: only rl2qc filter --overwrite "
+                "reads them"
             )
-    names = {os.path.relpath(path, folder) for path in planned} - {RECORD}
-    write_record(folder, replace(_record(record, table, formats), files=tuple(sorted(names))))
-    # Another version of rl2qc may have had other names.
-    remove_exports(folder, set(record.files) - names)
-    (folder / JOURNAL).unlink(missing_ok=True)
-    return _Result(folder.name, formats, tuple(warnings))
+    return warnings
 
 
 def _record(old: Record, table: TileTable, formats: Sequence[str]) -> Record:
     """The record of the new decision."""
-    decision: dict[str, Any] = {"alpha": table.alpha, "formats": sorted(formats)}
-    if "max_rejected" in old.key["settings"]:
-        decision["max_rejected"] = table.max_rejected
-    if table.method != "threshold":
-        decision["method"] = table.method
     row = row_of(table, seconds=old.row["seconds"], path=old.row["path"])
-    return replace(
-        old,
-        key=_key(old, **decision),
-        row=asdict(row),
-        slide=describe_table(table),
-    )
+    decision = {name: getattr(table, name) for name in FilterSettings.names("decision")}
+    key = _with_settings(old, **decision, formats=sorted(formats))
+    return replace(old, key=key, row=asdict(row), slide=describe_table(table))
 
 
-def _key(record: Record, **decision: Any) -> dict[str, Any]:
-    return {**record.key, "settings": _settings(record.key["settings"], decision)}
+def _with_settings(record: Record, **changes: Any) -> dict[str, Any]:
+    return {**record.key, "settings": {**settings_of(record.key), **changes}}
 
 
-def _settings(old: Mapping[str, Any], decision: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with another decision; a method is named where it is not the usual one."""
-    return {**{name: old[name] for name in old if name != "method"}, **decision}
-
-
-def _account(
-    out: Path,
-    decision: dict[str, Any],
-    added: Sequence[str],
-    formats: Sequence[str],
+def _write_manifest(
+    folder: RunFolder, settings: DecideSettings, decided: Sequence[_Decided]
 ) -> list[SummaryRow]:
     """Bring ``summary.csv``, ``run.json`` and what formats write for the run up to date."""
+    present = dict.fromkeys(name for result in decided for name in result.formats)
     try:
-        with folder_lock(out):
-            remove_temporary(out)
-            rows = read_rows(out)
-            write_summary(out, rows)
-            run = _read_run(out / RUN)
-            run["settings"] = _settings(run.get("settings", {}), decision)
-            if added:
-                known = run["settings"].get("formats", ())
-                run["settings"]["formats"] = list(dict.fromkeys((*known, *added)))
-            inputs = tuple(f"{row.name}: " for row in rows)
-            run["warnings"] = [
-                *(said for said in run.get("warnings", []) if not said.startswith(inputs)),
-                *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
-            ]
-            write_json(out / RUN, run)
-            finish_exports(out, formats)
+        with folder.hold():
+            folder.remove_temporary()
+            rows = folder.rows()
+            folder.write_summary(rows)
+            folder.write_manifest(_manifest(_read_manifest(folder), settings, rows))
+            folder.finish(tuple(present))
     except OSError as error:
-        raise WorkError(f"cannot write to {out}: {error.strerror or error}") from error
+        raise WorkError(f"cannot write to {folder.path}: {error.strerror or error}") from error
     finally:
-        sweep(out)
+        folder.clean_up()
     return rows
 
 
-def _read_run(path: Path) -> dict[str, Any]:
+def _manifest(
+    old: dict[str, Any], settings: DecideSettings, rows: Sequence[SummaryRow]
+) -> dict[str, Any]:
+    # Where run.json is gone, nothing is known of the rest.
+    known = FilterSettings.complete(old["settings"]) if "settings" in old else {}
+    known |= {"alpha": settings.alpha, "method": settings.method}
+    if settings.max_rejected is not None:
+        known["max_rejected"] = settings.max_rejected
+    known["formats"] = list(dict.fromkeys((*known.get("formats", ()), *settings.formats)))
+    inputs = tuple(f"{row.name}: " for row in rows)
+    warnings = [
+        *(said for said in old.get("warnings", []) if not said.startswith(inputs)),
+        *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
+    ]
+    return {**old, "settings": known, "warnings": warnings}
+
+
+def _read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """``run.json``, which must not be replaced where it is damaged."""
+    path = folder.path / RUN
     try:
-        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise WorkError(f"{path} is damaged ({error}): run rl2qc filter again") from error
-    return run
+    return manifest

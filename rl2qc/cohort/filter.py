@@ -1,131 +1,246 @@
 """Filter many slides and patch folders into one folder: every one is attempted.
 
 The output folder holds a folder for each input, ``summary.csv`` with a row for each, ``run.json``
-that says how it was made, and ``failed/`` with the traceback of each that failed. What is finished
-is not done again, so a run that was killed goes on where it was, and processes that are given the
-same folder share the work.
+that says how it was made, ``report.html``, and ``failed/`` with the traceback of each that failed.
+What is finished is not done again, so a run that was killed goes on where it was, and processes
+that are given the same folder share the work.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.job import Job
-from rl2qc.cohort.preflight import preflight
-from rl2qc.cohort.run import LOOK_EVERY, CohortProgress, Run, folder_lock
-from rl2qc.cohort.store.folder import sweep
-from rl2qc.cohort.store.presence import presence
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.inputs.input import Input
+from rl2qc.cohort.inputs.shards import parse_shard, take_shard
+from rl2qc.cohort.job import Job, key_of, match_coords, resolve_jobs
+from rl2qc.cohort.page import bring_up_to_date
+from rl2qc.cohort.preflight import preflight, prepare_output
+from rl2qc.cohort.progress import RunProgress, progress_of
+from rl2qc.cohort.ray import RayExecutor
+from rl2qc.cohort.run import Executor, Run, local, written_formats
+from rl2qc.cohort.settings import EXECUTORS, RunSettings
+from rl2qc.cohort.store.folder import RunFolder
+from rl2qc.cohort.store.results import CohortResult, input_errors, input_warnings
 from rl2qc.cohort.store.summary import SummaryRow
-from rl2qc.filtering.exports import DEFAULT_FORMATS
-from rl2qc.filtering.measure import TileModel
+from rl2qc.core.progress import Progress
+from rl2qc.core.settings import share_out
+from rl2qc.errors import UsageError
+from rl2qc.filtering.measure import TileModel, find_model
+from rl2qc.filtering.patches import scale_warnings
 from rl2qc.filtering.settings import FilterSettings
-from rl2qc.images.resolution import target_mpp
 
-__all__ = ["CohortProgress", "Engine", "folder_lock", "local", "run_cohort"]
+__all__ = ["filter_cohort", "filter_inputs"]
 
-# Seconds between two accounts of a run that is under way.
-_ACCOUNT_EVERY = 10.0
-
-Engine = Callable[[Run, Sequence[Job]], Iterator[SummaryRow]]
-"""Does the jobs of a run, wherever, and yields the row of each as it is done."""
+# Seconds between two manifests of a run that is under way.
+_MANIFEST_EVERY = 10.0
 
 
-def run_cohort(
-    jobs: Sequence[Job],
-    model: TileModel,
-    out: Path,
+def filter_cohort(
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    model: TileModel | str | Path = "histology",
     settings: FilterSettings | None = None,
     *,
-    formats: Sequence[str] = DEFAULT_FORMATS,
-    record: Mapping[str, Any] | None = None,
-    warnings: Sequence[str] = (),
-    overwrite: bool = False,
-    engine: Engine | None = None,
-    progress: CohortProgress | None = None,
-) -> list[SummaryRow]:
-    """Filter every job into ``out``; one that fails is recorded and the rest goes on.
+    run: RunSettings | None = None,
+    progress: bool | Progress | RunProgress = False,
+    **changes: Any,
+) -> CohortResult:
+    """Keep the clean tiles of slides and patch folders: everything that ``rl2qc filter`` does.
+
+    Called again with the same arguments, it does what is left.
 
     Parameters
     ----------
-    jobs, model
-        What is filtered, and what judges it.
+    inputs
+        Slides, folders of slides or of patches, image files, globs, CSV files with a column wsi,
+        slide or path (and perhaps mpp).
     out
-        The output folder.
+        Folder for the results.
+    model
+        What measures the tiles, or a model's name or file.
     settings
-        How tiles are cut and judged.
-    formats
-        Names in :data:`rl2qc.filtering.exports.FORMATS`; what deciding again needs is always
-        written.
-    record
-        More entries for ``run.json``: the command, say.
-    warnings
-        Warnings of the run, for ``run.json``.
-    overwrite
-        Judge again what is finished, whatever it was judged with.
-    engine
-        What does the jobs: :func:`local`, in this process, by default.
+        How tiles are cut and decided on.
+    run
+        How the run goes about its work.
     progress
-        Called after every batch.
+        True shows a bar; a function is called with (tiles done, expected, input).
+    **changes
+        Single options of :class:`~rl2qc.filtering.settings.FilterSettings` and
+        :class:`~rl2qc.cohort.settings.RunSettings`: ``alpha=0.01, formats=["csv"]``.
 
     Returns
     -------
-    A row for each job in their order, those that were finished before among them. Work that
-    another process has in hand is waited for.
+    CohortResult
+        A row for each input in their order, those that were finished before among them, and
+        everything there is to say. Work that another process has in hand is waited for.
 
     Raises
     ------
     UsageError
-        ``out`` holds results of other settings, another model or another slide of that name, or
-        files of others that would be replaced; or a process with other settings is at work in it.
+        Something that is wrong with the call: an input that does not exist, an option out of
+        range; ``out`` holds results of other settings, another model or another slide of that
+        name, or files of others that would be replaced; or a process with other settings is at
+        work in it.
     WorkError
         The output's disk is full or read-only. What is finished is kept.
-    """
-    run = Run(model, out, settings or FilterSettings(), formats, progress)
-    target_mpp(model.mpp, run.settings.mpp, any_mpp=run.settings.any_mpp)
-    started, clock = datetime.now(UTC), time.monotonic()
-    said = list(warnings)
 
-    def account(*, finished: bool) -> None:
-        run.account(
-            {
-                **(record or {}),
-                "started": started.isoformat(timespec="seconds"),
-                "seconds": round(time.monotonic() - clock, 2),
-                "finished": finished,
-                "warnings": said,
-            }
-        )
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> place = Path(tempfile.mkdtemp())
+    >>> (place / "set").mkdir()
+    >>> for i, grey in enumerate((120, 240)):
+    ...     Image.new("RGB", (64, 64), (grey,) * 3).save(place / "set" / f"{i}.png")
+    >>> class Dark:
+    ...     patch_size, mpp, name = 64, 0.5, "dark"
+    ...     def measure(self, images):
+    ...         return {"p_value": 1 - images.mean(axis=(1, 2, 3)) / 255}
+    >>> result = filter_cohort(place / "set", place / "out", Dark(), alpha=0.1, mpp=0.5)
+    >>> result.summary()
+    'kept 1 of 2 tiles (50.0%) of 1 inputs at alpha 0.1'
+    >>> result.tables["set"].keep.tolist()
+    [True, False]
+    """
+    settings, run = share_out(
+        changes, FilterSettings.resolve(settings, {}), RunSettings.resolve(run, {})
+    )
+    part, parts = parse_shard(run.shard)
+    found, warnings = find_inputs(inputs, mpp_csv=run.mpp_csv)
+    # Names come before parts, so that all processes call a slide alike.
+    taken = take_shard(match_coords(settings.coords, found), part, parts)
+    out, watcher = Path(out), progress_of(progress)
+    prepare_output(out, taken, overwrite=run.overwrite)
+    executor = _executor(model, run)
+    # Last, since it takes longest: everything that can be wrong with the call is known by now.
+    loaded = find_model(model)
+    warnings += _patch_warnings(taken, loaded.mpp, settings)
+    about = {"command": sys.argv, "shard": [part + 1, parts], "warnings": warnings}
+    rows, said = filter_inputs(
+        taken, loaded, out, settings, run, executor=executor, about=about, progress=watcher
+    )
+    before = tuple(r.name for r in rows if r.status != "failed" and r.name not in watcher.measured)
+    report: Path | None = None
+    no_report: list[str] = []
+    if run.report:
+        report, no_report = bring_up_to_date(out, anew=len(before) < len(rows))
+    return CohortResult(
+        out,
+        tuple(rows),
+        alpha=settings.alpha,
+        warnings=(*said, *no_report, *input_warnings(rows)),
+        errors=tuple(input_errors(out, rows)),
+        before=before,
+        report=report,
+    )
+
+
+def filter_inputs(
+    inputs: Sequence[Input],
+    model: TileModel,
+    out: Path,
+    settings: FilterSettings,
+    run: RunSettings,
+    *,
+    executor: Executor = local,
+    about: Mapping[str, Any] | None = None,
+    progress: RunProgress | None = None,
+) -> tuple[list[SummaryRow], list[str]]:
+    """:func:`filter_cohort` where inputs and model are found already, without a report.
+
+    Parameters
+    ----------
+    inputs, model, out, settings, run
+        As there.
+    executor
+        What does the jobs.
+    about
+        More entries for ``run.json``, warnings of the run among them.
+    progress
+        Is told how far it is.
+
+    Returns
+    -------
+    The row of each input in their order, and all warnings of the run.
+    """
+    folder, formats = RunFolder(out), written_formats(run.formats)
+    jobs = resolve_jobs(inputs, folder, model, settings, formats)
+    key = key_of(model, settings, formats)
+    work = Run(folder, model, formats, progress)
+    started, clock = datetime.now(UTC), time.monotonic()
+    warnings = [*(about or {}).get("warnings", ())]
+
+    def write_manifest(*, finished: bool) -> None:
+        now = {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 2),
+            "finished": finished,
+            "warnings": warnings,
+        }
+        work.write_manifest(settings, {**(about or {}), **now})
 
     rows: dict[str, SummaryRow] = {}
-    with presence(run):
-        said += preflight(run, jobs, overwrite=overwrite)
-        account(finished=False)
+    with folder.active(key):
+        warnings += preflight(folder, jobs, key, overwrite=run.overwrite)
+        write_manifest(finished=False)
         last = time.monotonic()
-        for row in (engine or local)(run, jobs):
+        for row in _followed(work, executor, jobs):
             rows[row.name] = row
-            if time.monotonic() - last > _ACCOUNT_EVERY:
-                account(finished=False)
+            if time.monotonic() - last > _MANIFEST_EVERY:
+                write_manifest(finished=False)
                 last = time.monotonic()
-        account(finished=True)
-    sweep(out)
-    return [rows[job.name] for job in jobs]
+        write_manifest(finished=True)
+    folder.clean_up()
+    return [rows[job.name] for job in jobs], warnings
 
 
-def local(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
-    """Do the jobs one after the other in this process; those that others have in hand, last."""
-    waiting = list(enumerate(jobs))
-    while waiting:
-        busy = []
-        for number, job in waiting:
-            row = run.attempt(number, job)
-            if row is None:
-                busy.append((number, job))
-            else:
-                yield row
-        if busy:
-            time.sleep(LOOK_EVERY)
-        waiting = busy
+def _followed(run: Run, executor: Executor, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
+    """The row of each job as it is done; ``run.progress`` is told."""
+    finished = False
+    run.progress.begin(len(jobs))
+    try:
+        for row in executor(run, jobs):
+            run.progress.row(row)
+            yield row
+        finished = True
+    finally:
+        run.progress.end(finished=finished)
+
+
+def _patch_warnings(
+    inputs: Sequence[Input], model_mpp: float | None, settings: FilterSettings
+) -> list[str]:
+    """What is to be said of the scale of patches, which are taken as they are."""
+    kinds = {item.kind for item in inputs}
+    # That the model records no resolution is said of the slides.
+    if "patches" not in kinds or (model_mpp is None and "slide" in kinds):
+        return []
+    # Where there are slides, mpp_override is about them.
+    given = settings.mpp if "slide" in kinds else settings.mpp_override or settings.mpp
+    return scale_warnings(model_mpp, given, settings.any_mpp)
+
+
+def _executor(model: TileModel | str | Path, run: RunSettings) -> Executor:
+    return _EXECUTORS[run.executor](model, run)
+
+
+def _local(model: TileModel | str | Path, run: RunSettings) -> Executor:
+    return local
+
+
+def _ray(model: TileModel | str | Path, run: RunSettings) -> Executor:
+    if not isinstance(model, str | Path):
+        raise UsageError("executor ray needs a model by name or file, for its workers to load")
+    # Workers need not start where we are.
+    place = str(Path(model).absolute()) if Path(model).is_file() else model
+    return RayExecutor(partial(find_model, place), run.address)
+
+
+_EXECUTORS = dict(zip(EXECUTORS, (_local, _ray), strict=True))

@@ -13,29 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile
-from rl2qc.cohort.filter import folder_lock
-from rl2qc.cohort.store.folder import RUN
+from rl2qc.cohort.store.folder import FAILED, PAGE, RunFolder
 from rl2qc.cohort.store.record import RECORD
-from rl2qc.cohort.store.results import read_table
-from rl2qc.cohort.store.summary import FAILED, SummaryRow, read_rows
-from rl2qc.core.files import read_json
-from rl2qc.errors import UsageError, WorkError
+from rl2qc.cohort.store.summary import SummaryRow
+from rl2qc.cohort.store.tables import read_table
+from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
-from rl2qc.filtering.exports import overlay
 from rl2qc.filtering.table import TileTable
 from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
 from rl2qc.html.environment import Picture, encode, write_page
 from rl2qc.images.reasons import REASONS
 
 __all__ = [
-    "PAGE",
     "ReasonShare",
+    "bring_up_to_date",
     "is_current",
     "reason_shares",
     "write_cohort_page",
 ]
 
-PAGE = "report.html"
 # Longer sides of the pictures in px: a thousand slides must fit on a page that a browser opens.
 _THUMBNAIL, _OVERLAY = 200, 460
 
@@ -93,7 +89,7 @@ def write_cohort_page(out: str | Path) -> Path:
         No results there.
     """
     out = Path(out)
-    rows = read_rows(out)
+    rows = RunFolder(out).rows()
     if not rows:
         raise UsageError(f"{out} holds no results of rl2qc filter")
     sheets = ContactSheets(np.random.default_rng(0))
@@ -117,9 +113,31 @@ def write_cohort_page(out: str | Path) -> Path:
         for name in sorted(ranks)
     ]
     content = _content(out, rows, slides, scanners, sheets)
-    with folder_lock(out):
+    with RunFolder(out).hold():
         write_page(out / PAGE, "cohort.html.j2", **content)
     return out / PAGE
+
+
+def bring_up_to_date(out: Path, *, anew: bool) -> tuple[Path | None, list[str]]:
+    """Write the report of a folder, or leave one that shows what is there.
+
+    Parameters
+    ----------
+    out
+        The output folder.
+    anew
+        Write it even where it is up to date.
+
+    Returns
+    -------
+    The page, and what went wrong with it, since the results do not depend on it.
+    """
+    try:
+        if anew or not is_current(out):
+            write_cohort_page(out)
+    except (Rl2qcError, OSError) as error:
+        return None, [f"no report: {error}"]
+    return out / PAGE, []
 
 
 def is_current(out: Path) -> bool:
@@ -158,7 +176,7 @@ def _slide(row: SummaryRow, table: TileTable) -> _Slide:
     thumbnail = picture = None
     if table.thumbnail is not None:
         thumbnail = encode(table.thumbnail, _THUMBNAIL, kind="overview")
-        drawn = overlay(table)
+        drawn = table.overlay()
         # Without the legend below it, which the page gives once.
         height = round(drawn.width * table.thumbnail.shape[0] / table.thumbnail.shape[1])
         slide = drawn.crop((0, 0, drawn.width, min(height, drawn.height)))
@@ -198,7 +216,7 @@ def _content(
     scanners: Sequence[_Scanner],
     sheets: ContactSheets,
 ) -> dict[str, Any]:
-    run = read_json(out / RUN)
+    run = RunFolder(out).manifest()
     settings = run.get("settings", {})
     tiles = sum(row.tiles for row in rows)
     read = sheets.read()

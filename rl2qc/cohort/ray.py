@@ -1,6 +1,6 @@
 """Slides as tasks of a Ray cluster (extra ``[ray]``).
 
-A task does what the local engine does, with the same locks and records in the same folder, which
+A task does what the local executor does, with the same locks and records in the same folder, which
 all machines must share. A task whose worker dies is done again on another one.
 """
 
@@ -11,20 +11,20 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from rl2qc.cohort.job import Job
+from rl2qc.cohort.progress import RunProgress
 from rl2qc.cohort.run import Run
+from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.summary import SummaryRow
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
-from rl2qc.filtering.measure import TileModel
-from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.measure import TileModel, find_model
 
-__all__ = ["RayEngine"]
+__all__ = ["RayExecutor"]
 
 # Where a Ray client is listened for, and the seconds that a cluster is given to answer.
 _CLIENT_PORT, _PATIENCE = 10001, 10.0
@@ -35,14 +35,13 @@ class _Work:
     """What a worker needs to know; the same for all tasks of a run."""
 
     load: Callable[[], TileModel]
-    out: Path
-    settings: FilterSettings
+    folder: RunFolder
     formats: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class RayEngine:
-    """Does the jobs of :func:`rl2qc.cohort.filter.run_cohort` on a Ray cluster.
+class RayExecutor:
+    """Does the jobs of :func:`rl2qc.cohort.filter.filter_inputs` on a Ray cluster.
 
     A task takes a processor, and a GPU where the model of the run is on one and the cluster has
     any.
@@ -88,13 +87,11 @@ class RayEngine:
             raise UsageError(f"no Ray cluster at {address or 'this machine'}: {line}") from error
 
     def _do(self, ray: Any, run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
-        settings = _from_anywhere(run.settings)
-        work = ray.put(_Work(self.load, run.out.absolute(), settings, run.formats))
+        work = ray.put(_Work(self.load, RunFolder(run.folder.path.absolute()), run.formats))
         task = ray.remote(max_retries=self.retries, num_gpus=_gpus(ray, run.model))(_do_on_worker)
         # In a list, since Ray would hand each task a copy of its own.
-        pending = {task.remote([work], _absolute(job)): job for job in jobs}
-        # Numbers count jobs as they are done: from the number follows how many are left.
-        for number in range(len(jobs)):
+        pending = {task.remote([work], job.absolute()): job for job in jobs}
+        while pending:
             (done,), _ = ray.wait(list(pending), num_returns=1)
             job = pending.pop(done)
             row: SummaryRow
@@ -106,8 +103,8 @@ class RayEngine:
                 if isinstance(cause, Rl2qcError):
                     raise WorkError(str(cause)) from error
                 row, tiles = run.failed(job, error, 0.0), None
-            if run.progress is not None and tiles is not None:
-                run.progress(number, job, tiles, tiles)
+            if tiles is not None:
+                run.progress.tiles(job, tiles, tiles)
             yield row
 
 
@@ -128,7 +125,7 @@ def _knock(address: str | None) -> None:
 
 def _gpus(ray: Any, model: TileModel) -> int:
     """GPUs that a task must ask for, or Ray hides them from it."""
-    if not str(getattr(model, "device", "")).startswith("cuda"):
+    if not str(model.device).startswith("cuda"):
         return 0
     # A task that asks for what no machine has waits forever.
     if ray.cluster_resources().get("GPU", 0) >= 1:
@@ -138,38 +135,27 @@ def _gpus(ray: Any, model: TileModel) -> int:
     return 0
 
 
+class _Count(RunProgress):
+    """Notes how many tiles the one job of a task has; None where none were measured."""
+
+    count: int | None = None
+
+    def tiles(self, job: Job, done: int, total: int) -> None:
+        self.count = total
+
+
 def _do_on_worker(work: Sequence[Any], job: Job) -> tuple[SummaryRow, int | None]:
-    """The row of a job, and the number of its tiles; None where none were judged."""
-    run, tiles = _run(work[0]), None
-
-    def note(number: int, job: Job, done: int, total: int) -> None:
-        nonlocal tiles
-        tiles = total
-
-    run.progress = note
-    return run.do(0, job), tiles
+    """The row of a job, and the number of its tiles; None where none were measured."""
+    run, count = _run(work[0]), _Count()
+    run.progress = count
+    return run.do(job), count.count
 
 
 # One model a worker, whatever runs it served before.
 @lru_cache(maxsize=1)
 def _run(reference: Any) -> Run:
     work: _Work = _import_ray().get(reference)
-    return Run(work.load(), work.out, work.settings, work.formats, None)
-
-
-def _from_anywhere(settings: FilterSettings) -> FilterSettings:
-    return replace(settings, coords=_absolute_coords(settings.coords))
-
-
-def _absolute(job: Job) -> Job:
-    """Workers need not start where we are."""
-    images = tuple(image.absolute() for image in job.images)
-    coords = _absolute_coords(job.coords)
-    return replace(job, path=job.path.absolute(), images=images, coords=coords)
-
-
-def _absolute_coords(place: str | None) -> str | None:
-    return None if place is None else str(Path(place).absolute())
+    return Run(work.folder, find_model(work.load()), work.formats)
 
 
 def _import_ray() -> Any:
@@ -178,4 +164,4 @@ def _import_ray() -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise UsageError("--engine ray needs Ray: pip install 'rl2qc[ray]'") from error
+        raise UsageError("--executor ray needs Ray: pip install 'rl2qc[ray]'") from error

@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args, get_type_hints
+from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args, get_type_hints
 
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
 
-__all__ = ["Interval", "Option", "Phase", "Settings", "option", "option_of"]
+__all__ = ["Interval", "Option", "Phase", "Settings", "option", "option_of", "share_out"]
 
 Phase: TypeAlias = Literal["pixels", "decision", "speed"]
 """What depends on an option: what is measured of pixels, only what is decided from that, or nothing
@@ -220,6 +220,46 @@ class Settings:
             if (phase is None or option_of(f).phase == phase)
             and (per_input is None or option_of(f).per_input == per_input)
         )
+
+
+A = TypeVar("A", bound=Settings)
+B = TypeVar("B", bound=Settings)
+
+
+def share_out(changes: Mapping[str, Any], first: A, second: B) -> tuple[A, B]:
+    """Two settings objects of one call, each with those of ``changes`` that are its options.
+
+    Raises
+    ------
+    UsageError
+        A word that is no option of either (the nearest is named), or a value out of range.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Brush(Settings):
+    ...     width: int = option(3, help="Of its hair.")
+    >>> @dataclass(frozen=True)
+    ... class Paint(Settings):
+    ...     coats: int = option(2, help="Layers.")
+    >>> share_out({"coats": 1}, Brush(), Paint())
+    (Brush(width=3), Paint(coats=1))
+    """
+    known = [_words(type(settings)) for settings in (first, second)]
+    words = {word: None for names in known for word in names}
+    for name in changes:
+        if name not in words:
+            today = [n for settings in (first, second) for n in settings.names()]
+            raise UsageError(
+                f"no option {name!r}{nearest(name, tuple(today))} Choose from {', '.join(today)}"
+            )
+    one, two = ({n: v for n, v in changes.items() if n in names} for names in known)
+    return first.changes(**one) if one else first, second.changes(**two) if two else second
+
+
+def _words(cls: type[Settings]) -> set[str]:
+    """Names of the options, old ones among them."""
+    return {word for f in _options(cls) for word in (f.name, *option_of(f).old)}
 
 
 def option_of(f: Any) -> Option:

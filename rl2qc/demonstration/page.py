@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, Demo
-from rl2qc.filtering.exports import overlay
+from rl2qc.filtering.drawing import overlay
 from rl2qc.filtering.table import TileTable
 from rl2qc.html.environment import encode, write_page
 from rl2qc.model.quality import QualityModel

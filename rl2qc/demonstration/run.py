@@ -21,7 +21,7 @@ from rl2qc.core.progress import Progress, progress_bar
 from rl2qc.demonstration.page import Scene, write_demo_page
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, SetRow
 from rl2qc.errors import UsageError
-from rl2qc.filtering.exports import export
+from rl2qc.filtering.exports.files import export
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.tissue import tissue_mask
@@ -189,13 +189,7 @@ def _reference_tiles(references: Sequence[SyntheticSlide], side: int) -> NDArray
 
 def _filter(out: Path, model: QualityModel, bars: bool) -> TileTable:
     """The tiles of the slide, exported as a user would."""
-    with progress_bar(bars, "filtering", unit="tile") as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        table = filter_slide(out / "slide.tiff", model, alpha=ALPHA, mpp=MPP, progress=advance)
+    table = filter_slide(out / "slide.tiff", model, alpha=ALPHA, mpp=MPP, progress=bars)
     export(table, out, ["csv", "geojson", "overlay"])
     return table
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["METHODS", "adjusted", "keep_tiles", "rejected_share", "say_over_rejection"]
+__all__ = ["METHODS", "adjusted", "keep_tiles", "over_rejection_warnings", "rejected_share"]
 
 METHODS = ("threshold", "bh")
 """Ways to decide: each tile by itself, or Benjamini-Hochberg over all tiles of a slide."""
@@ -125,7 +125,7 @@ def rejected_share(keep: NDArray[np.bool_], tissue: ArrayLike) -> float:
     return float(area[~keep].sum() / area.sum())
 
 
-def say_over_rejection(
+def over_rejection_warnings(
     warnings: Iterable[str], rejected: float, max_rejected: float, typically: str = ""
 ) -> tuple[str, ...]:
     """``warnings`` with the one about a slide that loses too much tissue brought up to date.
@@ -135,7 +135,7 @@ def say_over_rejection(
 
     Examples
     --------
-    >>> say_over_rejection([], 0.9, 0.5, "out of focus")[0][:63]
+    >>> over_rejection_warnings([], 0.9, 0.5, "out of focus")[0][:63]
     '90% of the tissue is rejected (its typical tile: out of focus):'
     """
     others = tuple(warning for warning in warnings if not warning.endswith(_ADVICE))

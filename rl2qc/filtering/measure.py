@@ -1,4 +1,4 @@
-"""Read, measure and judge tiles in one pass over their pixels.
+"""Read and measure tiles in one pass over their pixels.
 
 Threads read ahead and measure what needs no model while it works on the batch before; how far
 ahead is bounded, so that memory does not grow with the slide.
@@ -8,28 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from inspect import getattr_static
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.progress import Progress, track
 from rl2qc.core.read_ahead import read_ahead
-from rl2qc.errors import ImageError, SlideError
+from rl2qc.errors import ImageError, SlideError, UsageError
 from rl2qc.filtering.settings import FilterSettings
-from rl2qc.images.quantities import QUANTITIES, image_quantities
+from rl2qc.images.quantities import image_quantities
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import ReferenceQuantities
 
-__all__ = ["Judged", "Progress", "TileModel", "judge", "reference_quantities"]
+__all__ = ["AdaptableModel", "Measured", "TileModel", "find_model", "measure_tiles"]
 
 # The columns of a table that nothing was measured for.
 _COLUMNS = ("log_likelihood", "p_value", *QUANTITIES)
 
-Progress = Callable[[int, int], None]
-"""Called with the number of tiles done and of all tiles."""
-
 
 class TileModel(Protocol):
-    """What a model must offer to judge tiles."""
+    """What the filter must know of a model of tiles.
+
+    A model of one's own needs ``patch_size``, ``mpp``, ``name`` and ``measure``; where it lacks
+    others, :func:`find_model` gives it theirs: no hash, no quantities, no runtime, no device.
+    """
 
     @property
     def patch_size(self) -> int:
@@ -43,23 +48,106 @@ class TileModel(Protocol):
     def name(self) -> str:
         """Name of the model, for the record."""
 
+    @property
+    def sha256(self) -> str:
+        """Hash of the model's file; "" for one that has none, of which no result is ever taken to
+        be up to date."""
+
+    @property
+    def quantities_(self) -> ReferenceQuantities | None:
+        """What the patches that the model was fitted to are like, if it records that."""
+
+    @property
+    def runtime_name(self) -> str | None:
+        """What computes its forward pass, and the version, for the record."""
+
+    @property
+    def device(self) -> object:
+        """Where it runs, such as "cuda:0"; None if it does not say."""
+
     def measure(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[np.floating]]:
-        """Judge tiles (n, patch_size, patch_size, 3): (n,) values by name.
+        """Measure tiles (n, patch_size, patch_size, 3): (n,) values by name.
 
         "p_value" must be among them: the conformal p-value that the decision is made by.
         """
 
 
-def reference_quantities(model: TileModel) -> ReferenceQuantities | None:
-    """What the patches that a model was fitted to are like, if it records that."""
-    found = getattr(model, "quantities_", None)
-    return found if isinstance(found, ReferenceQuantities) else None
+@runtime_checkable
+class AdaptableModel(Protocol):
+    """A model that can be brought nearer to the slides at hand, without labels."""
+
+    def adapt(self, statistics: NDArray[np.floating]) -> TileModel:
+        """The model for slides with these statistics (n, d) of their tiles."""
+
+
+# The members that a model may lack, and what is taken in their place.
+_OPTIONAL: Mapping[str, Any] = {
+    "sha256": "",
+    "quantities_": None,
+    "runtime_name": None,
+    "device": None,
+}
+_ABSENT = object()
+_NEEDED = ("patch_size", "mpp", "name", "measure")
+
+
+class _WithDefaults:
+    """A model with what it lacks of :class:`TileModel`."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        # Python asks for these before there is a model, when it copies.
+        if name.startswith("__") or name == "_model":
+            raise AttributeError(name)
+        if name in _OPTIONAL:
+            return getattr(self._model, name, _OPTIONAL[name])
+        return getattr(self._model, name)
+
+
+def find_model(model: TileModel | str | Path) -> TileModel:
+    """A model by its name or file, or the one that is given, complete.
+
+    Raises
+    ------
+    UsageError
+        There is no such model, or what is given is none.
+    CheckpointError
+        Its file is damaged.
+
+    Examples
+    --------
+    >>> class Even:
+    ...     patch_size, mpp, name = 64, 0.5, "even"
+    ...     def measure(self, images):
+    ...         return {"p_value": np.ones(len(images))}
+    >>> find_model(Even()).sha256
+    ''
+    >>> find_model(object())
+    Traceback (most recent call last):
+    rl2qc.errors.UsageError: object is no model of tiles: it lacks patch_size, mpp, name, measure
+    """
+    if isinstance(model, str | Path):
+        # Here, since torch takes seconds to load and not every model needs it.
+        from rl2qc.model.quality import QualityModel
+
+        model = QualityModel.load(model)
+    lacking = [name for name in _NEEDED if not hasattr(model, name)]
+    if lacking:
+        raise UsageError(
+            f"{type(model).__name__} is no model of tiles: it lacks {', '.join(lacking)}"
+        )
+    # Not by hasattr: to ask for the runtime is to make it.
+    if all(getattr_static(model, name, _ABSENT) is not _ABSENT for name in _OPTIONAL):
+        return model
+    return cast(TileModel, _WithDefaults(model))
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Indices of the items that were judged, their measurements (the model's, then
-    :data:`~rl2qc.images.quantities.QUANTITIES`) and extras, and the failures."""
+class Measured:
+    """Indices of the items that were measured, their measurements (the model's, then
+    :data:`~rl2qc.images.quantity_names.QUANTITIES`) and extras, and the failures."""
 
     done: NDArray[np.int64]
     measurements: dict[str, NDArray[np.float64]]
@@ -67,14 +155,27 @@ class Judged:
     failures: list[tuple[Any, str]]
 
 
-def judge(
+def measure_tiles(
     items: Sequence[Any] | NDArray[np.int64],
     read: Callable[[Any], tuple[NDArray[np.uint8], Any]],
     model: TileModel,
     settings: FilterSettings,
-    progress: Progress | None,
-) -> Judged:
-    """Read and measure every item; one that cannot be read is listed and the rest goes on."""
+    progress: bool | Progress = False,
+    what: str = "tiles",
+) -> Measured:
+    """Read and measure every item; one that cannot be read is listed and the rest goes on.
+
+    Parameters
+    ----------
+    items
+        Whatever ``read`` takes, one a tile.
+    read
+        The pixels of an item (patch_size, patch_size, 3), and anything else there is to note.
+    model, settings
+        What measures them, how many at a time, and by how many threads they are read.
+    progress, what
+        As in :func:`rl2qc.core.progress.track`.
+    """
     done: list[int] = []
     extras: list[Any] = []
     failures: list[tuple[Any, str]] = []
@@ -89,38 +190,41 @@ def judge(
             return str(error)
         return image, image_quantities(image), extra
 
-    def measure() -> None:
-        measured.append(_measure(model, np.stack(batch)))
-        batch.clear()
-
-    if progress is not None:
-        progress(0, len(items))
     # One batch at the model, one ready for it.
     window = 2 * settings.batch_size
     results = read_ahead(attempt, items, workers=settings.num_workers, window=window)
-    for index, result in enumerate(results):
-        if isinstance(result, str):
-            failures.append((items[index], result))
-        else:
-            image, found, extra = result
-            batch.append(image)
-            quantities.append(found)
-            done.append(index)
-            extras.append(extra)
-        if len(batch) == settings.batch_size:
-            measure()
-            if progress is not None:
-                progress(index + 1, len(items))
-    if batch:
-        measure()
-        if progress is not None:
-            progress(len(items), len(items))
+    told = 0
+    with track(progress, what, len(items)) as step:
+        for index, result in enumerate(results):
+            if isinstance(result, str):
+                failures.append((items[index], result))
+            else:
+                image, found, extra = result
+                batch.append(image)
+                quantities.append(found)
+                done.append(index)
+                extras.append(extra)
+            if len(batch) == settings.batch_size:
+                measured.append(_measure(model, np.stack(batch)))
+                batch.clear()
+                step(index + 1 - told)
+                told = index + 1
+        if batch:
+            measured.append(_measure(model, np.stack(batch)))
+        if told < len(items):
+            step(len(items) - told)
+    return Measured(np.array(done, np.int64), _columns(measured, quantities), extras, failures)
+
+
+def _columns(
+    measured: Sequence[Mapping[str, NDArray[np.float64]]],
+    quantities: Sequence[NDArray[np.float64]],
+) -> dict[str, NDArray[np.float64]]:
+    """The measurements of all batches, one column each."""
     if not measured:
-        columns = {name: np.empty(0) for name in _COLUMNS}
-    else:
-        columns = {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
-        columns |= dict(zip(QUANTITIES, np.stack(quantities, axis=1), strict=True))
-    return Judged(np.array(done, np.int64), columns, extras, failures)
+        return {name: np.empty(0) for name in _COLUMNS}
+    columns = {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+    return columns | dict(zip(QUANTITIES, np.stack(quantities, axis=1), strict=True))
 
 
 def _measure(model: TileModel, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:

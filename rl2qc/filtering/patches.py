@@ -1,23 +1,27 @@
-"""Judge image files, taken as they are."""
+"""Filter image files, taken as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rl2qc.core.progress import Progress
 from rl2qc.errors import ImageError, WorkError
-from rl2qc.filtering.measure import Progress, TileModel, judge, reference_quantities
+from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
+from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import center_crop
 from rl2qc.images.sources.files import list_images, read_image
 from rl2qc.images.tissue import tissue_mask
 
-__all__ = ["filter_patches"]
+__all__ = ["filter_images", "filter_patches", "scale_warnings"]
 
 # Patches are reduced by this factor before their tissue is measured: at 20x, 2 um per pixel.
 _PATCH_REDUCTION = 4
@@ -25,42 +29,90 @@ _PATCH_REDUCTION = 4
 
 def filter_patches(
     paths: str | Path | Sequence[str | Path],
-    model: TileModel,
+    model: TileModel | str | Path = "histology",
+    settings: FilterSettings | None = None,
     *,
     name: str | None = None,
-    alpha: float = 0.05,
-    batch_size: int = 32,
-    num_workers: int = 2,
-    max_rejected: float = 0.5,
-    progress: Progress | None = None,
+    progress: bool | Progress = False,
+    **changes: Any,
 ) -> TileTable:
-    """Judge image files, taken as they are: their resolution is trusted to be the model's.
+    """Measure image files, taken as they are, and decide which are kept.
 
     Every image that can be read has a row, whatever its share of tissue. Of images larger than
-    ``model.patch_size`` the centre is judged.
+    ``model.patch_size`` the centre is measured. Unlike slides, images are not brought to the
+    model's resolution: ``mpp`` says theirs, and a warning of the table that it is not known.
 
     Parameters
     ----------
     paths
         Files, folders or globs.
+    model
+        What measures them, or a model's name or file.
+    settings
+        How they are decided on; options of slides mean nothing here.
     name
         Name of the set; that of the first folder by default.
-    model, alpha, batch_size, num_workers, max_rejected, progress
-        As in :func:`filter_slide`.
+    progress
+        True shows a bar; a function is called with (images done, all, what) after every batch.
+    **changes
+        Single options of :class:`~rl2qc.filtering.settings.FilterSettings`: ``alpha=0.01``.
+
+    Returns
+    -------
+    TileTable
+        A row for each image, in the order of the listing.
 
     Raises
     ------
     WorkError
-        Not one of the images can be judged.
+        Not one of the images can be measured.
     UsageError
-        No images there, or a setting that is out of range.
+        No images there, a setting that does not exist or is out of range, or images of another
+        resolution than the model's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for i, grey in enumerate((120, 240)):
+    ...     Image.new("RGB", (64, 64), (grey,) * 3).save(folder / f"{i}.png")
+    >>> class Dark:
+    ...     patch_size, mpp, name = 64, 0.5, "dark"
+    ...     def measure(self, images):
+    ...         return {"p_value": 1 - images.mean(axis=(1, 2, 3)) / 255}
+    >>> filter_patches(folder, Dark(), mpp=0.5, alpha=0.1).keep
+    array([ True, False])
     """
-    settings = FilterSettings(
-        alpha=alpha, batch_size=batch_size, num_workers=num_workers, max_rejected=max_rejected
-    )
+    settings, model = FilterSettings.resolve(settings, changes), find_model(model)
+    said = scale_warnings(model.mpp, settings.mpp_override or settings.mpp, settings.any_mpp)
     files = list_images(paths)
     first = Path(paths) if isinstance(paths, str | Path) else Path(paths[0])
     folder = first if first.is_dir() else files[0].parent
+    table = filter_images(files, folder, model, settings, progress)
+    return replace(table, name=name or table.name, warnings=(*said, *table.warnings))
+
+
+def scale_warnings(model_mpp: float | None, mpp: float | None, any_mpp: bool) -> list[str]:
+    """What is to be said of the resolution of patches, which are taken as they are.
+
+    Raises
+    ------
+    UsageError
+        It is far from the model's.
+    """
+    advice = "use a model that was trained at theirs, or pass --any-mpp"
+    warning = check_scale(model_mpp, mpp, "the patches", advice=advice, any_mpp=any_mpp)
+    return [] if warning is None else [warning]
+
+
+def filter_images(
+    files: Sequence[Path],
+    folder: Path,
+    model: TileModel,
+    settings: FilterSettings,
+    progress: bool | Progress = False,
+) -> TileTable:
+    """:func:`filter_patches` where everything is found already."""
 
     def read(file: Path) -> tuple[NDArray[np.uint8], tuple[int, int, float]]:
         image = read_image(file)
@@ -72,25 +124,15 @@ def filter_patches(
         tissue = float(tissue_mask(np.asarray(small)).mask.mean())
         return patch, (image.shape[1], image.shape[0], tissue)
 
-    judged = judge(files, read, model, settings, progress)
-    if not len(judged.done):
+    measured = measure_tiles(files, read, model, settings, progress, folder.name)
+    if not len(measured.done):
         raise WorkError(
-            f"none of the {len(files)} images of {folder} can be judged: {judged.failures[0][1]}"
+            f"none of the {len(files)} images of {folder} can be judged: {measured.failures[0][1]}"
         )
-    widths, heights, tissue = (np.array(column) for column in zip(*judged.extras, strict=True))
-    warnings: list[str] = []
-    larger = int(((widths > model.patch_size) | (heights > model.patch_size)).sum())
-    if larger:
-        side = model.patch_size
-        warnings.append(
-            f"{larger} of {len(files)} images are larger than {side} x {side} px: "
-            "their centre is judged"
-        )
-    if judged.failures:
-        warnings.append(f"{len(judged.failures)} of {len(files)} images cannot be judged")
-    zeros = np.zeros(len(judged.done), np.int64)
-    return TileTable(
-        name=name or folder.resolve().name,
+    widths, heights, tissue = (np.array(column) for column in zip(*measured.extras, strict=True))
+    zeros = np.zeros(len(measured.done), np.int64)
+    table = TileTable(
+        name=folder.resolve().name,
         path=folder,
         kind="patches",
         x=zeros,
@@ -98,14 +140,29 @@ def filter_patches(
         width=widths.astype(np.int64),
         height=heights.astype(np.int64),
         tissue_fraction=tissue.astype(np.float64),
-        measurements=judged.measurements,
-        keep=np.ones(len(judged.done), np.bool_),
-        alpha=alpha,
-        image_paths=tuple(files[i] for i in judged.done),
+        measurements=measured.measurements,
+        keep=np.ones(len(measured.done), np.bool_),
+        alpha=settings.alpha,
+        image_paths=tuple(files[i] for i in measured.done),
         tissue_coverage=float(tissue.mean()),
-        failures=tuple((str(file), reason) for file, reason in judged.failures),
-        warnings=tuple(warnings),
-        max_rejected=max_rejected,
+        failures=tuple((str(file), reason) for file, reason in measured.failures),
+        warnings=_warnings(widths, heights, model.patch_size, measured),
+        max_rejected=settings.max_rejected,
         patch_size=model.patch_size,
-        reference=reference_quantities(model),
-    ).decide(alpha)
+        reference=model.quantities_,
+    )
+    return table.decide(settings.alpha, method=settings.method)
+
+
+def _warnings(
+    widths: NDArray[np.int64], heights: NDArray[np.int64], size: int, measured: Measured
+) -> tuple[str, ...]:
+    count, warnings = len(measured.done) + len(measured.failures), []
+    larger = int(((widths > size) | (heights > size)).sum())
+    if larger:
+        warnings.append(
+            f"{larger} of {count} images are larger than {size} x {size} px: their centre is judged"
+        )
+    if measured.failures:
+        warnings.append(f"{len(measured.failures)} of {count} images cannot be judged")
+    return tuple(warnings)

@@ -1,43 +1,94 @@
-"""How tiles are cut and judged: the settings of a run."""
+"""How tiles are cut, measured and decided on: the options of a filter, each told once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.errors import UsageError
+from rl2qc.filtering.decision import METHODS
 from rl2qc.images.resolution import PLAUSIBLE_MPP, is_plausible_mpp
 
 __all__ = ["FilterSettings"]
 
 
 @dataclass(frozen=True)
-class FilterSettings:
-    """How tiles are cut and judged; the defaults are those of :func:`filter_slide`.
+class FilterSettings(Settings):
+    """How tiles are cut, measured and decided on.
 
     Raises
     ------
     UsageError
         A value that is out of range.
+
+    Examples
+    --------
+    >>> settings = FilterSettings(alpha=0.01)
+    >>> settings.changes(stride=112).record()["stride"], settings.names("decision")
+    (112, ('alpha', 'method', 'max_rejected'))
     """
 
-    alpha: float = 0.05
-    mpp: float | None = None
-    mpp_override: float | None = None
-    min_tissue: float = 0.1
-    stride: int | None = None
-    batch_size: int = 32
-    num_workers: int = 2
-    icc: bool = False
-    any_mpp: bool = False
-    max_rejected: float = 0.5
-    coords: str | None = None
+    alpha: float = option(
+        0.05,
+        help="Tiles with a p-value above are kept; of clean tiles, this share is rejected.",
+        phase="decision",
+        within=Interval(0, 1, "left"),
+    )
+    method: str = option(
+        METHODS[0],
+        help="threshold: each tile by itself; bh: Benjamini-Hochberg over each slide, ALPHA being "
+        "the share of clean tiles among the rejected.",
+        phase="decision",
+        choices=METHODS,
+    )
+    mpp: float | None = option(
+        None, help="Microns per pixel to read tiles at.", show_default="the model's"
+    )
+    mpp_override: float | None = option(
+        None,
+        help="Microns per pixel at level 0, for slides that do not record it or record it wrongly.",
+        show_default="what the slide records",
+        per_input=True,
+    )
+    any_mpp: bool = option(False, help="Allow --mpp far from what the model was trained at.")
+    icc: bool = option(
+        False, help="Take colours through the slide's ICC profile to sRGB (shifts scores)."
+    )
+    min_tissue: float = option(
+        0.1, help="Tiles with a smaller share of tissue are left out.", within=Interval(0, 1)
+    )
+    stride: int | None = option(
+        None,
+        help="Distance between neighbouring tiles in their px.",
+        show_default="side by side",
+        within=Interval(1),
+    )
+    max_rejected: float = option(
+        0.5,
+        help="Slides that lose a larger share of their tissue are flagged.",
+        phase="decision",
+        within=Interval(0, 1),
+    )
+    coords: str | Path | None = option(
+        None,
+        help="Judge the tiles of this TRIDENT or CLAM file, or of each slide's in this folder; all "
+        "of them, in their order, whatever tissue they hold.",
+        show_default="a grid",
+        metavar="FILE",
+        per_input=True,
+    )
+    batch_size: int = option(32, help="Tiles a forward pass.", phase="speed", within=Interval(1))
+    num_workers: int = option(
+        2,
+        help="Threads that read.",
+        phase="speed",
+        within=Interval(1),
+        flags=("--workers",),
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha < 1:
-            raise UsageError(f"alpha must lie in [0, 1), got {self.alpha}")
-        for name in ("min_tissue", "max_rejected"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        super().__post_init__()
         for name in ("mpp", "mpp_override"):
             value = getattr(self, name)
             if value is not None and not is_plausible_mpp(value):
@@ -45,7 +96,3 @@ class FilterSettings:
                     f"{name} must be microns per pixel, {PLAUSIBLE_MPP[0]:g} to "
                     f"{PLAUSIBLE_MPP[1]:g}, got {value:g}"
                 )
-        for name in ("stride", "batch_size", "num_workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, got {value}")

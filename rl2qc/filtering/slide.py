@@ -1,27 +1,31 @@
-"""Judge the tiles of a whole slide."""
+"""Filter the tiles of a whole slide."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.progress import Progress
 from rl2qc.errors import SlideError, UsageError
-from rl2qc.filtering.measure import Progress, TileModel, judge, reference_quantities
+from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
+from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
-from rl2qc.images.colours import odd_colours
+from rl2qc.filtering.tissue import SlideTissue, find_tissue
 from rl2qc.images.resolution import TOLERANCE, target_mpp
-from rl2qc.images.tissue import tissue_mask
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
-from rl2qc.slides.readers.openslide import SlideInfo, SlideReader
-from rl2qc.slides.tiling import plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.info import SlideInfo
+from rl2qc.slides.readers.base import SlideReader, open_slide
+from rl2qc.slides.tiling import ReadPlan, plan_reading, tile_grid, tissue_fractions
 
-__all__ = ["filter_slide"]
+__all__ = ["filter_slide", "filter_tiles"]
 
 # The mask has this many pixels along a tile's side, and no more than this along the slide's.
 _MASK_PIXELS_PER_TILE = 16
@@ -32,64 +36,46 @@ _THUMBNAIL_PIXELS = 1024
 
 def filter_slide(
     path: str | Path,
-    model: TileModel,
+    model: TileModel | str | Path = "histology",
+    settings: FilterSettings | None = None,
     *,
-    alpha: float = 0.05,
-    mpp: float | None = None,
-    mpp_override: float | None = None,
-    min_tissue: float = 0.1,
-    stride: int | None = None,
-    batch_size: int = 32,
-    num_workers: int = 2,
-    icc: bool = False,
-    any_mpp: bool = False,
-    max_rejected: float = 0.5,
-    coords: str | Path | Coords | None = None,
-    progress: Progress | None = None,
+    coords: Coords | str | Path | None = None,
+    progress: bool | Progress = False,
+    **changes: Any,
 ) -> TileTable:
-    """Judge every tile of a slide that holds tissue.
+    """Measure every tile of a slide that holds tissue, and decide which are kept.
 
     Parameters
     ----------
     path
-        A slide that OpenSlide reads, or the folder of a DICOM slide.
+        A slide that one of :data:`rl2qc.slides.readers.base.READERS` opens, or the folder of a
+        DICOM slide.
     model
-        What judges the tiles; its ``patch_size`` and ``mpp`` say how they are cut.
-    alpha
-        A tile is kept if its p-value is above. Of tiles like those the model was calibrated on,
-        this share is rejected.
-    mpp
-        Microns per pixel to read tiles at, in place of the model's.
-    mpp_override
-        Microns per pixel at level 0, in place of what the slide records.
-    min_tissue
-        Tiles with a smaller share of tissue are left out.
-    stride
-        Distance between neighbouring tiles in px at ``mpp``; ``patch_size`` by default.
-    batch_size
-        Tiles judged at a time.
-    num_workers
-        Threads that read.
-    icc
-        Take colours through the slide's ICC profile to sRGB. It shifts scores: only for a model
-        that was trained on patches treated alike.
-    any_mpp
-        Read at ``mpp`` even if it is far from the model's.
-    max_rejected
-        A larger share of rejected tissue is flagged.
+        What measures the tiles, or a model's name or file; its ``patch_size`` (px) and ``mpp``
+        (um/px) say how they are cut.
+    settings
+        How tiles are cut and decided on.
     coords
-        Tiles to judge in place of a grid: a TRIDENT or CLAM file, or a folder that holds the
-        slide's. All of them are judged in their order, whatever tissue they hold. Of tiles larger
-        than the model's the centre is judged.
+        Tiles to take in place of a grid: a TRIDENT or CLAM file, or a folder that holds the
+        slide's. All of them are measured in their order, whatever tissue they hold. Of tiles
+        larger than the model's the centre is measured.
     progress
-        Called after every batch.
+        True shows a bar; a function is called with (tiles done, all, what) after every batch.
+    **changes
+        Single options of :class:`~rl2qc.filtering.settings.FilterSettings`: ``alpha=0.01``.
+
+    Returns
+    -------
+    TileTable
+        A row for each tile, and everything there is to say about the slide.
 
     Raises
     ------
     SlideError
         The slide cannot be read, has no resolution, or is coarser than the model reads.
     UsageError
-        A setting that is out of range, or an ``mpp`` that is far from the model's.
+        A setting that does not exist or is out of range, an ``mpp`` that is far from the model's,
+        or coordinates of another slide.
 
     Examples
     --------
@@ -101,110 +87,167 @@ def filter_slide(
     ...     patch_size, mpp, name = 64, 0.5, "even"
     ...     def measure(self, images):
     ...         return {"p_value": 1 / (1 + images.std(axis=(1, 2, 3)))}
-    >>> table = filter_slide(path, Even())
+    >>> table = filter_slide(path, Even(), alpha=0.05)
     >>> len(table), table.mpp, table.keep.sum()
     (6, 0.5, np.int64(0))
     >>> table.decide(alpha=0.01).keep.sum()
     np.int64(6)
     """
-    path = Path(path)
-    settings = FilterSettings(
-        alpha=alpha,
-        mpp=mpp,
-        mpp_override=mpp_override,
-        min_tissue=min_tissue,
-        stride=stride,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        icc=icc,
-        any_mpp=any_mpp,
-        max_rejected=max_rejected,
-    )
-    target, warnings = target_mpp(model.mpp, mpp, any_mpp=any_mpp)
-    name = slide_name(path)
-    if coords is None or isinstance(coords, Coords):
-        given = coords
-    else:
-        given = read_coords(find_coords(coords, name))
-    with SlideReader(path, mpp_override=mpp_override, icc=icc) as slide:
-        info = slide.info
-        warnings += info.warnings
-        try:
-            plan = plan_reading(info.mpp, info.level_downsamples, target)
-        except ValueError as error:
-            raise SlideError(f"{path}: {error}") from error
-        if plan.scale < 1:
-            warnings.append(
-                f"the slide has {info.mpp:g} um/px: tiles are enlarged to {target:g} um/px"
-            )
-        # Whole pixels, so that neighbouring tiles share their edges exactly.
-        side = max(1, round(model.patch_size * plan.downsample))
-        step = max(1, round((stride or model.patch_size) * plan.downsample))
-        seen, overlap = side, max(0, model.patch_size - (stride or model.patch_size))
-        if given is not None:
-            side = given.side(info.level_downsamples)
-            overlap = 0
-            warnings += _check_given(given, path, side, seen, info)
+    settings = FilterSettings.resolve(settings, changes)
+    place = settings.coords if coords is None else coords
+    if not isinstance(place, Coords | None):
+        place = read_coords(find_coords(place, slide_name(Path(path))))
+    return filter_tiles(Path(path), find_model(model), settings, place, progress)
 
-        overview = slide.read_overview(
-            max(side / _MASK_PIXELS_PER_TILE, max(info.bounds[2:]) / _MASK_PIXELS)
-        )
-        shown = (overview.valid >= 0.5) & overview.readable
-        tissue = tissue_mask(overview.rgb, shown)
-        if colours := odd_colours(overview.rgb, shown):
-            warnings.append(f"colours look wrong: {colours}")
-        # What the overview could not show may be tissue: its tiles are tried one by one.
-        mask = tissue.mask | ~overview.readable
-        corners = tile_grid(info.bounds, side, step) if given is None else given.xy
-        fractions = tissue_fractions(
-            mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
-        )
-        chosen = fractions >= (min_tissue if given is None else 0)
-        if given is not None and not len(corners):
-            warnings.append(f"{given.path} holds no coordinates")
-        elif not len(corners):
-            warnings.append(f"the slide is smaller than one tile of {side} px")
-        elif not chosen.any():
-            warnings.append(f"no tile holds {min_tissue:.0%} tissue")
-        corners, fractions = corners[chosen], fractions[chosen]
 
-        # The centre of a tile whose side is not the model's.
-        inset = (side - seen) // 2
+def filter_tiles(
+    path: Path,
+    model: TileModel,
+    settings: FilterSettings,
+    coords: Coords | None = None,
+    progress: bool | Progress = False,
+) -> TileTable:
+    """:func:`filter_slide` where model, settings and coordinates are found already."""
+    target = target_mpp(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
+    with open_slide(path, mpp_override=settings.mpp_override, icc=settings.icc) as slide:
+        seen = _look_at(slide, path, model.patch_size, target, settings, coords)
 
         def read(corner: NDArray[np.int64]) -> tuple[NDArray[np.uint8], None]:
-            region = slide.read_region(
-                int(corner[0]) + inset,
-                int(corner[1]) + inset,
-                (model.patch_size, model.patch_size),
-                level=plan.level,
-                scale=plan.scale,
-            )
-            return region.rgb, None
+            x, y = corner.tolist()
+            return seen.window.read(slide, x, y, seen.side), None
 
         # The picture is read beside the model, which has no need of it.
         with ThreadPoolExecutor(1, thread_name_prefix="rl2qc-thumbnail") as pool:
-            thumbnail = pool.submit(_thumbnail, slide, overview.rgb)
-            judged = judge(corners, read, model, settings, progress)
-    if len(corners) and not len(judged.done):
+            thumbnail = pool.submit(_thumbnail, slide, seen.overview)
+            measured = measure_tiles(
+                seen.corners, read, model, settings, progress, slide_name(path)
+            )
+    return _table(path, model, settings, seen, measured, thumbnail.result())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is seen of a slide before its tiles are measured.
+
+    Attributes
+    ----------
+    plan, window
+        How tiles are read, and what of each the model sees.
+    side
+        Of a tile, in level-0 px.
+    overlap
+        What neighbours share, in px of the model's.
+    overview
+        (h, w, 3) uint8.
+    corners, fractions
+        (n, 2) int64 and (n,) float64: where the tiles are, and their shares of tissue.
+    """
+
+    info: SlideInfo
+    plan: ReadPlan
+    window: TileWindow
+    side: int
+    overlap: int
+    overview: NDArray[np.uint8]
+    tissue: SlideTissue
+    corners: NDArray[np.int64]
+    fractions: NDArray[np.float64]
+    given: Coords | None
+    warnings: tuple[str, ...]
+
+
+def _look_at(
+    slide: SlideReader,
+    path: Path,
+    size: int,
+    target: tuple[float, list[str]],
+    settings: FilterSettings,
+    given: Coords | None,
+) -> _Seen:
+    (mpp, warnings), info = target, slide.info
+    try:
+        plan = plan_reading(info.mpp, info.level_downsamples, mpp)
+    except ValueError as error:
+        raise SlideError(f"{path}: {error}") from error
+    warnings += info.warnings
+    if plan.scale < 1:
+        warnings.append(f"the slide has {info.mpp:g} um/px: tiles are enlarged to {mpp:g} um/px")
+    window, stride = TileWindow.of_plan(plan, size), settings.stride or size
+    if given is None:
+        side, overlap = window.side, max(0, size - stride)
+        step = max(1, round(stride * plan.downsample))
+        corners = tile_grid(info.bounds, side, step)
+    else:
+        side, overlap, corners = given.side(info.level_downsamples), 0, given.corners()
+        _check_given(given, corners, info)
+        warnings += _given_warnings(given, path, side, window.side, info.mpp)
+    overview = slide.read_overview(
+        max(side / _MASK_PIXELS_PER_TILE, max(info.bounds[2:]) / _MASK_PIXELS)
+    )
+    tissue = find_tissue(overview)
+    if tissue.odd_colours:
+        warnings.append(f"colours look wrong: {tissue.odd_colours}")
+    fractions = tissue_fractions(
+        tissue.mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
+    )
+    # What was asked for is measured, glass too.
+    chosen = fractions >= (settings.min_tissue if given is None else 0)
+    warnings += _nothing_there(chosen, side, settings, given)
+    return _Seen(
+        info,
+        plan,
+        window,
+        side,
+        overlap,
+        overview.rgb,
+        tissue,
+        corners[chosen],
+        fractions[chosen],
+        given,
+        tuple(warnings),
+    )
+
+
+def _nothing_there(
+    chosen: NDArray[np.bool_], side: int, settings: FilterSettings, given: Coords | None
+) -> list[str]:
+    """Why there is no tile to measure, if there is none."""
+    if given is not None and not len(chosen):
+        return [f"{given.path} holds no coordinates"]
+    if not len(chosen):
+        return [f"the slide is smaller than one tile of {side} px"]
+    return [] if chosen.any() else [f"no tile holds {settings.min_tissue:.0%} tissue"]
+
+
+def _table(
+    path: Path,
+    model: TileModel,
+    settings: FilterSettings,
+    seen: _Seen,
+    measured: Measured,
+    thumbnail: NDArray[np.uint8],
+) -> TileTable:
+    count, done, info, plan = len(seen.corners), measured.done, seen.info, seen.plan
+    if count and not len(done):
         raise SlideError(
-            f"{path}: none of its {len(corners)} tiles can be read: {judged.failures[0][1]}"
+            f"{path}: none of its {count} tiles can be read: {measured.failures[0][1]}"
         )
-    if judged.failures:
-        warnings.append(f"{len(judged.failures)} of {len(corners)} tiles cannot be read")
-    corners, fractions = corners[judged.done], fractions[judged.done]
-    sides = np.full(len(corners), side, np.int64)
-    return TileTable(
-        name=name,
+    warnings = list(seen.warnings)
+    if measured.failures:
+        warnings.append(f"{len(measured.failures)} of {count} tiles cannot be read")
+    given, corners, sides = seen.given, seen.corners[done], np.full(len(done), seen.side, np.int64)
+    table = TileTable(
+        name=slide_name(path),
         path=path,
         kind="slide",
         x=corners[:, 0],
         y=corners[:, 1],
         width=sides,
         height=sides,
-        tissue_fraction=fractions,
-        measurements=judged.measurements,
-        keep=np.ones(len(judged.done), np.bool_),
-        alpha=alpha,
+        tissue_fraction=seen.fractions[done],
+        measurements=measured.measurements,
+        keep=np.ones(len(done), np.bool_),
+        alpha=settings.alpha,
         mpp=plan.mpp,
         slide_mpp=info.mpp,
         mpp_source=info.mpp_source,
@@ -212,21 +255,23 @@ def filter_slide(
         scale=plan.scale,
         dimensions=info.dimensions,
         bounds=info.bounds,
-        tissue_threshold=tissue.threshold,
-        tissue_coverage=tissue.coverage,
-        failures=tuple((f"{corner[0]}, {corner[1]}", reason) for corner, reason in judged.failures),
+        tissue_threshold=seen.tissue.threshold,
+        tissue_coverage=seen.tissue.coverage,
+        failures=tuple((f"{xy[0]}, {xy[1]}", reason) for xy, reason in measured.failures),
         warnings=tuple(warnings),
-        thumbnail=thumbnail.result(),
+        thumbnail=thumbnail,
         scanner=info.scanner,
-        icc=icc,
-        max_rejected=max_rejected,
-        patch_size=model.patch_size if given is None else max(1, round(side / plan.downsample)),
-        overlap=overlap,
+        icc=settings.icc,
+        max_rejected=settings.max_rejected,
+        patch_size=model.patch_size,
+        tile_size=None if given is None else max(1, round(seen.side / plan.downsample)),
+        overlap=seen.overlap,
         level_dimensions=info.level_dimensions[plan.level],
-        coords=None if given is None else {"layout": given.layout, "attributes": given.attributes},
-        odd_colours=colours,
-        reference=reference_quantities(model),
-    ).decide(alpha)
+        coords=None if given is None else given.about,
+        odd_colours=seen.tissue.odd_colours,
+        reference=model.quantities_,
+    )
+    return table.decide(settings.alpha, method=settings.method)
 
 
 def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -237,14 +282,8 @@ def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.ui
     return overview
 
 
-def _check_given(given: Coords, path: Path, side: int, seen: int, info: SlideInfo) -> list[str]:
-    """Whether coordinates are the slide's, and what is to be said about their tiles.
-
-    Raises
-    ------
-    UsageError
-        They are of a slide of another size, or lie outside this one.
-    """
+def _check_given(given: Coords, corners: NDArray[np.int64], info: SlideInfo) -> None:
+    """UsageError for coordinates of a slide of another size, or outside this one."""
     width, height = info.dimensions
     # Files of CLAM's kind that were made by others give the size of level 0 at any level.
     sizes = info.level_dimensions if given.level else info.level_dimensions[:1]
@@ -253,11 +292,16 @@ def _check_given(given: Coords, path: Path, side: int, seen: int, info: SlideInf
             f"{given.path} is of a slide of {given.slide_size[0]:g} x {given.slide_size[1]:g} px "
             f"and this one has {width} x {height} px: is it another slide's file?"
         )
-    if len(given.xy) and ((given.xy < 0) | (given.xy >= info.dimensions)).any():
+    if len(corners) and ((corners < 0) | (corners >= info.dimensions)).any():
         raise UsageError(
             f"{given.path} holds coordinates outside the slide of {width} x {height} px: "
             "is it another slide's file?"
         )
+
+
+def _given_warnings(given: Coords, path: Path, side: int, seen: int, mpp: float) -> list[str]:
+    """What is to be said of coordinates: of tiles of ``side`` level-0 px of ``mpp``, of which
+    ``seen`` px are measured."""
     warnings = []
     of, name = given.attributes.get("name"), slide_name(path)
     # Of slides that are named alike, results go by the name of the folder, too.
@@ -270,7 +314,7 @@ def _check_given(given: Coords, path: Path, side: int, seen: int, info: SlideInf
             else "each is judged with what is around it"
         )
         warnings.append(
-            f"the coordinates are of tiles of {side * info.mpp:.0f} um and the model judges "
-            f"{seen * info.mpp:.0f} um: {how}"
+            f"the coordinates are of tiles of {side * mpp:.0f} um and the model judges "
+            f"{seen * mpp:.0f} um: {how}"
         )
     return warnings

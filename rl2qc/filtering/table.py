@@ -1,30 +1,39 @@
-"""The judged tiles of a slide, or the judged patches of a set."""
+"""The measured tiles of a slide, or the measured patches of a set, with a decision."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.filtering.decision import keep_tiles, rejected_share, say_over_rejection
+from rl2qc.core.results import Result
+from rl2qc.filtering.decision import keep_tiles, over_rejection_warnings, rejected_share
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
-from rl2qc.images.quantities import QUANTITIES
+from rl2qc.filtering.exports.registry import write_format
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import PROCEDURAL, REASONS, ReferenceQuantities, likely_reasons
 
-__all__ = ["TileTable"]
+if TYPE_CHECKING:
+    from PIL import Image
 
-# A slide of which no larger share is kept is alien as a whole.
-_ALIEN = 0.1
+__all__ = ["OVER_REJECTED", "TileTable"]
+
+OVER_REJECTED = "over-rejected"
+"""The flag of a slide that loses more of its tissue than was allowed."""
+
+# A slide of which no larger share is kept is out of distribution as a whole.
+_FOREIGN_SHARE = 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class TileTable:
-    """The judged tiles of one slide, or the judged patches of one set.
+@dataclass(frozen=True, eq=False, repr=False)
+class TileTable(Result):
+    """The measured tiles of one slide, or the measured patches of one set.
 
     Scores are kept as they were measured; ``keep`` is a decision made from them, and
     :meth:`decide` makes another without a look at the pixels.
@@ -32,10 +41,10 @@ class TileTable:
     Attributes
     ----------
     name, path, kind
-        What was judged; ``kind`` is "slide" or "patches".
+        What was measured; ``kind`` is "slide" or "patches".
     x, y, width, height
-        (n,) int64, the tiles in level-0 px, as OpenSlide counts them; for patches 0, 0 and the
-        image's size.
+        (n,) int64, the tiles in level-0 px of the whole slide; for patches 0, 0 and the image's
+        size.
     tissue_fraction
         (n,) float64 in [0, 1].
     measurements
@@ -68,8 +77,13 @@ class TileTable:
         Whether colours went through the slide's ICC profile.
     max_rejected
         A larger share of rejected tissue is flagged.
-    patch_size, overlap
-        Side of a tile and what neighbours share, in px at ``mpp``.
+    patch_size
+        Side of what the model saw of each tile, in px at ``mpp``; None where an old result does
+        not say.
+    tile_size
+        Side of a tile in px at ``mpp``: ``patch_size`` but for imported coordinates.
+    overlap
+        What neighbouring tiles share, in px at ``mpp``.
     level_dimensions
         Size of the level that was read; None for patches.
     coords
@@ -110,14 +124,34 @@ class TileTable:
     max_rejected: float = 0.5
     method: str = "threshold"
     patch_size: int | None = None
+    tile_size: int | None = None
     overlap: int = 0
     level_dimensions: tuple[int, int] | None = None
     coords: dict[str, Any] | None = None
     odd_colours: str = ""
     reference: ReferenceQuantities | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.tile_size is None:
+            object.__setattr__(self, "tile_size", self._own_tile_size())
+
+    def _own_tile_size(self) -> int | None:
+        """What a table that was not told knows of the size of its tiles."""
+        if self.coords is None and self.patch_size is not None:
+            return self.patch_size
+        if not len(self) or self.mpp is None or self.slide_mpp is None:
+            return None
+        return max(1, round(int(self.width[0]) * self.slide_mpp / self.mpp))
+
     def __len__(self) -> int:
         return len(self.x)
+
+    def __repr__(self) -> str:
+        what = "tiles" if self.kind == "slide" else "patches"
+        decision = f"alpha {self.alpha:g}" + (" (bh)" if self.method == "bh" else "")
+        flags = f"; {', '.join(self.flags)}" if self.flags else ""
+        kept = int(self.keep.sum())
+        return f"<TileTable {self.name!r}: {kept} of {len(self)} {what} kept, {decision}{flags}>"
 
     @property
     def unreadable(self) -> int:
@@ -126,12 +160,12 @@ class TileTable:
 
     @property
     def kept_share(self) -> float:
-        """Share of the judged tiles that is kept; NaN where there is none."""
+        """Share of the tiles that is kept; NaN where there is none."""
         return float(self.keep.mean()) if len(self) else math.nan
 
     @property
     def rejected_share(self) -> float:
-        """Share of the tissue in the judged tiles that is rejected; NaN where there is none."""
+        """Share of the tissue in the tiles that is rejected; NaN where there is none."""
         return rejected_share(self.keep, self.tissue_fraction * self.width * self.height)
 
     @property
@@ -146,7 +180,7 @@ class TileTable:
             "colours look wrong": bool(self.odd_colours),
             "no tissue": self.kind == "slide" and not len(self) and not self.failures,
             "unlike the reference": len(self) >= MIN_TILES and self.drift >= DRIFT_ALARM,
-            "over-rejected": self.rejected_share > self.max_rejected,
+            OVER_REJECTED: self.rejected_share > self.max_rejected,
             "unreadable tiles": self.unreadable > 0,
         }
         return tuple(name for name, raised in flags.items() if raised)
@@ -156,18 +190,18 @@ class TileTable:
         """(n,) the likely reason of each rejected tile (:data:`rl2qc.images.reasons.REASONS`); ""
         for kept ones, and where no quantities were recorded.
 
-        Of a slide that is alien as a whole, with no more than a tenth of the tiles kept, every
-        quantity may lie outside the reference: there a reason is what sets a tile apart from the
-        slide's others.
+        Of a slide that is out of distribution as a whole, with no more than a tenth of the tiles
+        kept, every quantity may lie outside the reference: there a reason is what sets a tile
+        apart from the slide's others.
         """
         quantities = self._quantities
         if quantities is None:
             return np.full(len(self), "", np.str_)
-        own = ReferenceQuantities.fences(quantities) if self._is_alien else None
+        own = ReferenceQuantities.fences(quantities) if self._is_foreign else None
         reasons = likely_reasons(quantities, self.keep, own or self.reference)
         # Where all colours are wrong, an odd hue is no sign of ink.
         if self.odd_colours:
-            reasons = np.where(reasons == "ink or pen", "unlike the reference", reasons)
+            reasons = np.where(reasons == "ink or pen", REASONS[-1], reasons)
         return reasons
 
     @property
@@ -178,14 +212,15 @@ class TileTable:
         return np.stack([self.measurements[name] for name in QUANTITIES], axis=1)
 
     @property
-    def _is_alien(self) -> bool:
-        return self.kind == "slide" and len(self) >= MIN_TILES and self.kept_share <= _ALIEN
+    def _is_foreign(self) -> bool:
+        return self.kind == "slide" and len(self) >= MIN_TILES and self.kept_share <= _FOREIGN_SHARE
 
     @property
     def _typically(self) -> str:
-        """The reason that holds for the median tile of an alien slide; "" where none does."""
+        """The reason that holds for the median tile of a slide that is out of distribution; ""
+        where none does."""
         quantities = self._quantities
-        if quantities is None or not self._is_alien:
+        if quantities is None or not self._is_foreign:
             return ""
         median = np.median(quantities, axis=0, keepdims=True)
         (reason,) = likely_reasons(median, [False], self.reference or PROCEDURAL)
@@ -218,7 +253,73 @@ class TileTable:
             method=method,
             max_rejected=self.max_rejected if max_rejected is None else max_rejected,
         )
-        warnings = say_over_rejection(
+        warnings = over_rejection_warnings(
             self.warnings, decided.rejected_share, decided.max_rejected, decided._typically
         )
         return replace(decided, warnings=warnings)
+
+    # ------------------------------------------------------------ shown, and written down
+
+    def table(self) -> str:
+        """A few lines for the terminal: how many tiles are kept, why others are not, warnings."""
+        lines = [repr(self).strip("<>").removeprefix("TileTable ")]
+        counts = {name: int((self.reasons == name).sum()) for name in REASONS}
+        lines += [f"  rejected: {name} {count}" for name, count in counts.items() if count]
+        return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the picture as plain data: what is said of the whole, and the columns."""
+        about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _COLUMNS}
+        if self.reference is not None:
+            about["reference"] = {k: v.tolist() for k, v in self.reference.state().items()}
+        columns = {name: column.tolist() for name, column in self.columns().items()}
+        return {"schema_version": 2, **about, "columns": columns}
+
+    def csv_rows(self) -> Sequence[Mapping[str, Any]]:
+        """A mapping for each tile."""
+        columns = {name: column.tolist() for name, column in self.columns().items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the tiles to ``path``, as in ``tiles.csv``: one row each, with every digit."""
+        write_format("csv", self, path)
+
+    def to_geojson(self, path: str | Path) -> None:
+        """Write the tiles to ``path`` for QuPath: an object each, and an annotation a class.
+
+        Raises
+        ------
+        ValueError
+            A table of patches, which have no place on a slide.
+        """
+        write_format("geojson", self, path)
+
+    def overlay(self) -> Image.Image:
+        """The slide with its tiles: kept ones in green, rejected ones the redder the smaller
+        their p-value.
+
+        Raises
+        ------
+        ValueError
+            A table without a picture of its slide, such as one of patches.
+        """
+        # Here, since pictures are not always asked for.
+        from rl2qc.filtering.drawing import overlay
+
+        return overlay(self)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the table, and the slide with its tiles."""
+        shown = super()._repr_html_()
+        if self.thumbnail is None or self.bounds is None:
+            return shown
+        from rl2qc.html.environment import encode
+
+        return shown + encode(self.overlay(), 800, kind="overview").img(f"{self.name}, its tiles")
+
+
+# Told by the columns, or no plain data.
+_COLUMNS = frozenset(
+    {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
+    | {"thumbnail", "reference"}
+)

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_SIDE", "QUANTITIES", "image_quantities", "measure_quantities"]
+from rl2qc.images.quantity_names import QUANTITIES
 
-QUANTITIES = ("focus", "noise", "blockiness", "odd_hue", "density", "darkness", "white")
-"""Names, in the order of the columns of :func:`measure_quantities`."""
+__all__ = ["MIN_SIDE", "image_quantities", "measure_quantities"]
+
 MIN_SIDE = 16
 """Sides of a patch from which on it can be measured, in px."""
 
@@ -82,7 +82,7 @@ def image_quantities(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
     Returns
     -------
-    (7,) float64, in the order of :data:`QUANTITIES`; always finite.
+    (7,) float64, in the order of :data:`~rl2qc.images.quantity_names.QUANTITIES`; always finite.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.images.quantities import QUANTITIES
+from rl2qc.images.quantity_names import QUANTITIES
 
 __all__ = ["MIN_REFERENCE", "PROCEDURAL", "REASONS", "ReferenceQuantities", "likely_reasons"]
 
@@ -55,7 +55,7 @@ class ReferenceQuantities:
     ----------
     low, median, high : (7,) float64
         1 % quantile, median and 99 % quantile, in the order of
-        :data:`rl2qc.images.quantities.QUANTITIES`.
+        :data:`rl2qc.images.quantity_names.QUANTITIES`.
 
     Examples
     --------

@@ -289,8 +289,8 @@ class QualityModel:
             return self.judge(statistics)
 
     @property
-    def forward_name(self) -> str:
-        """Engine and version that compute the statistics, for the record."""
+    def runtime_name(self) -> str:
+        """Runtime and version that compute the statistics, for the record."""
         return self.extractor.compiled(self.patch_size, self.patch_size).name
 
     def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Sequence
-from contextlib import suppress
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,23 +12,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.registry import Extra
 from rl2qc.errors import UsageError
 
-__all__ = ["Coords", "find_coords", "read_coords"]
+__all__ = ["Coords", "find_coords", "look_up_coords", "read_coords"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Coords:
-    """Where the tiles of a slide lie.
+    """Where the tiles of a slide lie, as a file says.
+
+    The corners are read when they are asked for: those of a thousand slides need not be held.
 
     Attributes
     ----------
     path
         The file they come from.
+    sha256
+        Hash of the file.
     layout
         The tool whose file it is.
-    xy
-        (n, 2) int64, top left corners in level-0 px, in the file's order.
     patch_size
         Side of a tile, in px of ``level``, or of level 0 if ``level`` is None.
     level
@@ -43,13 +46,36 @@ class Coords:
     """
 
     path: Path
+    sha256: str
     layout: Literal["trident", "clam"]
-    xy: NDArray[np.int64]
     patch_size: int
     level: int | None
     downsample: float | None
     mpp: float | None
     attributes: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """Name and hash of the file: what counts, wherever it lies."""
+        return f"{self.path.name} ({self.sha256[:12]})"
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a table keeps of it: layout and attributes."""
+        return {"layout": self.layout, "attributes": self.attributes}
+
+    def corners(self) -> NDArray[np.int64]:
+        """(n, 2) int64, the tiles' top left corners in level-0 px, in the file's order.
+
+        Raises
+        ------
+        UsageError
+            They are no whole numbers, or the file has changed since :func:`read_coords`.
+        """
+        if _sha256(self.path) != self.sha256:
+            raise UsageError(f"{self.path} has changed since the run began: start it again")
+        with _dataset(self.path) as dataset:
+            return _corners(self.path, dataset)
 
     def side(self, level_downsamples: Sequence[float]) -> int:
         """Side of a tile in level-0 px.
@@ -95,12 +121,68 @@ def read_coords(path: str | Path) -> Coords:
         No such file, no HDF5, no usable ``coords``, or h5py is not installed.
     """
     path = Path(path)
-    if importlib.util.find_spec("h5py") is None:
-        raise UsageError("reading coordinates needs h5py: pip install 'rl2qc[h5]'")
-    import h5py
-
+    Extra("h5py", "rl2qc[h5]").require("reading coordinates")
     if not path.is_file():
         raise UsageError(f"no such file of coordinates: {path}")
+    with _dataset(path) as dataset:
+        attributes = {name: _plain(value) for name, value in dataset.attrs.items()}
+        shape: tuple[int, ...] = dataset.shape or (0,)
+        kind = dataset.dtype
+        if 0 not in shape and (len(shape) != 2 or shape[1] != 2 or kind.kind not in "iuf"):
+            raise UsageError(f"{path}: coords must be numbers (n, 2), got {kind} {shape}")
+        if kind.kind == "f":
+            _corners(path, dataset)
+    about = _trident(path, attributes) or _clam(path, attributes)
+    if about is None:
+        raise UsageError(
+            f"{path} says nothing about the size of its tiles: 'coords' needs the attributes "
+            "patch_size_level0 (TRIDENT), or patch_size and patch_level (CLAM)"
+        )
+    return Coords(path, _sha256(path), attributes=attributes, **about)
+
+
+def _trident(path: Path, attributes: dict[str, Any]) -> dict[str, Any] | None:
+    if "patch_size_level0" not in attributes:
+        return None
+    target = _number(path, attributes, "target_magnification", optional=True)
+    return {
+        "layout": "trident",
+        "patch_size": round(_number(path, attributes, "patch_size_level0") or 0),
+        "level": None,
+        "downsample": None,
+        "mpp": 10 / target if target else None,
+    }
+
+
+def _clam(path: Path, attributes: dict[str, Any]) -> dict[str, Any] | None:
+    if "patch_level" not in attributes or "patch_size" not in attributes:
+        return None
+    custom = _number(path, attributes, "custom_downsample", optional=True) or 1
+    downsample = attributes.get("downsample")
+    if isinstance(downsample, list):
+        downsample = downsample[0]
+    return {
+        "layout": "clam",
+        "patch_size": round((_number(path, attributes, "patch_size") or 0) * custom),
+        "level": int(attributes["patch_level"]),
+        "downsample": float(downsample) if downsample else None,
+        "mpp": None,
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _dataset(path: Path) -> Iterator[Any]:
+    """``coords`` of an HDF5 file."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             dataset = file.get("coords")
@@ -108,50 +190,18 @@ def read_coords(path: str | Path) -> Coords:
                 raise UsageError(
                     f"{path} has no dataset 'coords': it is no file of TRIDENT or CLAM"
                 )
-            values = dataset[()]
-            attributes = {name: _plain(value) for name, value in dataset.attrs.items()}
+            yield dataset
     except OSError as error:
         raise UsageError(f"{path} cannot be read as HDF5: {error}") from error
-    xy = np.asarray(values)
+
+
+def _corners(path: Path, dataset: Any) -> NDArray[np.int64]:
+    xy = np.asarray(dataset[()])
     if not xy.size:
-        xy = np.empty((0, 2), np.int64)
-    if xy.ndim != 2 or xy.shape[1] != 2 or xy.dtype.kind not in "iuf":
-        raise UsageError(f"{path}: coords must be numbers (n, 2), got {xy.dtype} {xy.shape}")
+        return np.empty((0, 2), np.int64)
     if xy.dtype.kind == "f" and not np.array_equal(xy, np.rint(xy)):
         raise UsageError(f"{path}: coords must be whole level-0 px")
-    xy = xy.astype(np.int64)
-    if "patch_size_level0" in attributes:
-        target = _number(path, attributes, "target_magnification", optional=True)
-        return Coords(
-            path,
-            "trident",
-            xy,
-            round(_number(path, attributes, "patch_size_level0") or 0),
-            None,
-            None,
-            10 / target if target else None,
-            attributes,
-        )
-    if "patch_level" in attributes and "patch_size" in attributes:
-        custom = _number(path, attributes, "custom_downsample", optional=True) or 1
-        size = round((_number(path, attributes, "patch_size") or 0) * custom)
-        downsample = attributes.get("downsample")
-        if isinstance(downsample, list):
-            downsample = downsample[0]
-        return Coords(
-            path,
-            "clam",
-            xy,
-            size,
-            int(attributes["patch_level"]),
-            float(downsample) if downsample else None,
-            None,
-            attributes,
-        )
-    raise UsageError(
-        f"{path} says nothing about the size of its tiles: 'coords' needs the attributes "
-        "patch_size_level0 (TRIDENT), or patch_size and patch_level (CLAM)"
-    )
+    return xy.astype(np.int64)
 
 
 def find_coords(place: str | Path, name: str) -> Path:
@@ -164,14 +214,15 @@ def find_coords(place: str | Path, name: str) -> Path:
         There is none.
     """
     place = Path(place)
-    file = _look_up(place, name) if place.is_dir() else place
+    file = look_up_coords(place, name) if place.is_dir() else place
     if file is None:
         raise UsageError(f"no {name}_patches.h5 and no {name}.h5 in {place}")
     return file
 
 
-def _look_up(folder: Path, *names: str) -> Path | None:
-    """The file of the first name that has one."""
+def look_up_coords(folder: Path, *names: str) -> Path | None:
+    """The file in ``folder`` for the first of ``names`` that has one: ``{name}_patches.h5`` or
+    ``{name}.h5``, there or in ``patches/``; None without one."""
     files = (
         place / f"{name}{end}"
         for name in names

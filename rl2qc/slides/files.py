@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["dicom_series", "is_dicom", "slide_files", "slide_name", "slide_place"]
+__all__ = ["dicom_series", "is_dicom", "real_path", "slide_files", "slide_name", "slide_place"]
 
 # DICOM's Series Instance UID as it stands in a file; the header precedes all pixels.
 _DICOM_SERIES = re.compile(rb"\x20\x00\x0e\x00UI(..)([0-9.]{1,64})", re.DOTALL)
@@ -59,7 +59,7 @@ def slide_place(path: Path) -> Path:
     series = dicom_series(path)
     if not series:
         return path
-    folder = Path(os.path.realpath(path.parent))
+    folder = real_path(path.parent)
     # A damaged file in it has no series.
     alone = all(dicom_series(file) in (series, b"") for file in folder.iterdir())
     return folder if alone else path
@@ -77,6 +77,11 @@ def slide_name(path: Path) -> str:
     # DICOM files are often named by their UID, which ends in no suffix.
     whole = place.is_dir() or (is_dicom(place) and place.suffix.lower() != _DICOM_SUFFIX)
     return place.name if whole else place.stem
+
+
+def real_path(path: Path) -> Path:
+    """Where links lead; unlike Path.resolve, without an error for a loop of links."""
+    return Path(os.path.realpath(path))
 
 
 def is_dicom(file: Path) -> bool:

@@ -60,7 +60,7 @@ def test_benjamini_hochberg_and_the_flag(rl2qc: Callable, out: Path) -> None:
 def test_wrong_use(rl2qc: Callable, out: Path, tmp_path: Path) -> None:
     for arguments, said in (
         ((out, "--alpha", 2), "alpha must lie in [0, 1), got 2.0"),
-        ((out, "--alpha", 0.1, "--method", "holm"), "no method 'holm': choose from threshold, bh"),
+        ((out, "--alpha", 0.1, "--method", "holm"), "method must be threshold or bh, got 'holm'"),
         ((tmp_path / "nothing", "--alpha", 0.1), "holds no results of rl2qc filter"),
     ):
         done = rl2qc("decide", *arguments)

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from rl2qc.cli.filter import filter_command
-from rl2qc.cohort.store.results import read_table
+from rl2qc.cohort.store.tables import read_table
 from rl2qc.errors import UsageError
 from rl2qc.synthetic.slide import write_pyramid
 
@@ -243,7 +243,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rl2qc.cohort.run.filter_slide", interrupt)
+    monkeypatch.setattr("rl2qc.cohort.run.filter_tiles", interrupt)
     result = rl2qc_filter(slide, "-o", tmp_path / "out")
     assert result.exit_code == 130
     assert result.stderr == (

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cohort_helpers import run_cohort
 from slide_helpers import RankModel, tissue_like, write_slide
 
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
-from rl2qc.cohort.store.results import read_table
-from rl2qc.filtering.exports import FORMATS
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.store.tables import read_table
+from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.slides.coords import read_coords
 
@@ -35,9 +35,9 @@ def test_odd_names_in_every_format(tmp_path: Path, good: Path, name: str) -> Non
     (tmp_path / "in").mkdir()
     shutil.copy(good, tmp_path / "in" / f"{name}.tif")
     shutil.copy(good, tmp_path / "in" / "plain.tif")
-    out, jobs = tmp_path / "out", find_jobs([tmp_path / "in"])[0]
+    out, jobs = tmp_path / "out", find_inputs([tmp_path / "in"])[0]
     # All but what HistoQC's users read line by line, which is tested with it.
-    formats = [format for format in FORMATS if format not in ("histoqc", "tiles-jpeg")]
+    formats = [name for name in FORMATS.names() if name not in ("histoqc", "tiles-jpeg")]
     rows = {row.name: row for row in run_cohort(jobs, RankModel(), out, formats=formats)}
     assert {row.status for row in rows.values()} == {"done"}
     assert set(rows) == {name, "plain"}
@@ -49,7 +49,7 @@ def test_odd_names_in_every_format(tmp_path: Path, good: Path, name: str) -> Non
     for place in ("patches/{}.h5", "20x_64px_0px_overlap/patches/{}_patches.h5"):
         assert Path(place.format(name)) in files
         one, other = (read_coords(out / place.format(n)) for n in (name, "plain"))
-        np.testing.assert_array_equal(one.xy, other.xy)
+        np.testing.assert_array_equal(one.corners(), other.corners())
         said = os.fsencode(name).decode("utf-8", "replace")
         assert (one.attributes["name"], other.attributes["name"]) == (said, "plain")
     wsinfer = out / "model-outputs-csv"
@@ -62,8 +62,8 @@ def test_odd_names_in_every_format(tmp_path: Path, good: Path, name: str) -> Non
     again: list[object] = []
     run_cohort(jobs, RankModel(), out, formats=formats, progress=lambda *call: again.append(call))
     assert again == []
-    decided = decide_run(out, 0.5)
-    assert decided.failures == []
+    decided = decide(out, 0.5)
+    assert decided.failures == ()
     ours, plain = (read_table(out / name) for name in (name, "plain"))
     np.testing.assert_array_equal(ours.keep, plain.keep)
     assert 0 < ours.keep.sum() < len(ours)
@@ -78,7 +78,7 @@ def test_random_bytes_anywhere(tmp_path: Path, good: Path, seed: int) -> None:
         content[start : start + 64] = rng.bytes(64)
     (tmp_path / "damaged.svs").write_bytes(content)
     shutil.copy(good, tmp_path / "whole.tif")
-    jobs, _ = find_jobs([tmp_path])
+    jobs, _ = find_inputs([tmp_path])
     damaged, whole = run_cohort(jobs, RankModel(), tmp_path / "out", formats=["csv"])
     assert whole.status == "done"
     assert "\n" not in damaged.error

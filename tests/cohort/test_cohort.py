@@ -3,20 +3,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cohort_helpers import replace_writer, run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
-from rl2qc.cohort.job import Job
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.preflight import prepare_output
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.filtering.exports import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 
@@ -39,7 +37,7 @@ def make(path: Path) -> Path:
     return path
 
 
-def kinds(jobs: list[Job]) -> list[tuple[str, str]]:
+def kinds(jobs: list[Input]) -> list[tuple[str, str]]:
     return [(job.name, job.kind) for job in jobs]
 
 
@@ -55,14 +53,14 @@ def test_inputs_are_told_apart(tmp_path: Path, tissue: np.ndarray) -> None:
     make(tmp_path / "cohort" / "notes.txt")
     save_patches(tmp_path / "set" / "inner", tissue)
     Image.fromarray(tissue[:64, :64]).save(tmp_path / "set" / "small.tif")
-    jobs, warnings = find_jobs([tmp_path / "cohort", tmp_path / "set"])
+    jobs, warnings = find_inputs([tmp_path / "cohort", tmp_path / "set"])
     assert kinds(jobs) == [("b", "slide"), ("a", "slide"), ("set", "patches")]
     assert warnings == []
 
 
 def test_loose_images_are_one_set_a_folder(tmp_path: Path, tissue: np.ndarray) -> None:
     one, two = (save_patches(tmp_path / name, tissue) for name in ("one", "two"))
-    jobs, _ = find_jobs([one / "0.png", two / "0.png", one / "1.png", one / "0.png"])
+    jobs, _ = find_inputs([one / "0.png", two / "0.png", one / "1.png", one / "0.png"])
     assert kinds(jobs) == [("one", "patches"), ("two", "patches")]
     assert [p.name for p in jobs[0].images] == ["0.png", "1.png"]
 
@@ -70,14 +68,14 @@ def test_loose_images_are_one_set_a_folder(tmp_path: Path, tissue: np.ndarray) -
 def test_globs(tmp_path: Path) -> None:
     for name in ("b.svs", "a.svs", "c.ndpi"):
         make(tmp_path / name)
-    jobs, _ = find_jobs([str(tmp_path / "*.svs")])
+    jobs, _ = find_inputs([str(tmp_path / "*.svs")])
     assert [job.name for job in jobs] == ["a", "b"]
 
 
 def test_images_beside_slides_are_not_left_out_silently(tmp_path: Path, tissue: np.ndarray) -> None:
     save_patches(tmp_path / "cohort", tissue)
     make(tmp_path / "cohort" / "a.svs")
-    jobs, (warning,) = find_jobs([tmp_path / "cohort"])
+    jobs, (warning,) = find_inputs([tmp_path / "cohort"])
     assert kinds(jobs) == [("a", "slide")]
     assert "2 images beside the slides" in warning
 
@@ -86,7 +84,7 @@ def test_a_slide_is_taken_once(tmp_path: Path) -> None:
     slide = make(tmp_path / "cohort" / "a.svs")
     (tmp_path / "link.svs").symlink_to(slide)
     (tmp_path / "cohort" / "loop").symlink_to(tmp_path / "cohort")
-    jobs, _ = find_jobs([slide, tmp_path / "cohort", tmp_path / "link.svs", str(slide)])
+    jobs, _ = find_inputs([slide, tmp_path / "cohort", tmp_path / "link.svs", str(slide)])
     assert [job.path for job in jobs] == [slide]
 
 
@@ -94,7 +92,7 @@ def test_a_link_to_itself_is_an_input_that_fails(tmp_path: Path) -> None:
     loop = tmp_path / "loop.svs"
     loop.symlink_to(loop)
     for inputs in ([tmp_path], [loop]):
-        jobs, _ = find_jobs(inputs)
+        jobs, _ = find_inputs(inputs)
         (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
         assert row.status == "failed"
         assert "loop.svs" in row.error
@@ -111,19 +109,19 @@ def test_equal_names_get_different_folders(tmp_path: Path) -> None:
         "q/z/a.svs",
         "z/summary.csv.svs",
     ]
-    jobs, _ = find_jobs([make(tmp_path / path) for path in paths])
+    jobs, _ = find_inputs([make(tmp_path / path) for path in paths])
     names = [job.name for job in jobs]
     assert len({name.casefold() for name in names}) == len(paths)
     assert names[0] == "x__a"
     assert names[4] == "b"
     assert "summary.csv" not in names
     # The names do not depend on the order.
-    again, _ = find_jobs([tmp_path / path for path in reversed(paths)])
+    again, _ = find_inputs([tmp_path / path for path in reversed(paths)])
     assert [job.name for job in again] == names[::-1]
 
 
 def test_very_long_names_are_cut(tmp_path: Path) -> None:
-    jobs, _ = find_jobs([make(tmp_path / f"{'x' * 240}{end}.svs") for end in "ab"])
+    jobs, _ = find_inputs([make(tmp_path / f"{'x' * 240}{end}.svs") for end in "ab"])
     assert len({job.name for job in jobs}) == 2
     assert all(len(job.name) < 100 for job in jobs)
 
@@ -131,18 +129,18 @@ def test_very_long_names_are_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nothing", "nothing*.svs"])
 def test_missing_inputs(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
-        find_jobs([tmp_path / name])
+        find_inputs([tmp_path / name])
 
 
 def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no slides and no images"):
-        find_jobs([tmp_path])
+        find_inputs([tmp_path])
 
 
 def test_dicom_files_are_one_slide(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "slides" / "CMU-1-dicom"
     for inputs in ([folder], sorted(folder.iterdir()), [folder, *folder.iterdir()]):
-        jobs, _ = find_jobs(inputs)
+        jobs, _ = find_inputs(inputs)
         assert kinds(jobs) == [("CMU-1-dicom", "slide")]
     # Two series in one folder are two slides.
     for file in folder.iterdir():
@@ -151,13 +149,13 @@ def test_dicom_files_are_one_slide(shared_data: Path, tmp_path: Path) -> None:
         (tmp_path / f"other-{file.name}").write_bytes(
             content.replace(b"1626788322.499658", b"1626788322.499777")
         )
-    jobs, _ = find_jobs([tmp_path])
+    jobs, _ = find_inputs([tmp_path])
     assert len(jobs) == 2
     assert len({job.name for job in jobs}) == 2
 
 
 def test_broken_slides_are_slides(shared_data: Path) -> None:
-    jobs, _ = find_jobs([shared_data / "slides" / "broken"])
+    jobs, _ = find_inputs([shared_data / "slides" / "broken"])
     assert kinds(jobs) == [("truncated", "slide"), ("unopenable", "slide"), ("unreadable", "slide")]
 
 
@@ -177,10 +175,10 @@ def test_every_input_is_attempted(tmp_path: Path, tissue: np.ndarray) -> None:
         write_slide(tmp_path / "blind.tif", tissue, mpp=None),
     ]
     (tmp_path / "set" / "bad.png").write_text("no image")
-    jobs, _ = find_jobs(inputs)
+    jobs, _ = find_inputs(inputs)
     out = tmp_path / "out"
     prepare_output(out, jobs)
-    rows = run_cohort(jobs, BrightnessModel(), out, record={"command": ["rl2qc", "filter"]})
+    rows = run_cohort(jobs, BrightnessModel(), out, about={"command": ["rl2qc", "filter"]})
 
     assert {row.name: row.status for row in rows} == {
         "broken": "failed",
@@ -232,7 +230,7 @@ def test_every_input_is_attempted(tmp_path: Path, tissue: np.ndarray) -> None:
 
 
 def test_settings_reach_the_tiles(tmp_path: Path, tissue: np.ndarray) -> None:
-    jobs, _ = find_jobs([write_slide(tmp_path / "a.tif", tissue, mpp=None)])
+    jobs, _ = find_inputs([write_slide(tmp_path / "a.tif", tissue, mpp=None)])
     settings = FilterSettings(alpha=0.99, mpp=1.0, mpp_override=0.5, any_mpp=True)
     (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out", settings)
     assert (row.status, row.tiles, row.kept, row.mpp) == ("done", 1, 0, 1.0)
@@ -242,14 +240,14 @@ def test_slides_of_one_name_do_not_overwrite_each_other(tmp_path: Path, tissue: 
     for folder, part in (("x", tissue), ("y", tissue[:64])):
         (tmp_path / folder).mkdir()
         write_slide(tmp_path / folder / "a.tif", part)
-    jobs, _ = find_jobs([tmp_path / "x", tmp_path / "y"])
+    jobs, _ = find_inputs([tmp_path / "x", tmp_path / "y"])
     run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     lines = [(tmp_path / "out" / n / "tiles.csv").read_text().count("\n") for n in ("x__a", "y__a")]
     assert lines == [7, 4]
 
 
 def test_a_folder_of_others_is_refused(tmp_path: Path, tissue: np.ndarray) -> None:
-    jobs, _ = find_jobs([write_slide(tmp_path / "a.tif", tissue)])
+    jobs, _ = find_inputs([write_slide(tmp_path / "a.tif", tissue)])
     out = tmp_path / "out"
     prepare_output(out, jobs)
     prepare_output(out, jobs)  # empty: nothing to lose
@@ -267,7 +265,7 @@ def test_a_folder_of_others_is_refused(tmp_path: Path, tissue: np.ndarray) -> No
 
 def test_old_results_do_not_pass_for_new_ones(tmp_path: Path, tissue: np.ndarray) -> None:
     path = write_slide(tmp_path / "a.tif", tissue)
-    jobs, _ = find_jobs([path])
+    jobs, _ = find_inputs([path])
     out = tmp_path / "out"
     run_cohort(jobs, BrightnessModel(), out)
     (out / "a" / "notes.txt").write_text("mine")
@@ -289,7 +287,7 @@ def test_an_unforeseen_error_costs_one_input(tmp_path: Path, tissue: np.ndarray)
 
     write_slide(tmp_path / "a.tif", tissue[:64, :64])
     write_slide(tmp_path / "b.tif", tissue)
-    jobs, _ = find_jobs([tmp_path])
+    jobs, _ = find_inputs([tmp_path])
     rows = run_cohort(jobs, Moody(), tmp_path / "out")
     assert [row.status for row in rows] == ["failed", "done"]
     assert rows[0].error == "ZeroDivisionError: of a model"
@@ -299,7 +297,7 @@ def test_an_unforeseen_error_costs_one_input(tmp_path: Path, tissue: np.ndarray)
 def test_output_that_cannot_be_written_costs_one_input(tmp_path: Path, tissue: np.ndarray) -> None:
     for name in "ab":
         write_slide(tmp_path / f"{name}.tif", tissue)
-    jobs, _ = find_jobs([tmp_path])
+    jobs, _ = find_inputs([tmp_path])
     out = tmp_path / "out"
     out.mkdir()
     (out / "a").write_text("in the way")
@@ -313,8 +311,8 @@ def test_a_failed_export_leaves_no_part_of_itself(
     def fail(table: TileTable, path: Path) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setitem(FORMATS, "overlay", replace(FORMATS["overlay"], write=fail))
-    jobs, _ = find_jobs([write_slide(tmp_path / "a.tif", tissue)])
+    replace_writer(monkeypatch, "overlay", fail)
+    jobs, _ = find_inputs([write_slide(tmp_path / "a.tif", tissue)])
     (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     assert (row.status, row.error) == ("failed", "OSError: disk full")
     assert not list((tmp_path / "out" / "a").iterdir())
@@ -323,15 +321,15 @@ def test_a_failed_export_leaves_no_part_of_itself(
 def test_progress_names_the_job(tmp_path: Path, tissue: np.ndarray) -> None:
     for name in "ab":
         write_slide(tmp_path / f"{name}.tif", tissue)
-    jobs, _ = find_jobs([tmp_path])
-    calls: list[tuple[int, str, int, int]] = []
+    jobs, _ = find_inputs([tmp_path])
+    calls: list[tuple[str, int, int]] = []
     run_cohort(
         jobs,
         BrightnessModel(),
         tmp_path / "out",
-        progress=lambda number, job, done, total: calls.append((number, job.name, done, total)),
+        progress=lambda job, done, total: calls.append((job.name, done, total)),
     )
-    assert calls == [(0, "a", 0, 6), (0, "a", 6, 6), (1, "b", 0, 6), (1, "b", 6, 6)]
+    assert calls == [("a", 0, 6), ("a", 6, 6), ("b", 0, 6), ("b", 6, 6)]
 
 
 def test_names_that_are_no_text(tmp_path: Path, tissue: np.ndarray) -> None:
@@ -339,14 +337,14 @@ def test_names_that_are_no_text(tmp_path: Path, tissue: np.ndarray) -> None:
     odd = tmp_path / "in" / "caf\udce9.tif"
     odd.parent.mkdir()
     shutil.copy(source, odd)
-    jobs, _ = find_jobs([odd.parent])
+    jobs, _ = find_inputs([odd.parent])
     (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     assert row.status == "done", row.error
     assert b"caf\xe9" in (tmp_path / "out" / "summary.csv").read_bytes()
 
 
 def test_broken_slides_fail_in_one_line(shared_data: Path, tmp_path: Path) -> None:
-    jobs, _ = find_jobs([shared_data / "slides" / "broken"])
+    jobs, _ = find_inputs([shared_data / "slides" / "broken"])
     rows = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     assert [row.status for row in rows] == ["failed"] * 3
     assert all(row.error and "\n" not in row.error for row in rows)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cohort_helpers import run_cohort
 from page_helpers import Page
 from PIL import Image
 from scipy.stats import false_discovery_control
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.cohort.contact_sheet import ContactSheets, take_turns
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.page import write_cohort_page
-from rl2qc.cohort.store.summary import read_rows
+from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.errors import UsageError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
@@ -41,7 +41,7 @@ def cohort(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 @pytest.fixture
 def results(cohort: Path) -> Path:
-    jobs, _ = find_jobs([cohort / "slides", cohort / "set"])
+    jobs, _ = find_inputs([cohort / "slides", cohort / "set"])
     run_cohort(jobs, BrightnessModel(), cohort / "out", FilterSettings(alpha=0.5))
     return cohort / "out"
 
@@ -91,8 +91,8 @@ def test_red_is_what_was_rejected(results: Path) -> None:
         return write_cohort_page(results).read_text(encoding="utf-8").count('<rect class="out"')
 
     assert red() > 0
-    decide_run(results, 0.1, method="bh")
-    assert {row.kept for row in read_rows(results)} == {row.tiles for row in read_rows(results)}
+    decide(results, 0.1, method="bh")
+    assert all(row.kept == row.tiles for row in RunFolder(results).rows())
     assert red() == 0
 
 

@@ -11,14 +11,16 @@ import numpy as np
 import openslide
 import pytest
 import torch
+from cohort_helpers import run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, damage, shrink, tissue_like, write_slide
 from torch.utils.data import DataLoader
 
 from rl2qc.cohort import dataset as module
 from rl2qc.cohort.dataset import KeptTiles
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.store.tables import read_table
+from rl2qc.core.files import read_json, write_json
 from rl2qc.errors import SlideError, UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings
 
@@ -41,7 +43,7 @@ def results(tmp_path: Path, pixels: dict[str, np.ndarray]) -> Path:
     (tmp_path / "set").mkdir()
     for i in range(2):
         Image.fromarray(pixels["b"][i : i + 70, :90]).save(tmp_path / "set" / f"{i}.png")
-    jobs, _ = find_jobs([*sorted(tmp_path.glob("*.tif")), tmp_path / "set"])
+    jobs, _ = find_inputs([*sorted(tmp_path.glob("*.tif")), tmp_path / "set"])
     # The mean of the red channel is 170, 120 in dark tiles.
     run_cohort(jobs, BrightnessModel(), tmp_path / "out", FilterSettings(alpha=0.6))
     return tmp_path / "out"
@@ -82,7 +84,7 @@ def test_a_tile_is_a_tensor_or_what_the_transform_makes(results: Path) -> None:
 def test_tiles_are_what_the_model_saw(tmp_path: Path, pixels: dict[str, np.ndarray]) -> None:
     """At another level, with a resolution that the file does not record."""
     write_slide(tmp_path / "a.tif", pixels["b"], levels=2, mpp=None)
-    jobs, _ = find_jobs([tmp_path])
+    jobs, _ = find_inputs([tmp_path])
     settings = FilterSettings(alpha=0.1, mpp_override=0.25)
     run_cohort(jobs, BrightnessModel(), tmp_path / "out", settings)
     tiles = KeptTiles(tmp_path / "out")
@@ -111,7 +113,7 @@ def judge_given(tmp_path: Path, pixels: np.ndarray, side: int, mpp: float) -> Re
         coords.attrs.update(patch_size=side, patch_level=0)
     model = RecordingModel(mpp=mpp)
     settings = FilterSettings(alpha=0.0, coords=str(tmp_path / "a.h5"))
-    run_cohort(find_jobs([tmp_path / "a.tif"])[0], model, tmp_path / "out", settings)
+    run_cohort(find_inputs([tmp_path / "a.tif"])[0], model, tmp_path / "out", settings)
     assert len(model.seen) == len(corners)
     return model
 
@@ -132,13 +134,26 @@ def test_imported_tiles_are_what_the_model_saw(
     assert (tiles.tile(1).x, tiles.tile(1).y) == (3, 0)  # the imported tile's, not the centre's
 
 
-def test_imported_tiles_without_the_account_of_the_run(
-    tmp_path: Path, rng: np.random.Generator
-) -> None:
-    judge_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
+def test_imported_tiles_of_an_old_result(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Its record has one size, that of the tiles; run.json beside it has the model's."""
+    model = judge_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
+    record = read_json(tmp_path / "out" / "a" / "record.json")
+    assert (record["slide"]["patch_size"], record["slide"]["tile_size"]) == (64, 128)
+    record["slide"]["patch_size"] = record["slide"].pop("tile_size")
+    write_json(tmp_path / "out" / "a" / "record.json", record)
+    np.testing.assert_array_equal(KeptTiles(tmp_path / "out").pixels(0), model.seen[0])
+    table = read_table(tmp_path / "out" / "a")
+    assert (table.patch_size, table.tile_size) == (64, 128)
     (tmp_path / "out" / "a").rename(tmp_path / "alone")
     with pytest.raises(UsageError, match=r"run\.json.* is not there"):
         KeptTiles(tmp_path / "alone")
+    assert read_table(tmp_path / "alone").patch_size is None
+
+
+def test_a_new_result_stands_alone(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = judge_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
+    (tmp_path / "out" / "a").rename(tmp_path / "alone")
+    np.testing.assert_array_equal(KeptTiles(tmp_path / "alone").pixels(0), model.seen[0])
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
@@ -211,7 +226,7 @@ def test_names_of_images_that_are_no_text(tmp_path: Path, pixels: dict[str, np.n
     for name in names:
         Image.fromarray(pixels["b"][:64, :64]).save(folder / "plain.png")
         (folder / "plain.png").rename(folder / name)
-    run_cohort(find_jobs([folder])[0], BrightnessModel(), tmp_path / "out")
+    run_cohort(find_inputs([folder])[0], BrightnessModel(), tmp_path / "out")
     tiles = KeptTiles(tmp_path / "out")
     assert sorted(os.fsencode(tiles.tile(i).path.name) for i in range(3)) == sorted(
         map(os.fsencode, names)

@@ -17,26 +17,27 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from cohort_helpers import replace_writer, run_cohort
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import false_discovery_control
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.store.locks import try_lock
-from rl2qc.cohort.store.results import read_table
+from rl2qc.cohort.store.results import CohortResult
+from rl2qc.cohort.store.tables import read_table
 from rl2qc.core.files import read_json, write_json
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.decision import adjusted, keep_tiles, rejected_share
-from rl2qc.filtering.exports import FORMATS
+from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
 
-EVERY = [name for name, kind in FORMATS.items() if kind.sort is None]
+EVERY = [spec.name for spec in FORMATS if spec.sort is None]
 
 
 class Model(BrightnessModel):
@@ -66,8 +67,13 @@ def inputs(tmp_path: Path, rng: np.random.Generator) -> list[Path]:
 
 
 def run(inputs: list[Path], out: Path, alpha: float, formats: list[str] | None = None) -> None:
-    jobs, _ = find_jobs(inputs)
+    jobs, _ = find_inputs(inputs)
     run_cohort(jobs, Model(), out, FilterSettings(alpha=alpha), formats=formats or EVERY)
+
+
+def missing_pictures(decided: CohortResult) -> list[str]:
+    """The warnings that are no flags."""
+    return [said for said in decided.warnings if "over-rejected" not in said]
 
 
 def contents(out: Path) -> dict[str, Any]:
@@ -102,8 +108,8 @@ def test_it_is_a_run_with_that_alpha(
     run(inputs, tmp_path / "again", 0.65)
     run(inputs, tmp_path / "fresh", alpha)
     before = contents(tmp_path / "again")
-    decided = decide_run(tmp_path / "again", alpha, workers=workers)
-    assert (decided.warnings, decided.failures) == ([], [])
+    decided = decide(tmp_path / "again", alpha, workers=workers)
+    assert (missing_pictures(decided), decided.failures) == ([], ())
     again, fresh = contents(tmp_path / "again"), contents(tmp_path / "fresh")
     assert set(again) == set(fresh)
     for name in fresh:
@@ -124,7 +130,7 @@ def test_slides_and_patches_are_not_touched(
     monkeypatch.setattr("rl2qc.slides.readers.openslide._open", fail)
     for path in inputs[:2]:
         path.unlink()
-    rows = {row.name: row for row in decide_run(out, 0.0).rows}
+    rows = {row.name: row for row in decide(out, 0.0).rows}
     assert [(rows[n].tiles, rows[n].kept) for n in ("a", "b", "set")] == [
         (12, 12),
         (12, 12),
@@ -137,10 +143,10 @@ def test_there_and_back_again(inputs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(inputs, out, 0.65)
     before = contents(out)
-    decide_run(out, 0.7, method="bh", max_rejected=0.1)
+    decide(out, 0.7, method="bh", max_rejected=0.1)
     settings = json.loads((out / "run.json").read_text())["settings"]
     assert (settings["alpha"], settings["method"], settings["max_rejected"]) == (0.7, "bh", 0.1)
-    decide_run(out, 0.65, max_rejected=0.5)
+    decide(out, 0.65, max_rejected=0.5)
     assert contents(out) == before
 
 
@@ -150,9 +156,9 @@ def test_benjamini_hochberg_is_a_slide_at_a_time(inputs: list[Path], tmp_path: P
             return {"p_value": (super().measure(images)["log_likelihood"] - 151) / 40}
 
     out = tmp_path / "out"
-    jobs, _ = find_jobs(inputs[:2])
+    jobs, _ = find_inputs(inputs[:2])
     run_cohort(jobs, Spread(), out)
-    decide_run(out, 0.5, method="bh")
+    decide(out, 0.5, method="bh")
     for name in ("a", "b"):
         table = read_table(out / name)
         assert (table.alpha, table.method) == (0.5, "bh")
@@ -170,7 +176,7 @@ def test_a_slide_that_loses_too_much_is_flagged(inputs: list[Path], tmp_path: Pa
         with (out / "summary.csv").open(newline="") as file:
             return {row["name"]: row for row in csv.DictReader(file)}
 
-    decided = decide_run(out, 0.99)
+    decided = decide(out, 0.99)
     assert all("over-rejected" in row.flags for row in decided.rows)
     for row in summary().values():
         assert row["kept"] == "0"
@@ -179,11 +185,11 @@ def test_a_slide_that_loses_too_much_is_flagged(inputs: list[Path], tmp_path: Pa
     assert "a: 100% of the tissue" in " ".join(
         json.loads((out / "run.json").read_text())["warnings"]
     )
-    decide_run(out, 0.99, max_rejected=1.0)
+    decide(out, 0.99, max_rejected=1.0)
     assert not any("over-rejected" in row["flags"] for row in summary().values())
     # The limit is remembered.
     assert read_table(out / "a").max_rejected == 1.0
-    decide_run(out, 0.0)
+    decide(out, 0.0)
     assert not any("tissue is rejected" in row["warnings"] for row in summary().values())
 
 
@@ -197,16 +203,16 @@ def test_pictures_of_tiles_are_sorted(inputs: list[Path], tmp_path: Path) -> Non
     table = read_table(out / "a")
     first = pictures("tiles")
     assert 0 < len(first) == table.keep.sum() < len(table)
-    assert decide_run(out, 0.7).warnings == []
+    assert missing_pictures(decide(out, 0.7)) == []
     fewer = pictures("tiles")
     assert len(fewer) == read_table(out / "a").keep.sum() < len(first)
     assert pictures("tiles_rejected") == first - fewer
-    (warning,) = decide_run(out, 0.0).warnings
+    (warning,) = missing_pictures(decide(out, 0.0))
     assert pictures("tiles") == first
     assert warning.startswith(f"a: {len(table) - len(first)} tiles are kept that were rejected")
-    decide_run(out, 0.999)
+    decide(out, 0.999)
     assert pictures("tiles") == set()
-    assert decide_run(out, 0.65).warnings == []
+    assert missing_pictures(decide(out, 0.65)) == []
     assert pictures("tiles") == first
 
 
@@ -227,8 +233,8 @@ def test_formats_are_added_as_if_they_had_always_been_there(
     first = ["geojson", "tiles"]
     run(inputs, tmp_path / "again", 0.65, first)
     run(inputs, tmp_path / "fresh", 0.65 if alpha is None else alpha, [*first, *added])
-    decided = decide_run(tmp_path / "again", alpha, formats=added)
-    assert (decided.failures, decided.alpha) == ([], 0.65 if alpha is None else alpha)
+    decided = decide(tmp_path / "again", alpha, formats=added)
+    assert (decided.failures, decided.alpha) == ((), 0.65 if alpha is None else alpha)
     again, fresh = contents(tmp_path / "again"), contents(tmp_path / "fresh")
     again = {name: what for name, what in again.items() if "tiles_rejected" not in name}
     assert set(again) == set(fresh)
@@ -241,8 +247,8 @@ def test_formats_are_added_as_if_they_had_always_been_there(
 def test_a_method_stays_where_only_formats_are_added(inputs: list[Path], tmp_path: Path) -> None:
     for name, formats in (("one", ["csv"]), ("two", ["csv", "clam"])):
         run(inputs[:1], tmp_path / name, 0.65, formats)
-        decide_run(tmp_path / name, 0.7, method="bh", max_rejected=0.1)
-    decide_run(tmp_path / "one", formats=["clam"])
+        decide(tmp_path / name, 0.7, method="bh", max_rejected=0.1)
+    decide(tmp_path / "one", formats=["clam"])
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
@@ -252,11 +258,11 @@ def test_formats_that_take_pixels(inputs: list[Path], tmp_path: Path) -> None:
     before = contents(out)
     for name, said in (("tiles-jpeg", "takes the pixels.*rl2qc filter"), ("xml", "no format")):
         with pytest.raises(UsageError, match=said):
-            decide_run(out, 0.65, formats=["clam", name])
+            decide(out, 0.65, formats=["clam", name])
     with pytest.raises(UsageError, match="needs an alpha"):
-        decide_run(out)
+        decide(out)
     with pytest.raises(UsageError, match="needs an alpha"):
-        decide_run(out, method="bh", formats=["clam"])
+        decide(out, method="bh", formats=["clam"])
     assert contents(out) == before
 
 
@@ -264,20 +270,20 @@ def test_a_decision_that_was_interrupted_must_be_named(inputs: list[Path], tmp_p
     out = tmp_path / "out"
     run(inputs, out, 0.65, ["csv"])
     (out / "b").rename(tmp_path / "b")
-    decide_run(out, 0.7)
+    decide(out, 0.7)
     (tmp_path / "b").rename(out / "b")
     with pytest.raises(UsageError, match=r"of no single decision.*give it an --alpha"):
-        decide_run(out, formats=["clam"])
-    assert decide_run(out, 0.7, formats=["clam"]).failures == []
-    assert decide_run(out, formats=["wsinfer"]).alpha == 0.7
+        decide(out, formats=["clam"])
+    assert decide(out, 0.7, formats=["clam"]).failures == ()
+    assert decide(out, formats=["wsinfer"]).alpha == 0.7
 
 
 def test_a_run_names_the_way_back(inputs: list[Path], tmp_path: Path) -> None:
     """Where the same command is refused, since what it asks for was decided again."""
     out = tmp_path / "out"
     run(inputs, out, 0.65, ["csv"])
-    decide_run(out, 0.7, method="bh", max_rejected=0.3)
-    with pytest.raises(UsageError, match=r"method bh -> default") as refused:
+    decide(out, 0.7, method="bh", max_rejected=0.3)
+    with pytest.raises(UsageError, match=r"method bh -> threshold") as refused:
         run(inputs, out, 0.65, ["csv", "clam"])
     command = re.search(r"rl2qc decide (.+?) does that", str(refused.value))
     assert command
@@ -286,7 +292,7 @@ def test_a_run_names_the_way_back(inputs: list[Path], tmp_path: Path) -> None:
     assert shlex.split(command[1]) == [
         *(str(out), "--alpha", "0.65", "--max-rejected", "0.5", "--format", "clam")
     ]
-    decide_run(out, 0.65, max_rejected=0.5, formats=["clam"])
+    decide(out, 0.65, max_rejected=0.5, formats=["clam"])
     run(inputs, tmp_path / "fresh", 0.65, ["csv", "clam"])
     run(inputs, out, 0.65, ["csv", "clam"])
     assert contents(out) == contents(tmp_path / "fresh")
@@ -305,7 +311,7 @@ def test_files_of_another_version_go(inputs: list[Path], tmp_path: Path) -> None
     (folder / new).rename(folder / old)
     files = [old if file == new else file for file in record["files"]]
     write_json(folder / "record.json", {**record, "files": files})
-    decide_run(out, 0.65)
+    decide(out, 0.65)
     assert contents(out) == before
 
 
@@ -322,7 +328,7 @@ def test_killed_at_any_moment(inputs: list[Path], tmp_path: Path, added: tuple[s
     shutil.copytree(tmp_path / "before", tmp_path / "calm")
     # Once done, to know how long it takes.
     clock = time.monotonic()
-    decide_run(tmp_path / "calm", 0.68, formats=added)
+    decide(tmp_path / "calm", 0.68, formats=added)
     took = time.monotonic() - clock
     expected, rng, killed = contents(tmp_path / "calm"), np.random.default_rng(5), 0
     for number in range(4):
@@ -340,12 +346,12 @@ def test_killed_at_any_moment(inputs: list[Path], tmp_path: Path, added: tuple[s
         killed += process.exitcode == -signal.SIGKILL
         if number % 2 and added:
             # What was half added goes where it is not asked for again.
-            decide_run(out, 0.5)
+            decide(out, 0.5)
             for name in ("a", "b"):
                 listed = json.loads((out / name / "record.json").read_text())["files"]
                 there = (out / "patches" / f"{name}.h5").exists()
                 assert there == (f"../patches/{name}.h5" in listed)
-        decide_run(out, 0.68, formats=added)
+        decide(out, 0.68, formats=added)
         assert contents(out) == expected
         assert not (out / ".locks").exists()
     assert killed >= 2, "it ends before it is killed: the test shows nothing"
@@ -353,7 +359,7 @@ def test_killed_at_any_moment(inputs: list[Path], tmp_path: Path, added: tuple[s
 
 def decide_and_say(begun: Path, out: Path, alpha: float, formats: tuple[str, ...]) -> None:
     begun.touch()
-    decide_run(out, alpha, formats=formats)
+    decide(out, alpha, formats=formats)
 
 
 def test_attributes_of_coordinates_that_are_no_numbers(inputs: list[Path], tmp_path: Path) -> None:
@@ -362,11 +368,11 @@ def test_attributes_of_coordinates_that_are_no_numbers(inputs: list[Path], tmp_p
         coords = file.create_dataset("coords", data=[[0, 0], [64, 0]])
         coords.attrs.update(patch_size=64, patch_level=0, downsample=(1.0, 1.0), odd=np.nan)
         coords.attrs.update(far=[1.0, -np.inf], whole=3)
-    jobs, _ = find_jobs(inputs[:1])
+    jobs, _ = find_inputs(inputs[:1])
     for name, alpha in (("again", 0.65), ("fresh", 0.7)):
         settings = FilterSettings(alpha=alpha, coords=str(given))
         run_cohort(jobs, Model(), tmp_path / name, settings, formats=["clam"])
-    assert decide_run(tmp_path / "again", 0.7).failures == []
+    assert decide(tmp_path / "again", 0.7).failures == ()
     assert contents(tmp_path / "again") == contents(tmp_path / "fresh")
 
 
@@ -376,17 +382,17 @@ def test_an_unforeseen_error_costs_one_result(
     def fail(table: TileTable, path: Path) -> None:
         if table.name == "a":
             raise TypeError("of a\nwriter")
-        kind.write(table, path)
+        write(table, path)
 
-    out, kind = tmp_path / "out", FORMATS["geojson"]
+    out, write = tmp_path / "out", FORMATS.get("geojson").write
     run(inputs, out, 0.65)
     with monkeypatch.context() as patched:
-        patched.setitem(FORMATS, "geojson", replace(kind, write=fail))
-        decided = decide_run(out, 0.0)
+        replace_writer(patched, "geojson", fail)
+        decided = decide(out, 0.0)
     ((name, reason),) = decided.failures
     assert (name, reason.startswith("TypeError: of a writer")) == ("a", True)
     assert read_table(out / "b").keep.all()
-    assert decide_run(out, 0.0).failures == []
+    assert decide(out, 0.0).failures == ()
 
 
 def test_killed_half_way(
@@ -394,20 +400,19 @@ def test_killed_half_way(
 ) -> None:
     out = tmp_path / "out"
     run(inputs, out, 0.65)
-    overlay = FORMATS["overlay"]
 
     def die(table: TileTable, path: Path) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setitem(FORMATS, "overlay", replace(overlay, write=die))
+        replace_writer(patched, "overlay", die)
         with pytest.raises(KeyboardInterrupt):
-            decide_run(out, 0.7)
+            decide(out, 0.7)
     # A mixture passes for nobody's result.
     for alpha in (0.65, 0.7):
         with pytest.raises(UsageError, match="rl2qc decide"):
             run(inputs, out, alpha)
-    decide_run(out, 0.7)
+    decide(out, 0.7)
     run(inputs, tmp_path / "fresh", 0.7)
     assert contents(out) == contents(tmp_path / "fresh")
 
@@ -415,7 +420,7 @@ def test_killed_half_way(
 def test_a_run_goes_on_from_the_new_decision(inputs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(inputs[:1], out, 0.65)
-    decide_run(out, 0.7)
+    decide(out, 0.7)
     with pytest.raises(UsageError, match=r"alpha 0\.7 -> 0\.65"):
         run(inputs, out, 0.65)
     run(inputs, out, 0.7)
@@ -428,7 +433,7 @@ def test_one_bad_result_costs_only_itself(inputs: list[Path], tmp_path: Path) ->
     run(inputs, out, 0.65)
     (out / "a" / "tiles.csv").write_text("x,y\n1\n")
     (out / "set" / "tiles.csv").unlink()
-    decided = decide_run(out, 0.0)
+    decided = decide(out, 0.0)
     (first, damaged), (second, missing) = decided.failures
     assert (first, second) == ("a", "set")
     assert "damaged result" in damaged
@@ -443,8 +448,8 @@ def test_what_another_process_has_is_left_alone(inputs: list[Path], tmp_path: Pa
     before = contents(out / "a")
     with try_lock(out / ".locks" / "a.lock") as mine:
         assert mine
-        decided = decide_run(out, 0.0)
-    assert decided.failures == [("a", "another process is at work on it")]
+        decided = decide(out, 0.0)
+    assert decided.failures == (("a", "another process is at work on it"),)
     assert contents(out / "a") == before
     assert read_table(out / "b").keep.all()
 
@@ -453,7 +458,7 @@ def test_wrong_use(inputs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     for folder in (out, inputs[2]):
         with pytest.raises(UsageError, match="holds no results"):
-            decide_run(folder, 0.1)
+            decide(folder, 0.1)
     run(inputs, out, 0.65)
     before = contents(out)
     wrong: list[dict[str, Any]] = [
@@ -464,7 +469,7 @@ def test_wrong_use(inputs: list[Path], tmp_path: Path) -> None:
     ]
     for options in wrong:
         with pytest.raises(UsageError):
-            decide_run(out, **options)
+            decide(out, **options)
     assert contents(out) == before
 
 
@@ -499,7 +504,7 @@ def test_numbers_that_are_not_finite_come_back(inputs: list[Path], tmp_path: Pat
             odd = np.resize([np.nan, -np.inf, -1e300, 5e-324], len(images))
             return {"score": odd, **super().measure(images)}
 
-    jobs, _ = find_jobs(inputs[:1])
+    jobs, _ = find_inputs(inputs[:1])
     run_cohort(jobs, Odd(), tmp_path / "out", formats=["csv"])
     score = read_table(tmp_path / "out" / "a").measurements["score"]
     np.testing.assert_array_equal(score, np.resize([np.nan, -np.inf, -1e300, 5e-324], 12))

@@ -15,7 +15,8 @@ import tifffile
 from PIL import Image
 from slide_helpers import RankModel, damage, tissue_like, write_slide
 
-from rl2qc.cohort.store.summary import SummaryRow, read_rows
+from rl2qc.cohort.store.folder import RunFolder
+from rl2qc.cohort.store.summary import SummaryRow
 
 # Broken slides, and a part of what must be said of each.
 BROKEN = {
@@ -101,7 +102,7 @@ def test_many_slides_of_which_some_are_broken(
     assert ended.code == 1
     assert "Traceback" not in ended.err
 
-    rows = {row.name: row for row in read_rows(out)}
+    rows = {row.name: row for row in RunFolder(out).rows()}
     real = {path.stem for path in broken.iterdir() if path.suffix != ".md"}
     failed = {*BROKEN, *real}
     assert len(rows) == len(good) + len(FLAGGED) + len(failed)

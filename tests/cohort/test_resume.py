@@ -13,26 +13,25 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from cohort_helpers import replace_writer, run_cohort
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import local, run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.job import Job
 from rl2qc.cohort.preflight import prepare_output
-from rl2qc.cohort.run import Run
+from rl2qc.cohort.run import Run, local
 from rl2qc.cohort.store import locks
-from rl2qc.cohort.store.folder import JOURNAL
+from rl2qc.cohort.store.record import JOURNAL
 from rl2qc.cohort.store.summary import SummaryRow
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.filtering.exports import DEFAULT_FORMATS, FORMATS
+from rl2qc.filtering.exports.registry import DEFAULT_FORMATS, FORMATS
 from rl2qc.filtering.settings import FilterSettings
 
 
@@ -65,10 +64,10 @@ def run(
     formats: Sequence[str] = DEFAULT_FORMATS,
 ) -> list[str]:
     """Filter a folder as the command does; the statuses of its inputs."""
-    jobs, _ = find_jobs([folder])
+    jobs, _ = find_inputs([folder])
     prepare_output(out, jobs)
 
-    def note(number: int, job: Job, done: int, total: int) -> None:
+    def note(job: Job, done: int, total: int) -> None:
         if log is not None and done == 0:
             with log.open("a") as file:
                 file.write(job.name + "\n")
@@ -208,7 +207,7 @@ def test_changed_settings_are_noticed(
     out = tmp_path / "out"
     run(cohort, out)
     before = contents(out)
-    jobs, _ = find_jobs([cohort])
+    jobs, _ = find_inputs([cohort])
     with pytest.raises(UsageError, match=said):
         run_cohort(jobs, BrightnessModel(), out, FilterSettings(**change))
     assert contents(out) == before
@@ -220,7 +219,7 @@ def test_changed_settings_are_noticed(
 
 def test_changed_coordinates_are_noticed(tmp_path: Path, rng: Any) -> None:
     slide = write_slide(tmp_path / "a.tif", tissue_like(rng, 64, 192))
-    out, jobs = tmp_path / "out", find_jobs([slide])[0]
+    out, jobs = tmp_path / "out", find_inputs([slide])[0]
 
     def run_on(place: Path, **options: Any) -> list[int]:
         model = BrightnessModel()
@@ -254,7 +253,7 @@ def test_changed_coordinates_are_noticed(tmp_path: Path, rng: Any) -> None:
 def test_settings_that_change_nothing_do_not_matter(cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(cohort, out)
-    jobs, _ = find_jobs([cohort])
+    jobs, _ = find_inputs([cohort])
     model = BrightnessModel()
     run_cohort(jobs, model, out, FilterSettings(batch_size=3, num_workers=1), formats=["csv"])
     assert model.batches == []
@@ -262,14 +261,14 @@ def test_settings_that_change_nothing_do_not_matter(cohort: Path, tmp_path: Path
 
 def test_another_model_is_noticed(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "out")
-    jobs, _ = find_jobs([cohort])
+    jobs, _ = find_inputs([cohort])
     with pytest.raises(UsageError, match=r"model brightness \(b{12}\) -> brightness \(c{12}\)"):
         run_cohort(jobs, Other(), tmp_path / "out")
 
 
 def results_of(path: Path, out: Path, **options: Any) -> list[str]:
     """Filter one slide; the warnings that the run records."""
-    jobs, _ = find_jobs([path])
+    jobs, _ = find_inputs([path])
     model = options.pop("model", BrightnessModel())
     formats = options.pop("formats", ["csv"])
     overwrite = options.pop("overwrite", False)
@@ -319,7 +318,7 @@ def test_processes_at_work_have_one_setting(cohort: Path, tmp_path: Path) -> Non
     """Whatever they have in hand, and before there is a result."""
     out = tmp_path / "out"
 
-    def engine(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
+    def executor(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
         assert not list(out.glob("*/record.json"))
         said = r"at work.*\(min_tissue 0\.2 -> 0\.1\).*wait until it has ended"
         with pytest.raises(UsageError, match=said):
@@ -331,14 +330,14 @@ def test_processes_at_work_have_one_setting(cohort: Path, tmp_path: Path) -> Non
             results_of(cohort / "s1.tif", out)
         results_of(cohort / "s1.tif", out, min_tissue=0.2)
         with pytest.raises(UsageError, match="rl2qc filter is at work in"):
-            decide_run(out, 0.5)
+            decide(out, 0.5)
         yield from local(run, jobs)
 
-    jobs, _ = find_jobs([cohort / "s0.tif"])
+    jobs, _ = find_inputs([cohort / "s0.tif"])
     settings = FilterSettings(min_tissue=0.2)
-    run_cohort(jobs, BrightnessModel(), out, settings, formats=["csv"], engine=engine)
+    run_cohort(jobs, BrightnessModel(), out, settings, formats=["csv"], executor=executor)
     assert not (out / ".locks").exists()
-    assert decide_run(out, 0.5).failures == []
+    assert decide(out, 0.5).failures == ()
 
 
 def test_a_run_that_ended_without_a_result_binds_nobody(cohort: Path, tmp_path: Path) -> None:
@@ -357,7 +356,7 @@ def test_one_that_stood_still_does_not_undo_what_another_did(cohort: Path, tmp_p
             results_of(cohort / "s0.tif", out)
             raise RuntimeError("woken")
 
-    jobs, _ = find_jobs([cohort / "s0.tif"])
+    jobs, _ = find_inputs([cohort / "s0.tif"])
     (row,) = run_cohort(jobs, Slow(), out, formats=["csv"])
     assert (row.status, row.tiles) == ("done", 2)
     results_of(cohort / "s0.tif", tmp_path / "alone")
@@ -368,7 +367,7 @@ def test_a_model_without_a_hash_vouches_for_nothing(cohort: Path, tmp_path: Path
     class Unsaved(BrightnessModel):
         sha256 = ""
 
-    jobs, _ = find_jobs([cohort])
+    jobs, _ = find_inputs([cohort])
     for _ in range(2):
         model = Unsaved()
         run_cohort(jobs, model, tmp_path / "out")
@@ -393,11 +392,11 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
         written += 1
         if written > 2:
             raise OSError(code, os.strerror(code))
-        kind.write(table, path)
+        write(table, path)
 
-    kind = FORMATS["overlay"]
+    write = FORMATS.get("overlay").write
     with monkeypatch.context() as patch:
-        patch.setitem(FORMATS, "overlay", replace(kind, write=fail))
+        replace_writer(patch, "overlay", fail)
         with pytest.raises(WorkError, match=f"{os.strerror(code)}; what is finished is kept"):
             run(cohort, tmp_path / "out")
     assert written == 3  # the slides to come were not tried

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from cohort_helpers import run_cohort
 from slide_helpers import tissue_like
 
 # Of 512 px squares, every 96th in each direction is tissue: few tiles, and all of the slide.
@@ -61,18 +62,17 @@ def write_huge_slide(path: Path) -> None:
 
 def peak_of_a_run(path: Path, out: Path) -> tuple[str, int, str, int]:
     """Filter a slide by the shipped model; status, tiles, engine, and kilobytes at the most."""
-    from rl2qc.cohort.filter import run_cohort
-    from rl2qc.cohort.inputs.find import find_jobs
+    from rl2qc.cohort.inputs.find import find_inputs
     from rl2qc.model.quality import QualityModel
 
     os.environ.pop("RL2QC_FORWARD", None)  # the engine that users have
     model = QualityModel.load("histology", device="cpu")
-    jobs, _ = find_jobs([path])
+    jobs, _ = find_inputs([path])
     (row,) = run_cohort(jobs, model, out)
     # Not ru_maxrss: a child begins with the peak of the process that started it.
     status = Path("/proc/self/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return row.status, row.tiles, model.forward_name, int(peak.split()[1])
+    return row.status, row.tiles, model.runtime_name, int(peak.split()[1])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux counts it")

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like
 
-from rl2qc.errors import WorkError
+from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.patches import filter_patches
-from rl2qc.images.quantities import QUANTITIES
+from rl2qc.images.quantity_names import QUANTITIES
 
 
 def save(folder: Path, name: str, image: np.ndarray) -> Path:
@@ -25,7 +25,7 @@ def test_patches(tmp_path: Path, rng: np.random.Generator) -> None:
     save(folder, "b.png", tissue_like(rng, 64, 64, (slice(0, 32), slice(None))))
     grey = rng.integers(0, 256, (64, 64), dtype=np.uint8)
     save(folder, "c.png", grey)
-    table = filter_patches(folder, BrightnessModel())
+    table = filter_patches(folder, BrightnessModel(), mpp=0.5)
     assert (table.name, table.kind) == ("set", "patches")
     assert [p.name for p in table.image_paths] == ["a.png", "b.png", "c.png"]
     assert list(table.columns()) == [
@@ -54,7 +54,7 @@ def test_larger_patches_are_judged_at_their_centre(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
     image = tissue_like(rng, 100, 80)
-    table = filter_patches(save(tmp_path, "a.png", image), BrightnessModel())
+    table = filter_patches(save(tmp_path, "a.png", image), BrightnessModel(), mpp=0.5)
     assert table.measurements["log_likelihood"][0] == image[18:82, 8:72, 0].mean()
     assert (table.width[0], table.height[0]) == (80, 100)
     assert "their centre is judged" in table.warnings[0]
@@ -98,3 +98,22 @@ def test_a_slide_that_is_nearly_emptied_is_flagged(tmp_path):
         table = filter_patches(tmp_path, Rejects(kept))
         said = any("train on clean tiles of your own" in w for w in table.warnings)
         assert said is flagged, table.warnings
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "the resolution of the patches is unknown"),
+        ({"mpp": 0.5}, None),
+        ({"mpp": 0.55}, "the patches are of 0.55 um/px and the model of 0.5"),
+        ({"mpp": 1.0, "any_mpp": True}, "the patches are of 1 um/px"),
+    ],
+)
+def test_the_resolution_is_held_against_the_models(
+    tmp_path: Path, rng: np.random.Generator, options: dict[str, float], said: str | None
+) -> None:
+    save(tmp_path, "a.png", tissue_like(rng, 64, 64))
+    warnings = filter_patches(tmp_path, BrightnessModel(), **options).warnings
+    assert [said in warning for warning in warnings] == ([True] if said else [])
+    with pytest.raises(UsageError, match=r"bring them to 0\.5 um/px"):
+        filter_patches(tmp_path, BrightnessModel(), mpp=1.0)

@@ -11,17 +11,19 @@ import h5py
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+from cohort_helpers import run_cohort
 from slide_helpers import write_slide
 
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.page import write_cohort_page
-from rl2qc.cohort.store.results import read_table
-from rl2qc.cohort.store.summary import read_rows, say_reasons
+from rl2qc.cohort.store.folder import RunFolder
+from rl2qc.cohort.store.summary import describe_reasons
+from rl2qc.cohort.store.tables import read_table
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
-from rl2qc.images.quantities import QUANTITIES, image_quantities, measure_quantities
+from rl2qc.images.quantities import image_quantities, measure_quantities
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import ReferenceQuantities, likely_reasons
 from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.tissue import synthetic_tissue
@@ -68,7 +70,9 @@ def slide(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(slide: Path, tmp_path: Path) -> Path:
     formats = ["csv", "parquet", "geojson", "trident", "clam"]
     settings = FilterSettings(alpha=0.15, min_tissue=0)
-    run_cohort(find_jobs([slide])[0], SharpnessModel(), tmp_path / "out", settings, formats=formats)
+    run_cohort(
+        find_inputs([slide])[0], SharpnessModel(), tmp_path / "out", settings, formats=formats
+    )
     return tmp_path / "out"
 
 
@@ -124,13 +128,15 @@ def test_every_file_names_them(out: Path) -> None:
 
 
 def test_the_summary_counts_them(out: Path) -> None:
-    table, (row,) = read_table(out / "a"), read_rows(out)
+    table, (row,) = read_table(out / "a"), RunFolder(out).rows()
     counts = Counter(table.reasons[~table.keep].tolist())
     assert row.reasons == dict(counts)
     with (out / "summary.csv").open(newline="") as file:
         (cells,) = csv.DictReader(file)
     assert cells["reasons"] == "; ".join(f"{k} {n}" for k, n in counts.most_common())
-    assert say_reasons([row, row]).startswith(f"{2 * counts.total()} tiles rejected: out of focus ")
+    assert describe_reasons([row, row]).startswith(
+        f"{2 * counts.total()} tiles rejected: out of focus "
+    )
     page = write_cohort_page(out).read_text(encoding="utf-8")
     share = counts["out of focus"] / counts.total()
     assert f"out of focus {share:.0%}" in page
@@ -142,12 +148,12 @@ def test_another_decision_names_them_anew(
     slide: Path, pixels: np.ndarray, tmp_path: Path, knows: bool
 ) -> None:
     model = WithReference(tiles_of(pixels)) if knows else SharpnessModel()
-    jobs, _ = find_jobs([slide])
+    jobs, _ = find_inputs([slide])
     for name, alpha in (("again", 0.15), ("fresh", 0.5)):
         settings = FilterSettings(alpha=alpha, min_tissue=0)
         run_cohort(jobs, model, tmp_path / name, settings)
     before = (tmp_path / "again" / "a" / "tiles.csv").read_bytes()
-    decide_run(tmp_path / "again", 0.5)
+    decide(tmp_path / "again", 0.5)
     again = (tmp_path / "again" / "a" / "tiles.csv").read_bytes()
     assert again == (tmp_path / "fresh" / "a" / "tiles.csv").read_bytes() != before
     records = [(tmp_path / name / "a" / "record.json").read_text() for name in ("again", "fresh")]

@@ -11,7 +11,7 @@ from slide_helpers import BrightnessModel, damage, shrink, tissue_like, write_sl
 from rl2qc.errors import SlideError, UsageError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
-from rl2qc.images.quantities import QUANTITIES
+from rl2qc.images.quantity_names import QUANTITIES
 
 
 @pytest.fixture
@@ -88,9 +88,9 @@ def test_batches_and_threads_do_not_change_the_result(path: Path) -> None:
 
 
 def test_progress_ends_at_the_total(path: Path) -> None:
-    calls: list[tuple[int, int]] = []
+    calls: list[tuple[int, int, str]] = []
     filter_slide(path, BrightnessModel(), batch_size=8, progress=lambda *c: calls.append(c))
-    assert calls == [(0, 20), (8, 20), (16, 20), (20, 20)]
+    assert calls == [(done, 20, "case") for done in (0, 8, 16, 20)]
 
 
 def test_bounds_move_the_grid(fake_slide: Callable[..., Path], rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ from slide_helpers import BrightnessModel, tissue_like, write_slide
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.images.colours import odd_colours
 from rl2qc.images.reasons import REASONS
-from rl2qc.slides.readers.openslide import SlideReader
+from rl2qc.slides.readers.base import open_slide
 from rl2qc.synthetic.stain import EOSIN, HEMATOXYLIN
 from rl2qc.synthetic.tissue import synthetic_tissue
 
@@ -115,7 +115,7 @@ def test_it_is_flagged_apart_from_the_scores(tmp_path: Path, rng: np.random.Gene
     ],
 )
 def test_real_slides(shared_data: Path, name: str, said: str) -> None:
-    with SlideReader(shared_data / "slides" / name, mpp_override=0.5) as slide:
+    with open_slide(shared_data / "slides" / name, mpp_override=0.5) as slide:
         overview = slide.read_overview(max(slide.info.bounds[2:]) / 800)
     scanned = overview.valid >= 0.5
     found = odd_colours(overview.rgb, scanned)

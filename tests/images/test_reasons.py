@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl2qc.images.quantities import QUANTITIES, measure_quantities
+from rl2qc.images.quantities import measure_quantities
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import (
     MIN_REFERENCE,
     PROCEDURAL,

@@ -9,14 +9,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from cohort_helpers import run_cohort
 from slide_helpers import BrightnessModel, shrink, tissue_like, write_slide
 
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.job import match_coords
-from rl2qc.cohort.store.results import read_table
+from rl2qc.cohort.store.tables import read_table
 from rl2qc.errors import UsageError
-from rl2qc.filtering.exports import export
+from rl2qc.filtering.exports.files import export
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.slides.coords import find_coords, read_coords
@@ -82,7 +82,7 @@ def slide(tmp_path: Path, pixels: np.ndarray) -> Path:
 def test_trident(tmp_path: Path) -> None:
     coords = read_coords(write_trident(tmp_path / "a.h5", target_magnification=10))
     assert (coords.layout, coords.level, coords.patch_size, coords.mpp) == ("trident", None, 64, 1)
-    np.testing.assert_array_equal(coords.xy, XY)
+    np.testing.assert_array_equal(coords.corners(), XY)
     assert coords.attributes["savetodir"] == "/elsewhere/20x_64px_0px_overlap"
     assert coords.side((1.0, 2.0)) == 64
 
@@ -100,15 +100,15 @@ def test_clam(tmp_path: Path, changes: dict[str, Any], side: int) -> None:
     coords = read_coords(write_clam(tmp_path / "a.h5", **changes))
     assert (coords.layout, coords.mpp) == ("clam", None)
     assert coords.side((1.0, 2.0)) == side
-    np.testing.assert_array_equal(coords.xy, XY)
+    np.testing.assert_array_equal(coords.corners(), XY)
 
 
 def test_other_kinds_of_numbers(tmp_path: Path) -> None:
     for xy in (XY.astype(np.int32), XY.astype(float), XY[:0]):
         coords = read_coords(write_trident(tmp_path / "a.h5", xy))
-        assert coords.xy.dtype == np.int64
-        np.testing.assert_array_equal(coords.xy, xy)
-    assert read_coords(write_trident(tmp_path / "a.h5", np.empty((0, 2)))).xy.shape == (0, 2)
+        assert coords.corners().dtype == np.int64
+        np.testing.assert_array_equal(coords.corners(), xy)
+    assert read_coords(write_trident(tmp_path / "a.h5", np.empty((0, 2)))).corners().shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_each_slide_has_its_file(slide: Path, tmp_path: Path) -> None:
     other = shutil.copy(slide, tmp_path / "other.tif")
     (tmp_path / "h5" / "patches").mkdir(parents=True)
     file = write_trident(tmp_path / "h5" / "patches" / "case_patches.h5")
-    jobs, _ = find_jobs([slide, other])
-    assert [job.coords for job in match_coords(tmp_path / "h5", jobs)] == [str(file), None]
+    jobs, _ = find_inputs([slide, other])
+    assert [job.coords for job in match_coords(tmp_path / "h5", jobs)] == [file, None]
     assert match_coords(file, jobs[:1]) == jobs[:1]
     with pytest.raises(UsageError, match="of one slide and there are 2: name the folder"):
         match_coords(file, jobs)
@@ -165,7 +165,7 @@ def test_one_file_for_two_slides_of_one_name(slide: Path, tmp_path: Path) -> Non
     for path in slides:
         path.parent.mkdir()
         shutil.copy(slide, path)
-    jobs, _ = find_jobs(slides)
+    jobs, _ = find_inputs(slides)
     folder = tmp_path / "h5"
     folder.mkdir()
     write_clam(folder / "a.h5", name="a")
@@ -189,8 +189,8 @@ def test_a_dicom_slide_goes_by_its_folder(shared_data: Path, tmp_path: Path) -> 
     (tmp_path / "h5").mkdir()
     about = {"name": "CMU-1-dicom", "level0_width": 2220, "level0_height": 2967}
     file = write_trident(tmp_path / "h5" / "CMU-1-dicom_patches.h5", **about)
-    (job,) = match_coords(tmp_path / "h5", find_jobs([folder])[0])
-    assert job.coords == str(file)
+    (job,) = match_coords(tmp_path / "h5", find_inputs([folder])[0])
+    assert job.coords == file
     for path in (folder, job.path):
         table = filter_slide(path, BrightnessModel(mpp=0.499), coords=tmp_path / "h5")
         assert (table.name, len(table)) == ("CMU-1-dicom", len(XY))
@@ -335,7 +335,7 @@ def test_from_one_tool_to_the_other(slide: Path, tmp_path: Path) -> None:
     assert written.parent.parent.name == "20x_128px_0px_overlap"
     read = read_coords(written)
     assert (read.layout, read.side((1.0, 2.0)), read.mpp) == ("trident", 128, 0.5)
-    np.testing.assert_array_equal(read.xy, XY)
+    np.testing.assert_array_equal(read.corners(), XY)
 
 
 def test_attributes_that_are_missing(slide: Path, tmp_path: Path) -> None:

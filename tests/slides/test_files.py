@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from cohort_helpers import run_cohort
 from slide_helpers import BrightnessModel
 
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
-from rl2qc.cohort.job import Job, identify
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.inputs.input import Input
+from rl2qc.cohort.job import identify
 from rl2qc.slides.files import dicom_series, slide_files, slide_name
 
 
@@ -72,7 +73,7 @@ def test_the_files_of_a_slide(mrxs: Path, vms: Path, series: Path, tmp_path: Pat
 def test_a_changed_companion_is_another_slide(
     slide: str, companion: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    job = Job("a", "slide", request.getfixturevalue(slide))
+    job = Input("a", "slide", request.getfixturevalue(slide))
     before = identify(job)
     assert identify(job) == before
     path = tmp_path / companion
@@ -84,7 +85,7 @@ def test_a_changed_companion_is_another_slide(
 
 
 def test_what_lies_beside_a_slide_is_no_part_of_it(series: Path, tmp_path: Path) -> None:
-    job = Job("a", "slide", series)
+    job = Input("a", "slide", series)
     before = identify(job)
     (tmp_path / "notes.txt").write_text("changed")
     dicom(tmp_path / "other.dcm", "1.2.4", b"changed")
@@ -115,16 +116,16 @@ def alone(tmp_path: Path) -> Path:
 
 def test_a_dicom_folder_may_be_listed(tmp_path: Path, alone: Path) -> None:
     (tmp_path / "cohort.csv").write_text(f"slide,mpp\n{alone.name},0.5\n")
-    jobs, _ = find_jobs([tmp_path / "cohort.csv", alone])
+    jobs, _ = find_inputs([tmp_path / "cohort.csv", alone])
     assert [(job.name, job.mpp) for job in jobs] == [(alone.name, 0.5)]
     # Whichever of its files is.
     (tmp_path / "cohort.csv").write_text(f"slide,mpp\n{alone.name}/level-1.dcm,0.25\n")
-    jobs, _ = find_jobs([alone, tmp_path / "cohort.csv"])
+    jobs, _ = find_inputs([alone, tmp_path / "cohort.csv"])
     assert [(job.name, job.mpp) for job in jobs] == [(alone.name, 0.25)]
     # What is listed and holds no slide fails, since it was listed.
     (tmp_path / "none.v2").mkdir()
     (tmp_path / "cohort.csv").write_text("slide\nnone.v2\n")
-    jobs, _ = find_jobs([tmp_path / "cohort.csv"])
+    jobs, _ = find_inputs([tmp_path / "cohort.csv"])
     assert [(job.name, job.kind) for job in jobs] == [("none.v2", "slide")]
     (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     assert "a folder without a DICOM slide" in row.error
@@ -134,14 +135,14 @@ def test_a_dicom_folder_may_be_listed(tmp_path: Path, alone: Path) -> None:
 def test_the_resolution_of_a_dicom_slide(tmp_path: Path, alone: Path, name: str) -> None:
     table = tmp_path / "mpp.csv"
     table.write_text(f"wsi,mpp\n{name.format(alone)},0.5\n")
-    (job,), warnings = find_jobs([alone], mpp_csv=table)
+    (job,), warnings = find_inputs([alone], mpp_csv=table)
     assert (job.mpp, warnings) == (0.5, [])
 
 
 def test_damaged_dicom_files_are_slides_of_their_own(tmp_path: Path, alone: Path) -> None:
     for name in ("x.dcm", "y.dcm"):
         (alone / name).write_bytes(b"")
-    assert sorted(job.name for job in find_jobs([alone])[0]) == [alone.name, "x", "y"]
+    assert sorted(job.name for job in find_inputs([alone])[0]) == [alone.name, "x", "y"]
 
 
 def test_dicom_files_of_any_name(shared_data: Path, tmp_path: Path) -> None:
@@ -151,13 +152,13 @@ def test_dicom_files_of_any_name(shared_data: Path, tmp_path: Path) -> None:
         (folder / f"1.2.826.{i}").write_bytes(file.read_bytes())
     dicom(folder / "DICOMDIR", "9.9")
     (folder / "notes").write_text("of a reader")
-    jobs, _ = find_jobs([folder])
+    jobs, _ = find_inputs([folder])
     assert [job.kind for job in jobs] == ["slide"]
     # Another series lies beside it: the whole name stands for the file.
     assert jobs[0].name == "1.2.826.0"
     (folder / "DICOMDIR").unlink()
     for inputs in (sorted(folder.glob("1*")), [folder]):
-        jobs, _ = find_jobs(inputs)
+        jobs, _ = find_inputs(inputs)
         assert [(job.name, job.kind) for job in jobs] == [("case", "slide")]
     (row,) = run_cohort(jobs, BrightnessModel(256), tmp_path / "out", formats=["csv"])
     assert row.status == "done", row.error

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from rl2qc.cohort.job import Job
+from rl2qc.cohort.inputs.input import Input
 from rl2qc.errors import UsageError
 
 __all__ = ["parse_shard", "take_shard"]
@@ -57,6 +57,6 @@ def parse_shard(text: str | None, environment: Mapping[str, str] | None = None) 
     return int(found[1]) - 1, int(found[2])
 
 
-def take_shard(jobs: Sequence[Job], index: int, parts: int) -> list[Job]:
-    """Every ``parts``-th job from ``index`` on: together, the parts hold each job once."""
-    return list(jobs[index::parts])
+def take_shard(inputs: Sequence[Input], index: int, parts: int) -> list[Input]:
+    """Every ``parts``-th input from ``index`` on: together, the parts hold each once."""
+    return list(inputs[index::parts])

@@ -1,182 +1,244 @@
-"""Whose the files in a folder of results are: only what rl2qc wrote is replaced or removed.
-
-Results may lie in a folder that other tools use, under names that those use, too. The record of a
-finished result lists its files. Those of one that is under way are announced before they are
-written, in a file that goes when the record is there: at any moment it is known which are ours.
-"""
+"""The folder of a run: the files that its processes share, and who is at work in it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import suppress
+import hashlib
+import json
+import secrets
+import traceback
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from rl2qc.cohort.store.locks import try_lock
-from rl2qc.cohort.store.record import RECORD
-from rl2qc.core.files import read_json, write_json
+from rl2qc.cohort.changes import differences, generally
+from rl2qc.cohort.store.locks import try_lock, wait_for_lock
+from rl2qc.cohort.store.record import ADVICE, JOURNAL, RECORD, TEMPORARY, ResultFolder
+from rl2qc.cohort.store.summary import SUMMARY, SummaryRow, row_from, write_summary
+from rl2qc.core.files import atomic_path, read_json, write_json
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.filtering.exports import FORMATS, RESULTS, has_results, remove_exports
-from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.exports.files import finish_exports, foreign_run_files
+from rl2qc.filtering.exports.registry import ExportedResult
 
-__all__ = [
-    "FAILURES",
-    "JOURNAL",
-    "LOCKS",
-    "RUN",
-    "announce",
-    "check_shared_files",
-    "foreign",
-    "is_run",
-    "refuse_foreign",
-    "remove_temporary",
-    "remove_written",
-    "retract",
-    "sweep",
-    "targets",
-    "written",
-]
+__all__ = ["FAILED", "PAGE", "RUN", "RunFolder"]
 
-RUN, LOCKS, FAILURES, JOURNAL = "run.json", ".locks", "failures.csv", ".files.json"
-_SHARED = ("summary.csv", RUN, "report.html", "failed")
-# What rl2qc.core.files calls a file that is not complete.
-_TEMPORARY = ".tmp-" + "[0-9a-f]" * 12 + "*"
-_ADVICE = "choose another --out, or move it away"
+RUN, PAGE, FAILED = "run.json", "report.html", "failed"
+_LOCKS = ".locks"
+_SHARED = (SUMMARY, RUN, PAGE, FAILED)
+# Locks of processes at work, which name a hash of their settings.
+_ACTIVE = ".run-"
 
 
-# ---------------------------------------------------------------- one result
+class RunFolder:
+    """A folder of results, which several processes may share.
 
-
-def targets(table: TileTable, folder: Path, formats: Iterable[str]) -> list[Path]:
-    """What is written for ``table``, whose folder is ``folder``."""
-    kinds = [FORMATS[name] for name in formats]
-    return [
-        *(kind.path(table, folder) for kind in kinds if table.kind in kind.kinds),
-        *([folder / FAILURES] if table.failures else []),
-        folder / RECORD,
-    ]
-
-
-def written(folder: Path) -> frozenset[str]:
-    """What we wrote or were about to write for a result; names as seen from its folder."""
-    # The journal first: what it lists moves on to the record.
-    journal, record = read_json(folder / JOURNAL), read_json(folder / RECORD)
-    files = [*journal.get("files", ())]
-    if {"key", "row", "slide", "files"} <= record.keys():
-        files += [RECORD, *record["files"]]
-    return frozenset(map(str, files))
-
-
-def foreign(folder: Path, paths: Iterable[Path]) -> list[Path]:
-    """Those of ``paths`` that stand there and are not ours."""
-    ours = written(folder)
-    return [path for path in paths if os.path.relpath(path, folder) not in ours and _stands(path)]
-
-
-def refuse_foreign(folder: Path, paths: Iterable[Path]) -> None:
-    """Refuse to write over a file that is not ours.
-
-    Raises
-    ------
-    WorkError
-        There is one.
+    Parameters
+    ----------
+    path
+        Where it is, or will be.
     """
-    if found := foreign(folder, paths):
-        raise WorkError(f"{found[0]} is a file that rl2qc did not write and keeps: {_ADVICE}")
 
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
 
-def announce(folder: Path, paths: Iterable[Path]) -> None:
-    """Say that these files are about to be written, and are ours from now on."""
-    files = {os.path.relpath(path, folder) for path in paths} | written(folder)
-    write_json(folder / JOURNAL, {"files": sorted(files)})
+    # ------------------------------------------------------------ what is in it
 
+    def result(self, name: str) -> ResultFolder:
+        """The folder of an input's results."""
+        return ResultFolder(self.path / name)
 
-def retract(folder: Path) -> None:
-    """Remove the record of a result, whose files remain ours."""
-    if RECORD in written(folder):
-        announce(folder, ())
-        (folder / RECORD).unlink(missing_ok=True)
+    def results(self) -> list[ResultFolder]:
+        """All that have a record, complete or not, by name."""
+        return [ResultFolder(path.parent) for path in sorted(self.path.glob(f"*/{RECORD}"))]
 
+    def rows(self) -> list[SummaryRow]:
+        """The rows of everything that is finished or failed, by name."""
+        records = (folder.read_record() for folder in self.results())
+        rows = [row_from(record.row) for record in records if record is not None]
+        done = {row.name for row in rows}
+        for path in (self.path / FAILED).glob("*.json"):
+            try:
+                row = row_from(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError):
+                continue
+            if row.name not in done:
+                rows.append(row)
+        return sorted(rows, key=lambda row: (row.name.casefold(), row.name))
 
-def remove_written(folder: Path) -> None:
-    """Remove what we wrote for a result, and nothing else."""
-    # The record goes first: without it, nothing here counts as finished.
-    retract(folder)
-    files = written(folder)
-    remove_exports(folder, files)
-    if FAILURES in files:
-        (folder / FAILURES).unlink(missing_ok=True)
-    remove_temporary(folder)
-    # Last: killed before, all of this is done again.
-    (folder / JOURNAL).unlink(missing_ok=True)
+    def is_run(self) -> bool:
+        """Whether it holds results of ``rl2qc filter``."""
+        # Other tools may have a run.json, too.
+        return "rl2qc" in (self.manifest().get("versions") or ()) or any(
+            RECORD in folder.written() for folder in self.results()
+        )
 
+    def check_shared_files(self, formats: Container[str] = ()) -> None:
+        """Refuse a folder in which another tool has files where a run has its own.
 
-def remove_temporary(folder: Path) -> None:
-    """Remove what a process that was killed had under way in a folder that is locked."""
-    for path in folder.glob(_TEMPORARY):
-        path.unlink(missing_ok=True)
+        Raises
+        ------
+        UsageError
+            There is one.
+        """
+        taken = [name for name in _SHARED if (self.path / name).exists()]
+        if taken and self.is_run():
+            taken = []
+        taken = taken or foreign_run_files(self.path, formats)
+        if taken:
+            raise UsageError(
+                f"{self.path} holds {taken[0]}, which rl2qc did not write and keeps: {ADVICE}"
+            )
 
+    # ------------------------------------------------------------ the manifest
 
-# ---------------------------------------------------------------- the folder of a run
+    def manifest(self) -> dict[str, Any]:
+        """What ``run.json`` says; {} where it says nothing."""
+        return read_json(self.path / RUN)
 
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        """Write ``run.json``; :meth:`hold` must be held."""
+        write_json(self.path / RUN, content)
 
-def is_run(out: Path) -> bool:
-    """Whether a folder holds results of ``rl2qc filter``."""
-    # Other tools may have a run.json, too.
-    return "rl2qc" in (read_json(out / RUN).get("versions") or ()) or any(
-        RECORD in written(path.parent) for path in out.glob(f"*/{RECORD}")
-    )
+    def write_summary(self, rows: Sequence[SummaryRow]) -> None:
+        """Write ``summary.csv``; :meth:`hold` must be held."""
+        write_summary(self.path / SUMMARY, rows)
 
+    def finish(self, formats: Container[str]) -> None:
+        """Write what some formats have once for all slides; :meth:`hold` must be held."""
+        finish_exports(self, formats)
 
-def check_shared_files(out: Path, formats: Iterable[str] = ()) -> None:
-    """Refuse a folder in which another tool has files where a run has its own.
+    @property
+    def started(self) -> str:
+        """When the last run began, in ISO 8601; "" where that is not known."""
+        return str(self.manifest().get("started", ""))
 
-    Raises
-    ------
-    UsageError
-        There is one.
-    """
-    taken = [name for name in _SHARED if (out / name).exists()]
-    if taken and is_run(out):
-        taken = []
-    if "histoqc" in formats and not taken:
-        taken = [RESULTS] if (out / RESULTS).exists() and not has_results(out) else []
-    if taken:
-        raise UsageError(f"{out} holds {taken[0]}, which rl2qc did not write and keeps: {_ADVICE}")
+    def exported(self) -> Iterator[ExportedResult]:
+        """What is there of each finished input, by name."""
+        for row in self.rows():
+            folder = self.result(row.name)
+            record = folder.read_record()
+            if record is not None:
+                files = tuple(folder.path / name for name in record.files)
+                yield ExportedResult(row.name, files, record.slide, row.warnings)
 
+    # ------------------------------------------------------------ failures
 
-def sweep(out: Path) -> None:
-    """Remove what killed processes and locks leave behind, if nobody is at work in ``out``."""
-    # Looked for before the locks are: what a living process has under way, it began under a lock.
-    patterns = (".draft-*", ".stale-*")
-    debris = [path for pattern in patterns for path in (out / LOCKS).glob(pattern)]
-    debris += [path for place in (".", "*", "*/*") for path in out.glob(f"{place}/{_TEMPORARY}")]
-    debris += [path for path in out.glob(f"*/{JOURNAL}") if _is_settled(path.parent)]
-    for lock in (out / LOCKS).glob("*.lock"):
-        # That of a process that was killed when its result was finished is nobody's to take.
-        with try_lock(lock) as dead:
-            if not dead:
-                return
-    for path in debris:
-        if path.is_file():
-            with suppress(OSError):
-                path.unlink()
-    for folder in (out / LOCKS, out / "failed"):
+    def write_failure(self, row: SummaryRow, error: BaseException) -> None:
+        """Write what went wrong with an input into ``failed/``: its row, and the traceback."""
+        with atomic_path(self.path / FAILED / f"{row.name}.txt") as temporary:
+            trace = "".join(traceback.format_exception(error))
+            temporary.write_text(trace, encoding="utf-8", errors="backslashreplace")
+        write_json(self.path / FAILED / f"{row.name}.json", asdict(row))
+
+    def clear_failure(self, name: str) -> None:
+        """Remove what was written of an earlier failure."""
+        for suffix in (".txt", ".json"):
+            (self.path / FAILED / f"{name}{suffix}").unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ locks
+
+    def lock(self, name: str) -> Path:
+        """What must be held to work on the result of that name."""
+        return self.path / _LOCKS / f"{name}.lock"
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the files that all processes share: the manifest, the summary, the report."""
+        with wait_for_lock(self.path / _LOCKS / "..lock"):
+            yield
+        self.leave()
+
+    def leave(self) -> None:
+        """Remove the folder of locks, if this is the last process."""
         with suppress(OSError):
-            folder.rmdir()
+            (self.path / _LOCKS).rmdir()
 
+    # ------------------------------------------------------------ active processes
 
-def _is_settled(folder: Path) -> bool:
-    """Whether a journal says no more than the record beside it."""
-    files = read_json(folder / RECORD).get("files")
-    return files is not None and set(read_json(folder / JOURNAL).get("files", ())) <= {
-        *files,
-        RECORD,
-    }
+    @contextmanager
+    def active(self, key: Mapping[str, Any]) -> Iterator[None]:
+        """Be known to be at work with the settings of ``key``, from before the first result on.
 
+        Raises
+        ------
+        UsageError
+            A process with other settings is at work here.
+        WorkError
+            The folder cannot be written to.
+        """
+        text = json.dumps(generally(key, "slide"), sort_keys=True, default=str)
+        ours = f"{_ACTIVE}{hashlib.sha256(text.encode()).hexdigest()[:12]}-"
+        try:
+            with ExitStack() as held:
+                try:
+                    # Announced before others are looked for: of two that begin at once, one sees
+                    # the other at least.
+                    name = f"{ours}{secrets.token_hex(4)}.lock"
+                    held.enter_context(try_lock(self.path / _LOCKS / name))
+                    others = [
+                        lock for lock in self.active_processes() if not lock.name.startswith(ours)
+                    ]
+                except OSError as error:
+                    raise self.disk_error(error) from error
+                if others:
+                    raise UsageError(
+                        f"another rl2qc filter is at work in {self.path} with other settings"
+                        f"{self._what_differs(key)}: choose another --out, or wait until it has "
+                        "ended"
+                    )
+                yield
+        finally:
+            self.leave()
 
-def _stands(path: Path) -> bool:
-    if path.is_dir() and path.name == FORMATS["tiles"].filename:
-        # Other files may lie in a folder of pictures; only pictures would be replaced.
-        return any(path.glob("x*_y*.*"))
-    return os.path.lexists(path)
+    def active_processes(self) -> list[Path]:
+        """The locks of all processes that are at work here; those of dead ones are removed."""
+        found = []
+        for lock in (self.path / _LOCKS).glob(f"{_ACTIVE}*.lock"):
+            with try_lock(lock) as dead:
+                if not dead:
+                    found.append(lock)
+        return found
+
+    def _what_differs(self, key: Mapping[str, Any]) -> str:
+        """As far as the manifest tells, which the other process may not have written yet."""
+        manifest = self.manifest()
+        if not {"model", "settings"} <= manifest.keys():
+            return ""
+        changed = differences(generally(manifest, "slide"), generally(key, "slide"))
+        return f" ({', '.join(changed)})" if changed else ""
+
+    # ------------------------------------------------------------ clean up
+
+    def remove_temporary(self) -> None:
+        """Remove what a process that was killed had under way here; :meth:`hold` must be held."""
+        for path in self.path.glob(TEMPORARY):
+            path.unlink(missing_ok=True)
+
+    def clean_up(self) -> None:
+        """Remove what killed processes and locks leave behind, if nobody is at work."""
+        # Looked for before the locks are: what a living process has under way, it began under a
+        # lock.
+        out, locks = self.path, self.path / _LOCKS
+        debris = [path for pattern in (".draft-*", ".stale-*") for path in locks.glob(pattern)]
+        debris += [path for place in (".", "*", "*/*") for path in out.glob(f"{place}/{TEMPORARY}")]
+        debris += [p for p in out.glob(f"*/{JOURNAL}") if ResultFolder(p.parent).is_settled()]
+        for lock in locks.glob("*.lock"):
+            # That of a process that was killed when its result was finished is nobody's to take.
+            with try_lock(lock) as dead:
+                if not dead:
+                    return
+        for path in debris:
+            if path.is_file():
+                with suppress(OSError):
+                    path.unlink()
+        for folder in (locks, out / FAILED):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def disk_error(self, error: OSError) -> WorkError:
+        """What to say of an error of the disk that the folder is on."""
+        return WorkError(
+            f"cannot write to {self.path}: {error.strerror or error}; what is finished is kept: "
+            "run the same command again when that is settled"
+        )

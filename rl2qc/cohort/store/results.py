@@ -1,139 +1,216 @@
-"""A table of tiles in the folder of its results: what its record says, and the way back."""
+"""The results of many inputs: what a run or a decision made of them, and what a folder holds."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
-from rl2qc.cohort.store.record import Record, read_record
-from rl2qc.errors import WorkError
+from rl2qc.cohort.store.folder import PAGE, RunFolder
+from rl2qc.cohort.store.record import FAILURES
+from rl2qc.cohort.store.summary import SummaryRow, csv_row, describe_reasons, write_summary
+from rl2qc.cohort.store.tables import read_table
+from rl2qc.core.results import Result
+from rl2qc.core.text import layout, printable
+from rl2qc.errors import UsageError
 from rl2qc.filtering.table import TileTable
-from rl2qc.images.reasons import ReferenceQuantities
 
-__all__ = ["describe_table", "read_table"]
+__all__ = ["CohortResult", "input_errors", "input_warnings", "read_results"]
 
-# Told by the columns of tiles.csv, and by files of their own.
-_ELSEWHERE = frozenset(
-    {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
-    | {"thumbnail", "failures"}
-)
-_NUMBER = "float"
-_WHOLE = ("x", "y", "width", "height")
-_TUPLES = ("dimensions", "bounds", "level_dimensions", "warnings")
+_HEADER = ("name", "status", "tiles", "kept", "share", "median ll", "um/px", "tissue", "s")
 
 
-def describe_table(table: TileTable) -> dict[str, Any]:
-    """What a record keeps of a table: all that ``tiles.csv`` and the other files do not hold."""
-    about = {f.name: getattr(table, f.name) for f in fields(table) if f.name not in _ELSEWHERE}
-    if table.reference is not None:
-        about["reference"] = {k: v.tolist() for k, v in table.reference.state().items()}
-    about["coords"] = _named(table.coords)
-    return about
+@dataclass(frozen=True, repr=False)
+class CohortResult(Result):
+    """What became of many inputs.
+
+    Attributes
+    ----------
+    folder
+        Where the results are.
+    rows
+        What became of each input, as in ``summary.csv``.
+    alpha
+        The level that tiles were decided at; NaN where the results are of several decisions.
+    warnings, errors
+        What a person should look at, and what failed and why, a line each.
+    failures
+        Name and reason of each result that could not be decided again.
+    before
+        Names of the inputs that were finished before.
+    report
+        The page that shows it, None without one.
+    """
+
+    folder: Path
+    rows: tuple[SummaryRow, ...]
+    alpha: float = math.nan
+    warnings: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
+    before: tuple[str, ...] = ()
+    report: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<CohortResult {str(self.folder)!r}: {self.summary()}>"
+
+    # ------------------------------------------------------------ what there is
+
+    @cached_property
+    def tables(self) -> Mapping[str, TileTable]:
+        """The tiles of each input that did not fail, by name, read when they are asked for."""
+        names = [row.name for row in self.rows if row.status != "failed"]
+        return _Tables(self.folder, names)
+
+    @property
+    def done(self) -> tuple[SummaryRow, ...]:
+        """The rows of the inputs that did not fail."""
+        return tuple(row for row in self.rows if row.status != "failed")
+
+    @property
+    def reasons(self) -> str:
+        """The likely reasons of all rejections in one line; "" where nothing was rejected."""
+        return describe_reasons(self.done)
+
+    def summary(self) -> str:
+        """How many tiles of how many inputs are kept, in one line."""
+        tiles, kept = sum(row.tiles for row in self.done), sum(row.kept for row in self.done)
+        share = f" ({kept / tiles:.1%})" if tiles else ""
+        level = "" if math.isnan(self.alpha) else f" at alpha {self.alpha:g}"
+        return f"kept {kept} of {tiles} tiles{share} of {len(self.done)} inputs{level}"
+
+    # ------------------------------------------------------------ shown, and written down
+
+    def table(self) -> str:
+        """A line for each input."""
+        return "\n".join(layout([_HEADER, *map(_cells, self.rows)], range(2, len(_HEADER))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the tiles as plain data."""
+        return {
+            "schema_version": 2,
+            "folder": str(self.folder),
+            "alpha": self.alpha,
+            "inputs": [asdict(row) for row in self.rows],
+            "warnings": list(self.warnings),
+            "errors": list(self.errors),
+            "finished_before": list(self.before),
+        }
+
+    def csv_rows(self) -> Sequence[Mapping[str, Any]]:
+        """The rows of ``summary.csv``."""
+        return [csv_row(row) for row in self.rows]
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the rows to ``path``, as in ``summary.csv``."""
+        write_summary(Path(path), self.rows)
 
 
-def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
-    """The table that ``rl2qc filter`` left in ``folder``, to the last digit.
+class _Tables(Mapping[str, TileTable]):
+    """The tables of a folder of results, each read anew when it is asked for."""
 
-    The thumbnail is as large as the overlay shows it, and None where none was stored.
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder, self._names = folder, tuple(names)
+
+    def __getitem__(self, name: str) -> TileTable:
+        if name not in self._names:
+            raise KeyError(name)
+        return read_table(self._folder / name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def input_warnings(rows: Iterable[SummaryRow]) -> list[str]:
+    """What is to be said of single inputs, a line each; what many share, once."""
+    shared: dict[str, list[str]] = {}
+    for row in rows:
+        for said in (*row.warnings, *(f"flagged: {flag}" for flag in row.flags)):
+            shared.setdefault(said, []).append(row.name)
+    return [
+        f"{names[0] if len(names) == 1 else f'{names[0]} and {len(names) - 1} more'}: {said}"
+        for said, names in shared.items()
+    ]
+
+
+def input_errors(folder: Path, rows: Iterable[SummaryRow]) -> list[str]:
+    """What failed of single inputs, a line each."""
+    lines = []
+    for row in rows:
+        if row.status == "partial":
+            place = folder / row.name / FAILURES
+            lines.append(f"{row.name}: {row.unreadable} images cannot be judged, listed in {place}")
+        elif row.status == "failed":
+            lines.append(f"{row.name}: {row.error}")
+    return lines
+
+
+def read_results(folder: str | Path) -> CohortResult:
+    """What ``rl2qc filter`` or :func:`rl2qc.filter_cohort` left in a folder.
 
     Parameters
     ----------
     folder
-        The folder of one slide or set of patches.
-    record
-        Its record, if that was read before.
+        The output folder of the run.
+
+    Returns
+    -------
+    CohortResult
+        Of everything that is finished or failed there; tables are read when they are asked for.
 
     Raises
     ------
-    WorkError
-        The result is incomplete or damaged.
+    UsageError
+        No results there.
+
+    Examples
+    --------
+    >>> read_results("nowhere")
+    Traceback (most recent call last):
+    rl2qc.errors.UsageError: nowhere holds no results of rl2qc filter
     """
-    folder = Path(folder)
-    record = record or read_record(folder)
-    if record is None:
-        raise WorkError(f"{folder} holds no complete result: run rl2qc filter again")
-    try:
-        return _read(folder, record)
-    except (OSError, ValueError, KeyError, TypeError, UnidentifiedImageError) as error:
-        raise WorkError(
-            f"{folder} holds a damaged result ({error}): run rl2qc filter --overwrite"
-        ) from error
-
-
-def _read(folder: Path, record: Record) -> TileTable:
-    with (folder / "tiles.csv").open(
-        newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
-        header, *rows = csv.reader(file)
-    cells = dict(zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True))
-    paths: Sequence[str] = cells.pop("path", ())
-    cells.pop("reason", None)  # it follows from the quantities
-    keep = np.array([cell == "true" for cell in cells.pop("keep")], np.bool_)
-    whole: dict[str, Any] = {
-        name: np.array([int(c) for c in cells.pop(name)], np.int64) for name in _WHOLE
-    }
-    floats = {name: np.array([float(c) for c in column]) for name, column in cells.items()}
-    return TileTable(
-        **{**_about(record), "path": Path(record.slide["path"])},
-        **whole,
-        tissue_fraction=floats.pop("tissue_fraction"),
-        measurements=floats,
-        keep=keep,
-        image_paths=tuple(map(Path, paths)),
-        failures=_failures(folder / "failures.csv"),
-        thumbnail=_thumbnail(folder / "thumbnail.png"),
+    run = RunFolder(folder)
+    rows = run.rows()
+    if not rows:
+        raise UsageError(f"{folder} holds no results of rl2qc filter")
+    manifest = run.manifest()
+    of_inputs = tuple(f"{row.name}: " for row in rows)
+    said = [line for line in manifest.get("warnings", ()) if not line.startswith(of_inputs)]
+    alpha = (manifest.get("settings") or {}).get("alpha")
+    page = run.path / PAGE
+    return CohortResult(
+        run.path,
+        tuple(rows),
+        alpha=math.nan if alpha is None else float(alpha),
+        warnings=(*said, *input_warnings(rows)),
+        errors=tuple(input_errors(run.path, rows)),
+        before=tuple(row.name for row in rows if row.status != "failed"),
+        report=page if page.exists() else None,
     )
 
 
-def _about(record: Record) -> dict[str, Any]:
-    known = {f.name for f in fields(TileTable)}
-    about = {name: value for name, value in record.slide.items() if name in known}
-    for name in _TUPLES:
-        if about.get(name) is not None:
-            about[name] = tuple(about[name])
-    if about.get("reference") is not None:
-        about["reference"] = ReferenceQuantities.from_state(about["reference"])
-    about["coords"] = _numbers(about.get("coords"))
-    return about
+def _cells(row: SummaryRow) -> tuple[str, ...]:
+    return (
+        printable(row.name)[:40],
+        row.status,
+        str(row.tiles),
+        str(row.kept),
+        _number(row.kept_share, ".1%"),
+        _number(row.median_log_likelihood, ".1f"),
+        _number(row.mpp, ".3g"),
+        _number(row.tissue_share, ".0%"),
+        f"{row.seconds:.1f}",
+    )
 
 
-def _named(value: Any) -> Any:
-    """Imported attributes may be any numbers, and JSON knows finite ones only."""
-    if isinstance(value, dict):
-        return {name: _named(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_named(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {_NUMBER: str(value)}
-    return value
-
-
-def _numbers(value: Any) -> Any:
-    """The way back."""
-    if isinstance(value, dict):
-        if value.keys() == {_NUMBER}:
-            return float(value[_NUMBER])
-        return {name: _numbers(item) for name, item in value.items()}
-    return [_numbers(item) for item in value] if isinstance(value, list) else value
-
-
-def _failures(path: Path) -> tuple[tuple[str, str], ...]:
-    if not path.exists():
-        return ()
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        _, *rows = csv.reader(file)
-    return tuple((what, reason) for what, reason in rows)
-
-
-def _thumbnail(path: Path) -> Any:
-    if not path.exists():
-        return None
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or math.isnan(value) else format(value, form)

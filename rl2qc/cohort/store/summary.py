@@ -1,8 +1,7 @@
-"""The account of a cohort: a row for each input, from the records that are on disk."""
+"""The summary of a run: a row for each input."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,27 +12,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.cohort.store.record import RECORD, read_record
 from rl2qc.core.files import write_csv
 from rl2qc.filtering.table import TileTable
 
 __all__ = [
-    "FAILED",
     "SUMMARY",
     "SummaryRow",
-    "read_rows",
+    "csv_row",
+    "describe_reasons",
     "row_from",
     "row_of",
-    "say_reasons",
     "write_summary",
 ]
 
-SUMMARY, FAILED = "summary.csv", "failed"
+SUMMARY = "summary.csv"
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """What became of a job; ``status`` is "done", "partial" (images that cannot be used were
+    """What became of an input; ``status`` is "done", "partial" (images that cannot be used were
     left out) or "failed". ``reasons`` counts the rejected tiles by likely reason."""
 
     name: str
@@ -86,12 +83,12 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
     )
 
 
-def say_reasons(rows: Iterable[SummaryRow]) -> str:
+def describe_reasons(rows: Iterable[SummaryRow]) -> str:
     """The likely reasons of all rejections, the most frequent first; "" for none.
 
     Examples
     --------
-    >>> say_reasons([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
+    >>> describe_reasons([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
     '3 tiles rejected: ink or pen 3 (100%)'
     """
     total: Counter[str] = Counter()
@@ -116,41 +113,24 @@ def row_from(values: Mapping[str, Any]) -> SummaryRow:
     return SummaryRow(**row)
 
 
-def read_rows(out: Path) -> list[SummaryRow]:
-    """The rows of everything that is finished or failed in a folder of results, by name."""
-    rows = []
-    for path in out.glob(f"*/{RECORD}"):
-        record = read_record(path.parent)
-        if record is not None:
-            rows.append(row_from(record.row))
-    done = {row.name for row in rows}
-    for path in (out / FAILED).glob("*.json"):
-        try:
-            row = row_from(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-        if row.name not in done:
-            rows.append(row)
-    return sorted(rows, key=lambda row: (row.name.casefold(), row.name))
+def write_summary(path: Path, rows: Iterable[SummaryRow]) -> None:
+    """Write the rows as a CSV file, as in ``summary.csv``."""
+    names = [f.name for f in fields(SummaryRow)]
+    write_csv(path, names, (list(csv_row(row).values()) for row in rows))
 
 
-def write_summary(out: Path, rows: Iterable[SummaryRow]) -> None:
-    """Write ``summary.csv``."""
-    write_csv(out / SUMMARY, [f.name for f in fields(SummaryRow)], map(_cells, rows))
-
-
-def _count(reasons: NDArray[np.str_]) -> dict[str, int]:
-    """How often each reason is named, the most frequent first."""
-    return dict(Counter(reasons[reasons != ""].tolist()).most_common())
-
-
-def _cells(row: SummaryRow) -> list[Any]:
+def csv_row(row: SummaryRow) -> dict[str, Any]:
     """The row for a spreadsheet: what is unknown is empty."""
     values = {f.name: getattr(row, f.name) for f in fields(row)}
     values["reasons"] = "; ".join(f"{name} {n}" for name, n in row.reasons.items())
     values["warnings"], values["flags"] = "; ".join(row.warnings), "; ".join(row.flags)
     values["seconds"] = round(row.seconds, 2)
-    return [
-        "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
-        for value in values.values()
-    ]
+    return {
+        name: "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
+        for name, value in values.items()
+    }
+
+
+def _count(reasons: NDArray[np.str_]) -> dict[str, int]:
+    """How often each reason is named, the most frequent first."""
+    return dict(Counter(reasons[reasons != ""].tolist()).most_common())

@@ -7,8 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 __all__ = ["Ring", "dissolve"]
 
@@ -111,6 +109,10 @@ def _parts(edges: _Ints, following: _Ints) -> list[int]:
 
     A hole belongs to the part above it.
     """
+    # Here, since naming the formats must not wait for it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n, number = len(edges), np.arange(len(edges))
     pairs = np.tile(number, 2), np.concatenate([following, edges[:, 4]])
     parts: list[int] = connected_components(

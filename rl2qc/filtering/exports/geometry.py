@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rl2qc.filtering.exports.registry import Exportable
 from rl2qc.filtering.table import TileTable
 
-__all__ = ["magnification", "patch_pixels", "plain_number", "tile_side"]
+__all__ = ["magnification", "plain_number", "tile_pixels", "tile_side"]
 
 _MAGNIFICATIONS = (80, 60, 40, 20, 10, 5, 2.5, 1.25)
 # Scanners call anything between 0.45 and 0.55 um/px "20x", and 0.2273 "40x".
@@ -31,17 +32,13 @@ def tile_side(table: TileTable) -> int:
     if len(table):
         return int(table.width[0])
     if table.mpp is None or table.slide_mpp is None:
-        return patch_pixels(table)
-    return max(1, round(patch_pixels(table) * table.mpp / table.slide_mpp))
+        return tile_pixels(table)
+    return max(1, round(tile_pixels(table) * table.mpp / table.slide_mpp))
 
 
-def patch_pixels(table: TileTable) -> int:
+def tile_pixels(table: Exportable) -> int:
     """Side of a tile in px at ``table.mpp``."""
-    if table.patch_size is not None:
-        return table.patch_size
-    if not len(table) or table.mpp is None or table.slide_mpp is None:
-        return 1
-    return max(1, round(int(table.width[0]) * table.slide_mpp / table.mpp))
+    return table.tile_size or 1
 
 
 def plain_number(value: float) -> float:

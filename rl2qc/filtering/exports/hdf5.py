@@ -20,13 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.registry import Extra
 from rl2qc.core.text import valid_text
 from rl2qc.filtering.exports.geometry import (
     magnification,
-    patch_pixels,
     plain_number,
+    tile_pixels,
     tile_side,
 )
+from rl2qc.filtering.exports.registry import Exportable, ExportFormat, register_format
 from rl2qc.filtering.table import TileTable
 
 __all__ = ["trident_folder", "write_clam", "write_trident"]
@@ -35,7 +37,7 @@ __all__ = ["trident_folder", "write_clam", "write_trident"]
 def write_trident(table: TileTable, path: Path) -> None:
     """TRIDENT's file; its readers take the tile's side from ``patch_size`` and the ratio of the
     two magnifications, so the ratio is exact where the magnifications are nominal."""
-    side, size = tile_side(table), patch_pixels(table)
+    side, size = tile_side(table), tile_pixels(table)
     target = _target_magnification(table)
     width, height = table.dimensions or (0, 0)
     _write(
@@ -77,17 +79,17 @@ def write_clam(table: TileTable, path: Path) -> None:
     )
 
 
-def trident_folder(table: TileTable) -> str:
+def trident_folder(table: Exportable) -> str:
     """The folder that TRIDENT looks for coordinates of this kind in.
 
     Examples
     --------
     >>> nothing, none = np.empty(0, np.int64), np.empty(0)
     >>> trident_folder(TileTable("a", Path("a.svs"), "slide", nothing, nothing, nothing, nothing,
-    ...     none, {"p_value": none}, none > 0, 0.05, mpp=0.499, slide_mpp=0.499, patch_size=224))
+    ...     none, {"p_value": none}, none > 0, 0.05, mpp=0.499, slide_mpp=0.499, tile_size=224))
     '20x_224px_0px_overlap'
     """
-    size, overlap, target = patch_pixels(table), table.overlap, _target_magnification(table)
+    size, overlap, target = tile_pixels(table), table.overlap, _target_magnification(table)
     if table.coords is not None and table.coords["layout"] == "trident":
         given = table.coords["attributes"]
         size, overlap = given.get("patch_size", size), given.get("overlap", 0)
@@ -97,7 +99,7 @@ def trident_folder(table: TileTable) -> str:
     return f"{target:g}x_{size}px_{overlap}px_overlap"
 
 
-def _target_magnification(table: TileTable) -> float:
+def _target_magnification(table: Exportable) -> float:
     return magnification(table.mpp) if table.mpp is not None else 20
 
 
@@ -129,3 +131,22 @@ def _write(table: TileTable, path: Path, layout: str, attributes: dict[str, Any]
 def _dataset(file: Any, name: str, values: NDArray[Any]) -> Any:
     # Both tools append to what they find, so their files can grow.
     return file.create_dataset(name, data=values, maxshape=(None, values.shape[1]))
+
+
+_H5PY = Extra("h5py", "rl2qc[h5]")
+
+register_format(
+    ExportFormat(
+        "trident",
+        "{place}/patches/{name}_patches.h5",
+        write_trident,
+        shared=True,
+        extra=_H5PY,
+        place=trident_folder,
+        place_pattern="*x_*px_*px_overlap",
+        order=6,
+    )
+)
+register_format(
+    ExportFormat("clam", "patches/{name}.h5", write_clam, shared=True, extra=_H5PY, order=7)
+)

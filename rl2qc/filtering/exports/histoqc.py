@@ -7,8 +7,6 @@ HistoQC calls a slide by the whole name of its file, "case.svs", in the table as
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from rl2qc.core.files import atomic_path
+from rl2qc.filtering.exports.registry import (
+    ExportedResult,
+    ExportedRun,
+    ExportFormat,
+    register_format,
+)
 from rl2qc.filtering.table import TileTable
 
 __all__ = ["MASK_SUFFIX", "RESULTS", "has_results", "use_mask", "write_results", "write_use_mask"]
@@ -60,6 +63,8 @@ def use_mask(table: TileTable) -> NDArray[np.uint8]:
 
 def write_use_mask(table: TileTable, path: Path) -> None:
     """:func:`use_mask` as an 8-bit PNG."""
+    from PIL import Image
+
     Image.fromarray(use_mask(table)).save(path, format="PNG")
 
 
@@ -72,21 +77,18 @@ def has_results(out: Path) -> bool:
         return False
 
 
-def write_results(out: Path) -> None:
-    """Write ``results.tsv`` from the masks and the summary of a run's folder.
+def write_results(run: ExportedRun) -> None:
+    """Write ``results.tsv`` from the masks of a run.
 
-    Every slide of ``summary.csv`` with a mask has a row; ``filename`` is the name of the slide's
-    file, under which HistoQC's tools look for ``{filename}/{filename}_mask_use.png``.
+    Every slide with a mask has a row; ``filename`` is the name of the slide's file, under which
+    HistoQC's tools look for ``{filename}/{filename}_mask_use.png``.
     """
-    started = ""
-    if (out / "run.json").exists():
-        started = json.loads((out / "run.json").read_text(encoding="utf-8")).get("started", "")
     with (
-        atomic_path(out / RESULTS) as temporary,
+        atomic_path(run.path / RESULTS) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         for name, value in (
-            ("start_time", started),
+            ("start_time", run.started),
             ("pipeline", "rl2qc"),
             ("outdir", "."),
             ("config_file", "run.json"),
@@ -94,32 +96,36 @@ def write_results(out: Path) -> None:
         ):
             file.write(f"#{name}:\t{value}\n")
         file.write("#dataset:" + "\t".join([*_COLUMNS, "warnings"]) + "\n")
-        for row in _rows(out):
-            file.write("\t".join(_BREAKS.sub(" ", str(cell)) for cell in row) + "\n")
+        for result in run.exported():
+            for row in _rows(result):
+                file.write("\t".join(_BREAKS.sub(" ", str(cell)) for cell in row) + "\n")
 
 
-def _rows(out: Path) -> Iterator[list[Any]]:
-    with (out / "summary.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        for row in csv.DictReader(file):
-            name = row["name"]
-            record = _record(out / name)
-            files = (out / name / file for file in record.get("files", ()))
-            mask = next((f for f in files if f.name.endswith(MASK_SUFFIX) and f.exists()), None)
-            if mask is None:
-                continue
+def _rows(result: ExportedResult) -> Iterator[list[Any]]:
+    """The row of a slide; none of one without a mask."""
+    from PIL import Image
+
+    for mask in result.files:
+        if mask.name.endswith(MASK_SUFFIX) and mask.exists():
             with Image.open(mask) as image:
                 pixels = int(np.count_nonzero(np.asarray(image)))
             filename = mask.name.removesuffix(MASK_SUFFIX)
-            slide = record.get("slide", {})
-            width, height = slide.get("dimensions") or ("", "")
-            mpp = slide.get("slide_mpp") or ""
-            yield [filename, "", "", height, width, mpp, mpp, pixels, row.get("warnings", "")]
+            width, height = result.table.get("dimensions") or ("", "")
+            mpp = result.table.get("slide_mpp") or ""
+            warnings = "; ".join(result.warnings)
+            yield [filename, "", "", height, width, mpp, mpp, pixels, warnings]
+            return
 
 
-def _record(folder: Path) -> dict[str, Any]:
-    """What is recorded about a slide; nothing for one that failed."""
-    record = folder / "record.json"
-    if not record.exists():
-        return {}
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    return found
+register_format(
+    ExportFormat(
+        "histoqc",
+        "{file}/{file}" + MASK_SUFFIX,
+        write_use_mask,
+        shared=True,
+        finish=write_results,
+        run_file=RESULTS,
+        is_ours=has_results,
+        order=9,
+    )
+)

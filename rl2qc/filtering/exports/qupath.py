@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rl2qc.filtering.exports.dissolve import dissolve
+from rl2qc.filtering.exports.registry import ExportFormat, register_format
 from rl2qc.filtering.table import TileTable
 
 __all__ = ["geojson_features", "write_geojson"]
@@ -117,3 +118,6 @@ def _feature(
             "measurements": measurements,
         },
     }
+
+
+register_format(ExportFormat("geojson", "tiles.geojson", write_geojson, order=3))

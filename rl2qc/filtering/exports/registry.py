@@ -1,121 +1,220 @@
-"""The formats by name; another format is another entry of :data:`FORMATS`."""
+"""The formats that a table of tiles can be written in, by name.
+
+A format is a module of this folder that registers an :class:`ExportFormat`; other packages bring
+theirs by the entry point ``rl2qc.formats``, scripts call :func:`register_format`. To name them all
+every module is imported: so a module imports large libraries where it uses them.
+"""
 
 from __future__ import annotations
 
-import glob
-import importlib.util
 import os
-from collections.abc import Callable, Container, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 from rl2qc.core.files import atomic_path
+from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import UsageError
-from rl2qc.filtering.exports.hdf5 import trident_folder, write_clam, write_trident
-from rl2qc.filtering.exports.histoqc import (
-    MASK_SUFFIX,
-    has_results,
-    write_results,
-    write_use_mask,
-)
-from rl2qc.filtering.exports.overlay import write_overlay, write_thumbnail
-from rl2qc.filtering.exports.qupath import write_geojson
-from rl2qc.filtering.exports.tables import write_csv, write_parquet, write_wsinfer
-from rl2qc.filtering.exports.tiles import remove_tiles, sort_tiles, write_tiles
-from rl2qc.filtering.table import TileTable
 
 __all__ = [
+    "BOTH",
     "DEFAULT_FORMATS",
     "FORMATS",
-    "RECORD_FORMATS",
+    "SLIDES",
     "ExportFormat",
+    "Exportable",
+    "ExportedResult",
+    "ExportedRun",
     "check_formats",
-    "export",
-    "finish_exports",
     "parse_formats",
-    "remove_exports",
+    "register_format",
+    "write_format",
 ]
 
 DEFAULT_FORMATS = ("csv", "geojson", "overlay")
-RECORD_FORMATS = ("csv", "thumbnail")
-"""What a run always writes, since deciding again reads it."""
+"""What is written where nothing is asked for."""
 
-_THREADS = 2
-_BOTH = frozenset({"slide", "patches"})
-_SLIDE = frozenset({"slide"})
+SLIDES = frozenset({"slide"})
+BOTH = frozenset({"slide", "patches"})
+
+
+class Exportable(Protocol):
+    """As much of a :class:`~rl2qc.filtering.table.TileTable` as says where its files lie."""
+
+    @property
+    def name(self) -> str:
+        """Name of the slide or set."""
+
+    @property
+    def path(self) -> Path:
+        """The slide, or the folder of the set."""
+
+    @property
+    def kind(self) -> str:
+        """What it is: slide or patches."""
+
+    @property
+    def mpp(self) -> float | None:
+        """Microns per pixel of its tiles."""
+
+    @property
+    def tile_size(self) -> int | None:
+        """Side of a tile in px."""
+
+    @property
+    def overlap(self) -> int:
+        """What neighbouring tiles share, in px."""
+
+    @property
+    def coords(self) -> dict[str, Any] | None:
+        """Layout and attributes of the file that its tiles were taken from."""
+
+
+@dataclass(frozen=True)
+class ExportedResult:
+    """What a run has of one input.
+
+    Attributes
+    ----------
+    name
+        The input's.
+    files
+        All that was written of it.
+    table
+        What its table says beside the columns.
+    warnings
+        What is said of it.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    table: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+class ExportedRun(Protocol):
+    """What a format that writes for a run as a whole is given."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def started(self) -> str:
+        """When it began, in ISO 8601; "" where that is not known."""
+
+    def exported(self) -> Iterator[ExportedResult]:
+        """What is there of each input, by name."""
+
+
+def _stands(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A file that a table is written to.
+    """A file that a table is written to, or a folder of pictures.
 
     Attributes
     ----------
+    name
+        What it is asked for by.
     filename
-        Its name in the folder of the slide; ``{name}`` and ``{trident}`` stand for the slide's
-        name and TRIDENT's folder, and ``{name}*`` for the name of the slide's file.
+        Its name in the folder of the slide; ``{name}`` stands for the slide's name, ``{file}`` for
+        that of its file, and ``{place}`` for what ``place`` says.
     write
-        Writes the table to the path given, which becomes the file when it is complete.
+        Writes the table to the path given, which becomes the file when it is complete; a folder
+        (``sort``) is given itself.
     kinds
-        The kinds of tables that it makes sense for.
+        The kinds of tables that it makes sense for: :data:`SLIDES` or :data:`BOTH`.
     shared
         Whether ``filename`` is seen from the folder of the run, in the layout that another tool
         expects, and not from that of the slide.
-    needs
-        The module that writes it and the extra that brings it, if it is no dependency.
+    extra
+        The module that writes it, and what brings that, if it is no dependency.
+    maps
+        Whether it shows where in a tile something is, which only tables with maps tell.
+    always
+        Written whatever is asked for, since deciding again reads it; not named in ``--help``.
+    decided
+        Whether it shows the decision; what does not is not written again by another one.
     sort
-        For a folder of pictures, in place of a file: brings it in line with a new decision without
-        a look at the slide, and returns how many pictures are missing.
+        For a folder of pictures that are read from the slide: brings it in line with a new
+        decision without a look at the slide, and returns how many pictures are missing.
+    stands
+        Whether what it would replace is at a path.
+    remove
+        Removes what ``write`` wrote to a path.
+    place, place_pattern
+        What ``{place}`` stands for, and a glob that finds it for any table.
+    finish, run_file, is_ours
+        Writes a file once for a whole run, in its folder; the file's name; and whether the one
+        that is there was written by ``finish``.
+    order
+        Its place in lists.
+
+    Examples
+    --------
+    >>> def write(table, path):
+    ...     path.write_text(f"{table.keep.sum()} of {len(table)}")
+    >>> ExportFormat("count", "count.txt", write, kinds=BOTH).suits("patches")
+    True
     """
 
+    name: str
     filename: str
-    write: Callable[[TileTable, Path], None]
-    kinds: frozenset[str] = _SLIDE
+    write: Callable[[Any, Path], None]
+    kinds: frozenset[str] = SLIDES
     shared: bool = False
-    needs: tuple[str, str] | None = None
-    sort: Callable[[TileTable, Path], int] | None = None
+    extra: Extra | None = None
+    maps: bool = False
+    always: bool = False
+    decided: bool = True
+    sort: Callable[[Any, Path], int] | None = None
+    stands: Callable[[Path], bool] = _stands
+    remove: Callable[[Path], None] = _unlink
+    place: Callable[[Any], str] | None = None
+    place_pattern: str = "*"
+    finish: Callable[[ExportedRun], None] | None = None
+    run_file: str | None = None
+    is_ours: Callable[[Path], bool] | None = None
+    order: int = 100
 
-    def path(self, table: TileTable, folder: Path) -> Path:
-        """Where the file of ``table`` lies, if ``folder`` is that of its slide."""
-        name = _file_name(table) if "*" in self.filename else table.name
-        template, trident = self.filename.replace("*", ""), _trident_folder(self, table)
-        place = folder.parent if self.shared else folder
-        return place / template.format(name=name, trident=trident)
+    def suits(self, kind: str) -> bool:
+        """Whether tables of that kind can be written in it; none has maps yet."""
+        return kind in self.kinds and not self.maps
+
+    def path(self, table: Exportable, folder: Path) -> Path:
+        """Where the file of ``table`` lies, if ``folder`` is that of its results."""
+        file = table.name
+        if not file.endswith(table.path.name):
+            # Unlike the name of the slide's file, this differs from that of any other slide.
+            file += table.path.suffix
+        place = self.place(table) if self.place is not None else ""
+        root = folder.parent if self.shared else folder
+        return root / self.filename.format(name=table.name, file=file, place=place)
 
 
-def _file_name(table: TileTable) -> str:
-    """That of the slide's file, suffix included; unlike it, it differs from that of any other
-    slide of the run."""
-    file, name = table.path, table.name
-    return name if name.endswith(file.name) else name + file.suffix
+FORMATS: Registry[ExportFormat] = Registry(
+    "format", room="rl2qc.filtering.exports", group="rl2qc.formats"
+)
+"""All formats, by the name that the command line takes."""
 
 
-def _trident_folder(kind: ExportFormat, table: TileTable) -> str:
-    return trident_folder(table) if "{trident}" in kind.filename else ""
+def register_format(spec: ExportFormat, *, replace: bool = False) -> ExportFormat:
+    """Add a format; see :class:`ExportFormat`.
 
-
-FORMATS: dict[str, ExportFormat] = {
-    "csv": ExportFormat("tiles.csv", write_csv, _BOTH),
-    "parquet": ExportFormat("tiles.parquet", write_parquet, _BOTH, needs=("pyarrow", "parquet")),
-    "geojson": ExportFormat("tiles.geojson", write_geojson),
-    "thumbnail": ExportFormat("thumbnail.png", write_thumbnail),
-    "overlay": ExportFormat("overlay.png", write_overlay),
-    "trident": ExportFormat(
-        "{trident}/patches/{name}_patches.h5", write_trident, shared=True, needs=("h5py", "h5")
-    ),
-    "clam": ExportFormat("patches/{name}.h5", write_clam, shared=True, needs=("h5py", "h5")),
-    "wsinfer": ExportFormat("model-outputs-csv/{name}.csv", write_wsinfer, shared=True),
-    "histoqc": ExportFormat("{name}*/{name}*" + MASK_SUFFIX, write_use_mask, shared=True),
-    "tiles": ExportFormat("tiles", write_tiles, sort=sort_tiles),
-    "tiles-jpeg": ExportFormat(
-        "tiles",
-        partial(write_tiles, suffix=".jpg"),
-        sort=partial(sort_tiles, suffix=".jpg"),
-    ),
-}
-"""The formats by the name that the command line takes."""
+    Raises
+    ------
+    UsageError
+        There is one of that name.
+    """
+    return FORMATS.register(spec, replace=replace)
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -133,7 +232,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
-        raise UsageError(f"--format needs at least one of {', '.join(FORMATS)}")
+        raise UsageError(f"--format needs at least one of {', '.join(FORMATS.names())}")
     check_formats(names)
     return names
 
@@ -147,65 +246,24 @@ def check_formats(names: Iterable[str]) -> None:
         A name that is unknown, or a format whose module is not installed.
     """
     for name in names:
-        if name not in FORMATS:
-            raise UsageError(f"no format {name!r}: choose from {', '.join(FORMATS)}")
-        needs = FORMATS[name].needs
-        if needs is not None and importlib.util.find_spec(needs[0]) is None:
-            module, extra = needs
-            raise UsageError(f"format {name} needs {module}: pip install 'rl2qc[{extra}]'")
+        extra = FORMATS.get(name).extra
+        if extra is not None:
+            extra.require(f"format {name}")
 
 
-def export(table: TileTable, folder: Path, formats: Iterable[str] = DEFAULT_FORMATS) -> list[Path]:
-    """Write ``table`` in each of ``formats`` that suits it; the files' paths.
+def write_format(name: str, table: Exportable, path: str | Path) -> None:
+    """Write a table in one format to a file of any name, whole or not at all.
 
-    Most lie in ``folder``; those that another tool looks for in a folder of all slides lie beside
-    it, in ``folder.parent``.
+    Raises
+    ------
+    ValueError
+        A table of a kind that the format makes no sense for.
+    UsageError
+        There is no such format, or its module is not installed.
     """
-    kinds = [FORMATS[name] for name in formats if table.kind in FORMATS[name].kinds]
-
-    def write(kind: ExportFormat) -> Path:
-        final = kind.path(table, folder)
-        if kind.sort is not None:
-            kind.write(table, final)
-        else:
-            with atomic_path(final) as path:
-                kind.write(table, path)
-        return final
-
-    # Most of the time goes into compressing pictures.
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="rl2qc-export") as pool:
-        return list(pool.map(write, kinds))
-
-
-def finish_exports(out: Path, formats: Iterable[str]) -> None:
-    """Write what some formats have once for all slides of the run in ``out``.
-
-    Called last, when ``summary.csv`` and ``run.json`` are there.
-    """
-    # It must not go on listing masks that are no more.
-    if "histoqc" in formats or has_results(out):
-        write_results(out)
-
-
-def remove_exports(folder: Path, written: Container[str]) -> None:
-    """Remove what was written for the slide whose folder is ``folder``, and nothing else.
-
-    Parameters
-    ----------
-    folder
-        Other tools may have files of the same names there, and in the layouts beside it.
-    written
-        The files that are ours, by their names as seen from ``folder``; of these, those that are
-        of no format stay.
-    """
-    name = glob.escape(folder.name)
-    for kind in FORMATS.values():
-        if kind.sort is not None and kind.filename in written:
-            for suffix in (".png", ".jpg"):
-                remove_tiles(folder / kind.filename, suffix)
-        elif kind.sort is None:
-            place = folder.parent if kind.shared else folder
-            pattern = kind.filename.format(name=name, trident="*x_*px_*px_overlap")
-            for path in place.glob(pattern):
-                if os.path.relpath(path, folder) in written:
-                    path.unlink(missing_ok=True)
+    spec = FORMATS.get(name)
+    check_formats([name])
+    if not spec.suits(table.kind):
+        raise ValueError(f"{table.name}: {table.kind} cannot be written as {name}")
+    with atomic_path(path) as temporary:
+        spec.write(table, temporary)

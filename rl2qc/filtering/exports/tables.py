@@ -8,10 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from rl2qc.core.registry import Extra
 from rl2qc.core.text import valid_text
+from rl2qc.filtering.exports.registry import BOTH, ExportFormat, register_format
 from rl2qc.filtering.table import TileTable
 
-__all__ = ["write_csv", "write_parquet", "write_wsinfer"]
+__all__ = ["TILES", "write_csv", "write_parquet", "write_wsinfer"]
+
+TILES = "tiles.csv"
+"""The file that holds every tile of a result, to the last digit."""
 
 
 def write_csv(table: TileTable, path: Path) -> None:
@@ -67,3 +72,22 @@ def write_wsinfer(table: TileTable, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
+register_format(
+    # Deciding again reads it.
+    ExportFormat("csv", TILES, write_csv, kinds=BOTH, always=True, order=1)
+)
+register_format(
+    ExportFormat(
+        "parquet",
+        "tiles.parquet",
+        write_parquet,
+        kinds=BOTH,
+        extra=Extra("pyarrow", "rl2qc[parquet]"),
+        order=2,
+    )
+)
+register_format(
+    ExportFormat("wsinfer", "model-outputs-csv/{name}.csv", write_wsinfer, shared=True, order=8)
+)

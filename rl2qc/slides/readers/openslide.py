@@ -1,4 +1,4 @@
-"""A whole slide as RGB pixels, safe against OpenSlide's traps.
+"""Slides that OpenSlide reads, as RGB pixels, safe against its traps.
 
 What goes wrong when OpenSlide is used plainly, and is settled here once: transparent pixels turn
 black, one failed read poisons the handle, metadata cannot be asked for afterwards, ICC profiles
@@ -7,24 +7,28 @@ ride along with every region, and a missing physical resolution goes unnoticed.
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import threading
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import openslide
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rl2qc.core.read_ahead import read_ahead
 from rl2qc.errors import SlideError
-from rl2qc.slides.info import SlideInfo, describe_slide
+from rl2qc.images.sources.files import IMAGE_SUFFIXES
+from rl2qc.slides.files import is_dicom, slide_files
+from rl2qc.slides.readers._colours import on_background, to_srgb
+from rl2qc.slides.readers._openslide_properties import describe_slide
+from rl2qc.slides.readers.base import Overview, ReaderSpec, Region, SharedCache, register_reader
 
-__all__ = ["Overview", "Region", "SlideInfo", "SlideReader", "new_cache"]
+__all__ = ["OpenSlideReader"]
 
 # A row of tiles of a wide slide must fit, or its encoded blocks are decoded once for each row of
 # tiles that touches them; OpenSlide's own 32 MiB hold a row of about 30,000 px.
@@ -37,38 +41,7 @@ _OVERVIEW_THREADS = 2
 _TILE_WIDTH = 322
 
 
-@dataclass(frozen=True)
-class Region:
-    """Pixels of a slide: ``rgb`` (h, w, 3) uint8 on the background colour; ``valid`` in [0, 1]
-    is the share of them that was scanned."""
-
-    rgb: NDArray[np.uint8]
-    valid: float
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The scanned part of a slide at low resolution.
-
-    Attributes
-    ----------
-    rgb
-        (h, w, 3) uint8, area averages.
-    valid
-        (h, w) float32, the share of each pixel that was scanned.
-    readable
-        (h, w) bool, False where the file could not be read.
-    downsample
-        Level-0 px per pixel in x and in y.
-    """
-
-    rgb: NDArray[np.uint8]
-    valid: NDArray[np.float32]
-    readable: NDArray[np.bool_]
-    downsample: tuple[float, float]
-
-
-class SlideReader:
+class OpenSlideReader:
     """An open slide; threads may share one reader.
 
     It pickles as its path and is opened again on the other side, since OpenSlide's handles do not
@@ -97,16 +70,16 @@ class SlideReader:
         *,
         mpp_override: float | None = None,
         icc: bool = False,
-        cache: openslide.OpenSlideCache | None = None,
+        cache: SharedCache | None = None,
     ) -> None:
         self.path = Path(path)
-        self._cache = new_cache() if cache is None else cache
+        self._cache = (cache or SharedCache()).get(__name__, _new_cache)
         self._mpp_override, self._icc = mpp_override, icc
         self._file = _slide_file(self.path)
         handle = self._open()
         try:
             self.info = describe_slide(handle, self._file, mpp_override)
-            self._to_srgb = _srgb_transform(handle, self._file) if icc else None
+            self._to_srgb = to_srgb(lambda: handle.color_profile, self._file) if icc else None
         except openslide.OpenSlideError as error:
             raise SlideError(f"{self._file} cannot be read: {_one_line(error)}") from error
         self._handle: openslide.OpenSlide | None = handle
@@ -115,7 +88,7 @@ class SlideReader:
             self.info = replace(self.info, warnings=(*self.info.warnings, said))
         self._lock = threading.Lock()
 
-    def __enter__(self) -> SlideReader:
+    def __enter__(self) -> OpenSlideReader:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,22 +106,7 @@ class SlideReader:
     def read_region(
         self, x: int, y: int, size: tuple[int, int], *, level: int = 0, scale: float = 1.0
     ) -> Region:
-        """Read the region whose top left corner is (x, y) at level 0.
-
-        Parameters
-        ----------
-        size
-            Width and height of the result in px.
-        level
-            The level to read from.
-        scale
-            Pixels of the level per pixel of the result; 1 reads without resampling.
-
-        Raises
-        ------
-        SlideError
-            The file is damaged there. The reader stays usable.
-        """
+        """See :meth:`rl2qc.slides.readers.base.SlideReader.read_region`."""
         if scale == 1.0:
             layer = self._read(x, y, level, size)
             rgb, alpha = self._flatten(layer)
@@ -225,7 +183,7 @@ class SlideReader:
 
     def _flatten(self, layer: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         """RGB on the background, in sRGB if that was asked for, and the alpha if there is any."""
-        rgb, alpha = _on_background(layer, self.info.background)
+        rgb, alpha = on_background(layer, self.info.background)
         if self._to_srgb is not None:
             ImageCms.applyTransform(rgb, self._to_srgb, inPlace=True)
             if alpha is not None:
@@ -259,23 +217,28 @@ class SlideReader:
         return layer
 
 
-def new_cache() -> openslide.OpenSlideCache:
+def _new_cache() -> openslide.OpenSlideCache:
     """A cache that holds a row of tiles of a wide slide."""
     return openslide.OpenSlideCache(_CACHE_BYTES)
 
 
-def _reopen(path: Path, mpp_override: float | None, icc: bool) -> SlideReader:
-    return SlideReader(path, mpp_override=mpp_override, icc=icc)
+def _reopen(path: Path, mpp_override: float | None, icc: bool) -> OpenSlideReader:
+    return OpenSlideReader(path, mpp_override=mpp_override, icc=icc)
 
 
 def _slide_file(path: Path) -> Path:
     """The file to open: of a DICOM folder any one will do, OpenSlide finds the others."""
     if not path.is_dir():
         return path
-    for file in sorted(path.iterdir()):
-        if openslide.OpenSlide.detect_format(file) == "dicom":
-            return file
-    raise SlideError(f"{path} is a folder without a DICOM slide")
+    file = _dicom_file(path)
+    if file is None:
+        raise SlideError(f"{path} is a folder without a DICOM slide")
+    return file
+
+
+def _dicom_file(folder: Path) -> Path | None:
+    files = sorted(folder.iterdir())
+    return next((f for f in files if openslide.OpenSlide.detect_format(f) == "dicom"), None)
 
 
 def _open(file: Path) -> openslide.OpenSlide:
@@ -302,27 +265,6 @@ def _unsupported(file: Path) -> str:
     return "it is truncated, or in a format that OpenSlide does not know"
 
 
-def _srgb_transform(handle: openslide.OpenSlide, file: Path) -> ImageCms.ImageCmsTransform | None:
-    """From the slide's colours to sRGB: one transform for all of its regions."""
-    try:
-        profile = handle.color_profile
-        if profile is None:
-            return None
-        return ImageCms.buildTransform(
-            profile,
-            ImageCms.createProfile("sRGB"),
-            "RGB",
-            "RGB",
-            ImageCms.Intent.PERCEPTUAL,
-            # Without the cache of the last pixel, threads may share it.
-            ImageCms.Flags.NOCACHE,
-        )
-    except (ImageCms.PyCMSError, OSError) as error:
-        raise SlideError(
-            f"{file} has an ICC profile that cannot be used ({_one_line(error)}): leave out --icc"
-        ) from error
-
-
 def _best_level(downsamples: tuple[float, ...], downsample: float) -> int:
     """The coarsest level that is not coarser than asked for, 1 % aside."""
     return max(
@@ -332,23 +274,43 @@ def _best_level(downsamples: tuple[float, ...], downsample: float) -> int:
     )
 
 
-def _on_background(
-    layer: Image.Image, background: tuple[int, int, int]
-) -> tuple[Image.Image, Image.Image | None]:
-    """RGB on the background colour, and alpha where any of it is transparent.
-
-    ``convert("RGB")`` would turn what was not scanned black. The result is a new image, which
-    leaves the ICC profile behind.
-    """
-    alpha = layer.getchannel("A")
-    if alpha.getextrema() == (255, 255):
-        rgb = layer.convert("RGB")
-        rgb.info.clear()
-        return rgb, None
-    rgb = Image.new("RGB", layer.size, background)
-    rgb.paste(layer, mask=alpha)
-    return rgb, alpha
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _sniff(path: Path) -> bool:
+    """Whether OpenSlide knows a TIFF file, or a DICOM file of any name, or a folder of them."""
+    if path.is_dir():
+        return _dicom_file(path) is not None
+    suffix = path.suffix.lower()
+    if suffix in _AMBIGUOUS:
+        return openslide.OpenSlide.detect_format(path) is not None
+    return (
+        suffix not in IMAGE_SUFFIXES
+        and is_dicom(path)
+        and openslide.OpenSlide.detect_format(path) == "dicom"
+    )
+
+
+def _versions() -> dict[str, str]:
+    package = importlib.metadata.version("openslide-python")
+    return {"openslide": openslide.__library_version__, "openslide-python": package}
+
+
+_AMBIGUOUS = frozenset({".tif", ".tiff"})
+
+register_reader(
+    ReaderSpec(
+        "openslide",
+        OpenSlideReader,
+        suffixes=frozenset(
+            {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".dcm", ".vms", ".vmu", ".svslide", ".czi"}
+        ),
+        ambiguous=_AMBIGUOUS,
+        sniff=_sniff,
+        files=slide_files,
+        versions=_versions,
+        may_crash=True,
+        last_resort=True,
+    )
+)

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from cohort_helpers import run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
 from rl2qc.cohort.inputs.shards import parse_shard, take_shard
-from rl2qc.cohort.job import Job
 from rl2qc.errors import UsageError
 
 
@@ -29,7 +29,7 @@ def test_a_list_of_slides(tmp_path: Path, column: str) -> None:
     file.write_text(f"id,{column},mpp,note\n1,a.svs,0.25,x\n2,deep/b.svs,,y\n\n3,gone.svs\n")
     make(tmp_path / "a.svs")
     make(tmp_path / "deep" / "b.svs")
-    jobs, _ = find_jobs([file])
+    jobs, _ = find_inputs([file])
     assert [(job.name, job.path, job.mpp) for job in jobs] == [
         ("a", tmp_path / "a.svs", 0.25),
         ("b", tmp_path / "deep" / "b.svs", None),
@@ -80,22 +80,22 @@ def test_names_in_a_list_need_not_be_text(tmp_path: Path) -> None:
 def test_lists_that_are_none(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "cohort.csv").write_text(text)
     with pytest.raises(UsageError, match=said):
-        find_jobs([tmp_path / "cohort.csv"])
+        find_inputs([tmp_path / "cohort.csv"])
 
 
 def test_a_table_of_resolutions(tmp_path: Path) -> None:
     table = tmp_path / "mpp.csv"
     table.write_text("wsi,mpp\na,0.25\nb.svs,0.5\nother,1\n")
     slides = [make(tmp_path / f"{name}.svs") for name in "abc"]
-    jobs, (warning,) = find_jobs(slides, mpp_csv=table)
+    jobs, (warning,) = find_inputs(slides, mpp_csv=table)
     assert [job.mpp for job in jobs] == [0.25, 0.5, None]
     assert "other, which is no slide of this run" in warning
     # What the list of slides says itself goes before.
     (tmp_path / "cohort.csv").write_text("slide,mpp\na.svs,2\nb.svs,\n")
-    jobs, _ = find_jobs([tmp_path / "cohort.csv"], mpp_csv=table)
+    jobs, _ = find_inputs([tmp_path / "cohort.csv"], mpp_csv=table)
     assert [job.mpp for job in jobs] == [2.0, 0.5]
     table.write_text(f"wsi,mpp\n{slides[2]},3\n")
-    assert find_jobs(slides, mpp_csv=table)[0][2].mpp == 3.0
+    assert find_inputs(slides, mpp_csv=table)[0][2].mpp == 3.0
     table.write_text("wsi,mpp\na,0.00025\n")
     with pytest.raises(UsageError, match=r"0\.02 to 50"):
         read_mpp_table(table)
@@ -111,7 +111,7 @@ def test_a_table_of_resolutions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("parts", [1, 3, 7])
 def test_parts_hold_each_job_once(parts: int) -> None:
-    jobs = [Job(str(i), "slide", Path(str(i))) for i in range(5)]
+    jobs = [Input(str(i), "slide", Path(str(i))) for i in range(5)]
     taken = [take_shard(jobs, i, parts) for i in range(parts)]
     assert sorted(job.name for part in taken for job in part) == list("01234")
     assert max(map(len, taken)) - min(map(len, taken)) <= 1
@@ -138,7 +138,7 @@ def test_parts_of_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_resolution_by_the_name_of_the_results(tmp_path: Path) -> None:
     slides = [make(tmp_path / place / "a.svs") for place in "xy"]
     (tmp_path / "mpp.csv").write_text("wsi,mpp\nx__a,0.25\ny__a,0.5\n")
-    jobs, warnings = find_jobs(slides, mpp_csv=tmp_path / "mpp.csv")
+    jobs, warnings = find_inputs(slides, mpp_csv=tmp_path / "mpp.csv")
     assert ([job.mpp for job in jobs], warnings) == ([0.25, 0.5], [])
 
 
@@ -150,7 +150,7 @@ def tissue(rng: np.random.Generator) -> np.ndarray:
     return tissue_like(rng, 128, 192)
 
 
-def kinds(jobs: list[Job]) -> list[tuple[str, str]]:
+def kinds(jobs: list[Input]) -> list[tuple[str, str]]:
     return [(job.name, job.kind) for job in jobs]
 
 
@@ -169,10 +169,10 @@ def test_damaged_tiff_files_beside_slides_fail(tmp_path: Path, tissue: np.ndarra
     write_slide(tmp_path / "good.tif", tissue)
     Image.fromarray(tissue[:64, :64]).save(tmp_path / "patch.tif")
     for inputs in ([tmp_path], [str(tmp_path / "[!p]*.tif*")]):
-        jobs, warnings = find_jobs(inputs)
+        jobs, warnings = find_inputs(inputs)
         assert sorted(kinds(jobs)) == [(name, "slide") for name in sorted([*names, "good"])]
     assert warnings == []
-    jobs, (warning,) = find_jobs([tmp_path])
+    jobs, (warning,) = find_inputs([tmp_path])
     assert "1 images beside the slides" in warning
     rows = {row.name: row for row in run_cohort(jobs, BrightnessModel(), tmp_path / "out")}
     assert {name for name, row in rows.items() if row.status == "failed"} == set(names)
@@ -184,7 +184,7 @@ def test_a_flat_tiff_alone_is_no_patch(tmp_path: Path) -> None:
     flat = tmp_path / "flat.tif"
     tifffile.imwrite(flat, np.zeros((5000, 64, 3), np.uint8), photometric="rgb")
     for inputs in ([flat], [tmp_path]):
-        assert kinds(find_jobs(inputs)[0]) == [("flat", "slide")]
+        assert kinds(find_inputs(inputs)[0]) == [("flat", "slide")]
 
 
 @pytest.mark.parametrize("side", [64, 2048])
@@ -197,7 +197,7 @@ def test_patches_may_be_tiff_files(tmp_path: Path, side: int) -> None:
     # Among patches alone, a damaged one is left to them.
     (folder / "empty.tif").write_bytes(b"")
     for inputs in ([folder], [str(folder / "*.tif")]):
-        jobs, warnings = find_jobs(inputs)
+        jobs, warnings = find_inputs(inputs)
         assert kinds(jobs) == [("set", "patches")]
         assert warnings == []
     assert len(jobs[0].images) == 4
@@ -207,7 +207,7 @@ def test_slides_and_patches_named_together(tmp_path: Path, tissue: np.ndarray) -
     write_slide(tmp_path / "b.tif", tissue)
     make(tmp_path / "a.svs")
     Image.fromarray(tissue[:64, :64]).save(tmp_path / "patch.tif")
-    jobs, _ = find_jobs([tmp_path / name for name in ("b.tif", "patch.tif", "a.svs")])
+    jobs, _ = find_inputs([tmp_path / name for name in ("b.tif", "patch.tif", "a.svs")])
     assert kinds(jobs) == [("b", "slide"), ("a", "slide"), (tmp_path.name, "patches")]
 
 
@@ -218,7 +218,7 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
     (cohort / "linked").symlink_to(disk)
     (cohort / "again").symlink_to(disk / "deep")
     (disk / "back").symlink_to(cohort)
-    jobs, warnings = find_jobs([cohort])
+    jobs, warnings = find_inputs([cohort])
     assert [Path(os.path.realpath(job.path)) for job in jobs] == [own, far]
     assert warnings == []
 
@@ -226,14 +226,14 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
 def test_files_go_by_their_own_places(tmp_path: Path) -> None:
     slide = make(tmp_path / "z" / "a.svs")
     (tmp_path / "a").symlink_to(tmp_path / "z")
-    assert [job.path for job in find_jobs([tmp_path])[0]] == [slide]
+    assert [job.path for job in find_inputs([tmp_path])[0]] == [slide]
 
 
 def test_a_link_upwards_is_not_followed(tmp_path: Path) -> None:
     make(tmp_path / "other" / "b.svs")
     make(tmp_path / "cohort" / "a.svs")
     (tmp_path / "cohort" / "up").symlink_to(tmp_path)
-    jobs, (warning,) = find_jobs([tmp_path / "cohort"])
+    jobs, (warning,) = find_inputs([tmp_path / "cohort"])
     assert [job.name for job in jobs] == ["a"]
     assert "up is left out" in warning
 
@@ -244,7 +244,7 @@ def test_linked_patches_are_judged(tmp_path: Path, tissue: np.ndarray) -> None:
     for folder in ("elsewhere", "set"):
         Image.fromarray(tissue[:64, :64]).save(tmp_path / folder / f"{folder}.png")
     (tmp_path / "set" / "more").symlink_to(tmp_path / "elsewhere")
-    jobs, _ = find_jobs([tmp_path / "set"])
+    jobs, _ = find_inputs([tmp_path / "set"])
     assert kinds(jobs) == [("set", "patches")]
     (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     assert (row.name, row.status, row.tiles) == ("set", "done", 2)
@@ -263,15 +263,15 @@ def test_folders_that_cannot_be_listed_are_told_of(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    jobs, (warning,) = find_jobs([tmp_path])
+    jobs, (warning,) = find_inputs([tmp_path])
     assert [job.name for job in jobs] == ["a"]
     assert "shut is left out" in warning
     assert "Permission denied" in warning
     with pytest.raises(UsageError, match="Permission denied"):
-        find_jobs([tmp_path / "shut"])
+        find_inputs([tmp_path / "shut"])
 
 
 @pytest.mark.parametrize("name", ["patches", "model-outputs-csv"])
 def test_folders_of_other_tools_are_no_inputs_folder(tmp_path: Path, name: str) -> None:
     make(tmp_path / "in" / name / "0.png")
-    assert [job.name for job in find_jobs([tmp_path / "in" / name])[0]] == [f"in__{name}"]
+    assert [job.name for job in find_inputs([tmp_path / "in" / name])[0]] == [f"in__{name}"]

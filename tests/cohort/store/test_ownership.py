@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from cohort_helpers import replace_writer, run_cohort
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
-from rl2qc.cohort.job import Job
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.preflight import prepare_output
-from rl2qc.cohort.store.folder import JOURNAL, sweep
+from rl2qc.cohort.store.folder import RunFolder
+from rl2qc.cohort.store.record import JOURNAL
 from rl2qc.cohort.store.summary import SummaryRow
 from rl2qc.core.files import read_json
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.filtering.exports import FORMATS
+from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 
 # Where the formats of other tools lie, for a slide called "case".
@@ -42,9 +42,9 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, rng: np.random.Generator) -> list[Job]:
+def jobs(tmp_path: Path, rng: np.random.Generator) -> list[Input]:
     slide = write_slide(tmp_path / "case.tif", tissue_like(rng, 128, 192))
-    return find_jobs([slide])[0]
+    return find_inputs([slide])[0]
 
 
 def put(path: Path, content: str = "of a lab") -> Path:
@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def run(jobs: list[Job], out: Path, formats: str = "csv", **options: Any) -> list[SummaryRow]:
+def run(jobs: list[Input], out: Path, formats: str = "csv", **options: Any) -> list[SummaryRow]:
     """As the command does."""
     overwrite = options.get("overwrite", False)
     prepare_output(out, jobs, overwrite=overwrite)
@@ -81,7 +81,7 @@ def run(jobs: list[Job], out: Path, formats: str = "csv", **options: Any) -> lis
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", PLACES)
 def test_a_file_of_others_is_not_replaced(
-    jobs: list[Job], out: Path, name: str, overwrite: bool
+    jobs: list[Input], out: Path, name: str, overwrite: bool
 ) -> None:
     run([], out)  # a run may have been here
     put(out / PLACES[name])
@@ -95,7 +95,7 @@ def test_a_file_of_others_is_not_replaced(
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", [*SHARED, "results.tsv"])
 def test_a_file_of_others_for_the_whole_folder(
-    jobs: list[Job], out: Path, name: str, overwrite: bool
+    jobs: list[Input], out: Path, name: str, overwrite: bool
 ) -> None:
     put(out / name)
     said = "did not write and keeps: choose another --out"
@@ -106,7 +106,7 @@ def test_a_file_of_others_for_the_whole_folder(
     assert contents(out) == {name: b"of a lab"}
 
 
-def test_another_run_json(jobs: list[Job], out: Path) -> None:
+def test_another_run_json(jobs: list[Input], out: Path) -> None:
     put(out / "run.json", '{"model": "resnet", "settings": {"lr": 0.1}, "versions": null}')
     before = contents(out)
     with pytest.raises(UsageError, match=r"holds run\.json, which rl2qc did not write"):
@@ -114,7 +114,7 @@ def test_another_run_json(jobs: list[Job], out: Path) -> None:
     assert contents(out) == before
 
 
-def test_files_beside_the_run_are_none_of_its_business(jobs: list[Job], out: Path) -> None:
+def test_files_beside_the_run_are_none_of_its_business(jobs: list[Input], out: Path) -> None:
     """Whatever becomes of a slide: a result, another one, none at all."""
     theirs = {
         **{PLACES[name]: b"of a lab" for name in ("trident", "clam", "wsinfer", "histoqc")},
@@ -130,7 +130,7 @@ def test_files_beside_the_run_are_none_of_its_business(jobs: list[Job], out: Pat
     assert contents(out).items() >= theirs.items()
     assert run(jobs, out, overwrite=True)[0].status == "done"
     assert contents(out).items() >= theirs.items()
-    decide_run(out, 0.99)
+    decide(out, 0.99)
     assert contents(out).items() >= theirs.items()
     jobs[0].path.write_bytes(b"no slide")
     assert run(jobs, out, overwrite=True)[0].status == "failed"
@@ -141,7 +141,7 @@ def test_files_beside_the_run_are_none_of_its_business(jobs: list[Job], out: Pat
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("ours", [False, True])
 def test_coordinates_are_not_replaced_by_what_is_made_of_them(
-    jobs: list[Job], out: Path, overwrite: bool, ours: bool
+    jobs: list[Input], out: Path, overwrite: bool, ours: bool
 ) -> None:
     place = out / PLACES["trident"]
     if ours:
@@ -161,7 +161,7 @@ def test_coordinates_are_not_replaced_by_what_is_made_of_them(
         assert contents(out).items() >= before.items()
 
 
-def test_a_place_that_is_known_late(jobs: list[Job], out: Path, tmp_path: Path) -> None:
+def test_a_place_that_is_known_late(jobs: list[Input], out: Path, tmp_path: Path) -> None:
     """CLAM's coordinates are of tiles whose size the slide alone tells."""
     given = coordinates(tmp_path / "case.h5", patch_size=128, patch_level=0)
     theirs = put(out / "20x_128px_0px_overlap" / "patches" / "case_patches.h5")
@@ -173,7 +173,7 @@ def test_a_place_that_is_known_late(jobs: list[Job], out: Path, tmp_path: Path) 
     assert not (out / "case").exists()
 
 
-def test_results_without_a_record_are_nobodys(jobs: list[Job], out: Path) -> None:
+def test_results_without_a_record_are_nobodys(jobs: list[Input], out: Path) -> None:
     run(jobs, out)
     (out / "case" / "record.json").unlink()
     with pytest.raises(UsageError, match=r"tiles\.csv \(and 1 more\) would be replaced"):
@@ -183,7 +183,7 @@ def test_results_without_a_record_are_nobodys(jobs: list[Job], out: Path) -> Non
 # ---------------------------------------------------------------- our own files
 
 
-def test_what_was_written_before_is_replaced(jobs: list[Job], out: Path) -> None:
+def test_what_was_written_before_is_replaced(jobs: list[Input], out: Path) -> None:
     every = ",".join(PLACES)
     run(jobs, out, every)
     before = contents(out)
@@ -209,7 +209,7 @@ def test_what_was_written_before_is_replaced(jobs: list[Job], out: Path) -> None
 
 @pytest.mark.parametrize("last", ["clam", "tiles", "record"])
 def test_an_interrupted_result_is_ours(
-    jobs: list[Job], out: Path, monkeypatch: pytest.MonkeyPatch, last: str
+    jobs: list[Input], out: Path, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -217,9 +217,9 @@ def test_an_interrupted_result_is_ours(
     formats = "trident,clam,tiles"
     with monkeypatch.context() as patched:
         if last == "record":
-            patched.setattr("rl2qc.cohort.run.write_record", interrupt)
+            patched.setattr("rl2qc.cohort.store.record.ResultFolder.write_record", interrupt)
         else:
-            patched.setitem(FORMATS, last, replace(FORMATS[last], write=interrupt))
+            replace_writer(patched, last, interrupt)
         with pytest.raises(KeyboardInterrupt):
             run(jobs, out, formats)
     assert (out / PLACES["trident"]).exists()
@@ -236,7 +236,7 @@ def test_an_interrupted_result_is_ours(
     }
 
 
-def test_a_record_names_no_file_of_others(jobs: list[Job], out: Path, tmp_path: Path) -> None:
+def test_a_record_names_no_file_of_others(jobs: list[Input], out: Path, tmp_path: Path) -> None:
     """Results may come from elsewhere: only what has the place of a format is removed."""
     run(jobs, out)
     mine = put(tmp_path / "precious.txt")
@@ -265,24 +265,24 @@ def test_wreckage_goes_when_nobody_is_at_work(out: Path, busy: bool) -> None:
     if busy:
         put(out / ".locks" / "b.lock")
     before = set(contents(out))
-    sweep(out)
+    RunFolder(out).clean_up()
     assert set(contents(out)) == (before if busy else {"a/.tmp-mine", "a/notes.txt"})
     assert (out / ".locks").exists() == busy
 
 
 def test_a_journal_goes_once_the_record_says_as_much(
-    jobs: list[Job], out: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: list[Input], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(jobs, out)
     journal, keep = out / "case" / JOURNAL, '{"files": ["tiles.csv", "../patches/case.h5"]}'
     for content, stays in (('{"files": ["tiles.csv", "record.json"]}', False), (keep, True)):
         journal.write_text(content)
-        sweep(out)
+        RunFolder(out).clean_up()
         assert journal.exists() == stays
 
 
 def test_nothing_is_written_before_it_is_announced(
-    jobs: list[Job], out: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: list[Input], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
 
@@ -299,32 +299,31 @@ def test_nothing_is_written_before_it_is_announced(
         return announced
 
     for name in ("csv", "clam"):
-        kind = FORMATS[name]
-        monkeypatch.setitem(FORMATS, name, replace(kind, write=watched(kind.write)))
+        replace_writer(monkeypatch, name, watched(FORMATS.get(name).write))
     (row,) = run(jobs, out, "csv,clam")
     assert (row.status, seen) == ("done", [".csv", ".h5"])
     assert not (out / "case" / JOURNAL).exists()
 
 
-def test_a_decision_leaves_files_of_others(jobs: list[Job], out: Path) -> None:
+def test_a_decision_leaves_files_of_others(jobs: list[Input], out: Path) -> None:
     run(jobs, out)
     theirs = put(out / PLACES["clam"])
     before = contents(out / "case")
-    ((name, reason),) = decide_run(out, 0.99, formats=["clam"]).failures
+    ((name, reason),) = decide(out, 0.99, formats=["clam"]).failures
     assert (name, theirs.read_text()) == ("case", "of a lab")
     assert "case.h5 is a file that rl2qc did not write and keeps" in reason
     assert contents(out / "case") == before
     put(out / "results.tsv")
     with pytest.raises(UsageError, match=r"results\.tsv, which rl2qc did not write"):
-        decide_run(out, 0.99, formats=["histoqc"])
+        decide(out, 0.99, formats=["histoqc"])
 
 
 def test_a_disk_that_fails_while_files_are_announced(
-    jobs: list[Job], out: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: list[Input], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rl2qc.cohort.run.announce", full)
+    monkeypatch.setattr("rl2qc.cohort.store.record.ResultFolder.announce", full)
     with pytest.raises(WorkError, match="No space left on device; what is finished is kept"):
         run(jobs, out)

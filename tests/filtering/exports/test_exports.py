@@ -16,22 +16,18 @@ import jsonschema
 import numpy as np
 import pytest
 import shapely
+from cohort_helpers import replace_writer
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from rl2qc.errors import UsageError
-from rl2qc.filtering.exports import (
-    FORMATS,
-    check_formats,
-    dissolve,
-    export,
-    geojson_features,
-    overlay,
-    parse_formats,
-    remove_exports,
-)
+from rl2qc.filtering.drawing import overlay
+from rl2qc.filtering.exports.dissolve import dissolve
+from rl2qc.filtering.exports.files import export, remove_exports
+from rl2qc.filtering.exports.qupath import geojson_features
+from rl2qc.filtering.exports.registry import FORMATS, check_formats, parse_formats
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.reasons import REASONS
 
@@ -577,7 +573,7 @@ def test_overlay_needs_a_thumbnail(patches: TileTable) -> None:
 
 
 # Those that write one file; tiles are written one by one.
-SINGLE = [name for name, kind in FORMATS.items() if kind.sort is None]
+SINGLE = [spec.name for spec in FORMATS if spec.sort is None]
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -591,7 +587,7 @@ def test_nothing_half_written(
     (path,) = export(table, tmp_path / table.name, [name])
     assert path.is_file()
     before = files(tmp_path)
-    monkeypatch.setitem(FORMATS, name, replace(FORMATS[name], write=fail))
+    replace_writer(monkeypatch, name, fail)
     with pytest.raises(OSError, match="disk full"):
         export(table, tmp_path / table.name, [name])
     assert files(tmp_path) == before
@@ -630,7 +626,7 @@ def test_removing_leaves_other_slides_and_foreign_files(table: TileTable, tmp_pa
 
 def test_formats_are_checked_before_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_formats(" trident,csv ,,csv") == ("trident", "csv")
-    with pytest.raises(UsageError, match=r"no format 'xml': choose from csv, .*histoqc"):
+    with pytest.raises(UsageError, match=r"no format 'xml': Choose from csv, .*histoqc"):
         parse_formats("csv,xml")
     with pytest.raises(UsageError, match="at least one of csv"):
         parse_formats(" , ")

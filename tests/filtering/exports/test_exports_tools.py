@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -20,20 +21,22 @@ import numpy as np
 import openslide
 import pyarrow.parquet
 import pytest
+from cohort_helpers import run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
-from rl2qc.cohort.decide import decide_run
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.decide import decide
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.store.folder import RunFolder
+from rl2qc.core.files import read_json, write_json
 from rl2qc.errors import SlideError
-from rl2qc.filtering.exports import export, finish_exports, remove_exports
+from rl2qc.filtering.exports.files import export, finish_exports, remove_exports
 from rl2qc.filtering.exports.geometry import magnification
 from rl2qc.filtering.exports.histoqc import use_mask
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
-from rl2qc.images.quantities import QUANTITIES
-from rl2qc.slides.readers.openslide import Region
+from rl2qc.images.quantity_names import QUANTITIES
+from rl2qc.slides.readers.base import Region
 
 
 @pytest.fixture
@@ -174,7 +177,8 @@ def test_names_that_are_no_text(path: Path, tmp_path: Path) -> None:
 ON_A_FULL_DISK = """
 import pickle, resource, sys
 from pathlib import Path
-from rl2qc.filtering.exports import export
+from types import SimpleNamespace
+from rl2qc.filtering.exports.files import export
 
 format, folder = sys.argv[1], Path(sys.argv[2])
 table = pickle.loads((folder / "table.pickle").read_bytes())
@@ -337,7 +341,7 @@ def histoqc_files(tsv: Path, basepath: Path) -> list[Path]:
 
 
 def filtered(slides: Sequence[Path], out: Path, *formats: str) -> Path:
-    jobs, _ = find_jobs(slides)
+    jobs, _ = find_inputs(slides)
     run_cohort(jobs, BrightnessModel(), out, formats=["csv", *formats])
     return out
 
@@ -367,7 +371,7 @@ def test_histoqc_results(tmp_path: Path, pixels: np.ndarray) -> None:
 
 
 def test_histoqc_results_list_no_masks_that_are_gone(path: Path, tmp_path: Path) -> None:
-    jobs, _ = find_jobs([path])
+    jobs, _ = find_inputs([path])
     out = filtered([path], tmp_path / "out", "histoqc")
     run_cohort(jobs, BrightnessModel(), out, formats=["csv"], overwrite=True)
     assert not list(out.rglob("*_mask_use.png"))
@@ -376,12 +380,10 @@ def test_histoqc_results_list_no_masks_that_are_gone(path: Path, tmp_path: Path)
 
 def test_histoqc_results_are_one_row_a_line(path: Path, tmp_path: Path) -> None:
     out = filtered([path], tmp_path / "out", "histoqc")
-    with (out / "summary.csv").open(newline="") as file:
-        columns, cells = csv.reader(file)
-    cells[columns.index("warnings")] = "one\ttwo;\nthree"
-    with (out / "summary.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([columns, cells])
-    finish_exports(out, ["histoqc"])
+    record = read_json(out / "case" / "record.json")
+    record["row"]["warnings"] = ["one\ttwo", "\nthree"]
+    write_json(out / "case" / "record.json", record)
+    finish_exports(RunFolder(out), ["histoqc"])
     assert (out / "results.tsv").read_text().endswith("\tone two; three\n")
 
 
@@ -414,16 +416,15 @@ def test_tiles_are_read_row_by_row(
     places: list[tuple[int, int]] = []
 
     class Watched:
-        def __init__(self, *_: Any, **__: Any) -> None: ...
-        def __enter__(self) -> Watched:
-            return self
+        info = SimpleNamespace(level_downsamples=(1.0, 2.0))
 
-        def __exit__(self, *_: object) -> None: ...
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+        def close(self) -> None: ...
         def read_region(self, x: int, y: int, *_: Any, **__: Any) -> Any:
             places.append((y, x))
             return Region(np.zeros((64, 64, 3), np.uint8), 1.0)
 
-    monkeypatch.setattr("rl2qc.filtering.exports.tiles.SlideReader", Watched)
+    monkeypatch.setattr("rl2qc.filtering.pixels.open_slide", Watched)
     monkeypatch.setattr("rl2qc.filtering.exports.tiles._THREADS", 1)
     table = judged(path)
     order = np.arange(len(table))[::-1]
@@ -479,7 +480,7 @@ def test_the_summary_says_what_counted_as_tissue(
     out = filtered([path], tmp_path / "out")
     for decided in (False, True):
         if decided:
-            decide_run(out, 0.2)
+            decide(out, 0.2)
         with (out / "summary.csv").open(newline="") as file:
             (row,) = csv.DictReader(file)
         assert float(row["tissue_threshold"]) == pytest.approx(threshold, abs=0.004)

@@ -20,13 +20,13 @@ import pytest
 import slide_helpers
 import test_resume
 import torch
+from cohort_helpers import run_cohort
 from slide_helpers import BrightnessModel
 from test_resume import contents, make_cohort, run
 
-from rl2qc.cohort.filter import run_cohort
-from rl2qc.cohort.inputs.find import find_jobs
+from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.preflight import prepare_output
-from rl2qc.cohort.ray import RayEngine
+from rl2qc.cohort.ray import RayExecutor
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings
 
@@ -65,13 +65,13 @@ def crashing(marker: Path) -> Callable[[], BrightnessModel]:
 def test_a_worker_that_dies_costs_nothing(cluster: Any, tmp_path: Path) -> None:
     slides, out = make_cohort(tmp_path / "slides", 4), tmp_path / "out"
     run(slides, tmp_path / "alone")
-    jobs, _ = find_jobs([slides])
+    jobs, _ = find_inputs([slides])
     prepare_output(out, jobs)
     rows = run_cohort(
         jobs,
         BrightnessModel(),
         out,
-        engine=RayEngine(crashing(tmp_path / "died")),
+        executor=RayExecutor(crashing(tmp_path / "died")),
     )
     assert (tmp_path / "died").exists()
     assert [row.status for row in rows] == ["failed", *["done"] * 4]
@@ -93,9 +93,9 @@ def test_a_worker_that_always_dies_costs_its_slide(cluster: Any, tmp_path: Path)
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().measure(images)
 
-    jobs, _ = find_jobs([make_cohort(tmp_path / "slides", 2)])
-    engine = RayEngine(Dies, retries=1)
-    rows = run_cohort(jobs, BrightnessModel(), tmp_path / "out", engine=engine)
+    jobs, _ = find_inputs([make_cohort(tmp_path / "slides", 2)])
+    engine = RayExecutor(Dies, retries=1)
+    rows = run_cohort(jobs, BrightnessModel(), tmp_path / "out", executor=engine)
     assert [(row.name, row.status) for row in rows] == [
         ("broken", "failed"),
         ("s0", "failed"),
@@ -109,9 +109,9 @@ def test_a_full_disk_ends_the_run(cluster: Any, tmp_path: Path) -> None:
         def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    jobs, _ = find_jobs([make_cohort(tmp_path / "slides", 1)])
+    jobs, _ = find_inputs([make_cohort(tmp_path / "slides", 1)])
     with pytest.raises(WorkError, match="what is finished is kept") as caught:
-        run_cohort(jobs, BrightnessModel(), tmp_path / "out", engine=RayEngine(Full))
+        run_cohort(jobs, BrightnessModel(), tmp_path / "out", executor=RayExecutor(Full))
     assert "\n" not in str(caught.value)
 
 
@@ -124,14 +124,14 @@ def test_workers_need_not_start_where_we_are(
         coords = file.create_dataset("coords", data=[(64, 0)])
         coords.attrs.update(patch_size=64, patch_level=0)
     monkeypatch.chdir(tmp_path)
-    (broken, whole), _ = find_jobs([Path("slides")])
+    (broken, whole), _ = find_inputs([Path("slides")])
     one_file = replace(whole, name="one", coords="coords/s0.h5")
     rows = run_cohort(
         [broken, whole, one_file],
         BrightnessModel(),
         Path("out"),
         FilterSettings(coords="coords"),
-        engine=RayEngine(BrightnessModel),
+        executor=RayExecutor(BrightnessModel),
     )
     assert [(row.status, row.tiles) for row in rows[1:]] == [("done", 1)] * 2
     assert (tmp_path / "out" / "one" / "tiles.csv").exists()
@@ -163,10 +163,10 @@ def test_a_model_on_a_gpu_is_given_one(
     cluster: Any, tmp_path: Path, device: str, given: str
 ) -> None:
     """Ray hides GPUs from tasks that ask for none."""
-    jobs, _ = find_jobs([make_cohort(tmp_path / "slides", 1)])
+    jobs, _ = find_inputs([make_cohort(tmp_path / "slides", 1)])
     model = Noting(tmp_path / "here", device=device)
-    engine = RayEngine(partial(Noting, tmp_path / "loads"))
-    rows = run_cohort(jobs, model, tmp_path / "out", engine=engine)
+    engine = RayExecutor(partial(Noting, tmp_path / "loads"))
+    rows = run_cohort(jobs, model, tmp_path / "out", executor=engine)
     assert [row.status for row in rows] == ["failed", "done"]
     assert {gpus for _, gpus in loads(tmp_path / "loads")} == {given}
 
@@ -176,41 +176,36 @@ def test_a_cluster_without_a_gpu_does_the_work_all_the_same(
 ) -> None:
     """A task that asks for what no machine has would wait forever."""
     monkeypatch.setattr(cluster, "cluster_resources", lambda: {"CPU": 2.0})
-    jobs, _ = find_jobs([make_cohort(tmp_path / "slides", 1)])
+    jobs, _ = find_inputs([make_cohort(tmp_path / "slides", 1)])
     model = Noting(tmp_path / "here", device="cuda")
-    engine = RayEngine(partial(Noting, tmp_path / "loads"))
+    engine = RayExecutor(partial(Noting, tmp_path / "loads"))
     with pytest.warns(RuntimeWarning, match="the Ray cluster has no GPU"):
-        rows = run_cohort(jobs, model, tmp_path / "out", engine=engine)
+        rows = run_cohort(jobs, model, tmp_path / "out", executor=engine)
     assert rows[1].status == "done"
     assert {gpus for _, gpus in loads(tmp_path / "loads")} == {""}
 
 
-def test_progress_tells_how_many_slides_are_left_and_workers_load_once(
-    cluster: Any, tmp_path: Path
-) -> None:
+def test_progress_tells_of_each_slide_and_workers_load_once(cluster: Any, tmp_path: Path) -> None:
     slides, out = make_cohort(tmp_path / "slides", 4), tmp_path / "out"
-    jobs, _ = find_jobs([slides])
+    jobs, _ = find_inputs([slides])
     # Finished before, and no work of this run.
     run_cohort([job for job in jobs if job.name == "s3"], BrightnessModel(), out)
-    calls: list[tuple[int, str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     run_cohort(
         jobs,
         BrightnessModel(),
         out,
         # A partial, as of the command: each task gets a new one from the wire. And
         # slides of two tiles take long: s0, of the first to begin, is of the last to end.
-        engine=RayEngine(partial(Noting, tmp_path / "loads", slow=2)),
-        progress=lambda number, job, done, total: calls.append((number, job.name, done, total)),
+        executor=RayExecutor(partial(Noting, tmp_path / "loads", slow=2)),
+        progress=lambda job, done, total: calls.append((job.name, done, total)),
     )
-    numbers, names, done, totals = zip(*calls, strict=True)
+    names, done, totals = zip(*calls, strict=True)
     # What fails before it has tiles, and what was done before, has no part in the count of tiles.
     assert sorted(names) == ["s0", "s1", "s2"]
     assert names[0] == "s1"
     assert done == totals
     assert sum(totals) == 2 + 3 + 2
-    # Those who are told count what is left from the number.
-    assert list(numbers) == sorted(set(numbers))
-    assert numbers[-1] == len(jobs) - 1
     workers = [worker for worker, _ in loads(tmp_path / "loads")]
     assert 1 <= len(workers) <= 2
     assert len(set(workers)) == len(workers)
@@ -220,9 +215,9 @@ def test_a_model_that_a_worker_does_not_have_ends_the_run(cluster: Any, tmp_path
     def load() -> BrightnessModel:
         raise UsageError("no such model: mine.safetensors")
 
-    jobs, _ = find_jobs([make_cohort(tmp_path / "slides", 1)])
+    jobs, _ = find_inputs([make_cohort(tmp_path / "slides", 1)])
     with pytest.raises(WorkError, match=r"^no such model: mine\.safetensors$"):
-        run_cohort(jobs, BrightnessModel(), tmp_path / "out", engine=RayEngine(load))
+        run_cohort(jobs, BrightnessModel(), tmp_path / "out", executor=RayExecutor(load))
     assert not (tmp_path / "out" / "failed").exists()
 
 
@@ -262,13 +257,13 @@ def test_what_ray_says_of_an_address_is_one_line(
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
-    engine = RayEngine(BrightnessModel, "nonsense")
+    engine = RayExecutor(BrightnessModel, "nonsense")
     with pytest.raises(UsageError, match=r"^no Ray cluster at nonsense: no such thing$"):
-        run_cohort([], BrightnessModel(), tmp_path / "out", engine=engine)
+        run_cohort([], BrightnessModel(), tmp_path / "out", executor=engine)
 
 
 def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    jobs, _ = find_jobs([make_cohort(tmp_path / "slides", 1)])
+    jobs, _ = find_inputs([make_cohort(tmp_path / "slides", 1)])
     with pytest.raises(UsageError, match=r"pip install 'rl2qc\[ray\]'"):
-        run_cohort(jobs, BrightnessModel(), tmp_path / "out", engine=RayEngine(BrightnessModel))
+        run_cohort(jobs, BrightnessModel(), tmp_path / "out", executor=RayExecutor(BrightnessModel))

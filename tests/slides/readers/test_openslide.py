@@ -14,7 +14,8 @@ from slide_helpers import FakeHandle, damage, shrink, write_slide
 
 from rl2qc.errors import SlideError
 from rl2qc.slides.readers import openslide as reader
-from rl2qc.slides.readers.openslide import SlideReader
+from rl2qc.slides.readers._colours import on_background
+from rl2qc.slides.readers.openslide import OpenSlideReader
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def pixels(rng: np.random.Generator) -> np.ndarray:
 
 
 def test_pixels_are_those_of_the_file(tmp_path: Path, pixels: np.ndarray) -> None:
-    with SlideReader(write_slide(tmp_path / "a.tif", pixels, levels=2)) as slide:
+    with OpenSlideReader(write_slide(tmp_path / "a.tif", pixels, levels=2)) as slide:
         assert slide.info.dimensions == (320, 256)
         assert slide.info.level_downsamples == (1.0, 2.0)
         region = slide.read_region(70, 30, (100, 90))
@@ -36,7 +37,7 @@ def test_pixels_are_those_of_the_file(tmp_path: Path, pixels: np.ndarray) -> Non
 def test_resampling_keeps_positions(tmp_path: Path) -> None:
     # A linear ramp has its own value at every position, whatever the filter.
     ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3)).copy()
-    with SlideReader(write_slide(tmp_path / "a.tif", ramp)) as slide:
+    with OpenSlideReader(write_slide(tmp_path / "a.tif", ramp)) as slide:
         region = slide.read_region(64, 64, (64, 40), scale=1.7)
     expected = 64 + (np.arange(64) + 0.5) * 1.7 - 0.5
     inner = np.s_[4:-4]
@@ -44,7 +45,7 @@ def test_resampling_keeps_positions(tmp_path: Path) -> None:
 
 
 def test_overview_is_the_block_mean(tmp_path: Path, pixels: np.ndarray) -> None:
-    with SlideReader(write_slide(tmp_path / "a.tif", pixels)) as slide:
+    with OpenSlideReader(write_slide(tmp_path / "a.tif", pixels)) as slide:
         overview = slide.read_overview(8)
     assert overview.downsample == (8.0, 8.0)
     assert overview.readable.all()
@@ -56,7 +57,7 @@ def test_overview_is_the_block_mean(tmp_path: Path, pixels: np.ndarray) -> None:
 def test_overview_does_not_depend_on_its_blocks(
     tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with SlideReader(write_slide(tmp_path / "a.tif", pixels)) as slide:
+    with OpenSlideReader(write_slide(tmp_path / "a.tif", pixels)) as slide:
         whole = slide.read_overview(5)
         monkeypatch.setattr(reader, "_BLOCK", 50)
         parts = slide.read_overview(5)
@@ -69,18 +70,18 @@ def test_what_was_not_scanned_is_background(fake_slide: Callable[..., Path]) -> 
     rgba = np.zeros((64, 64, 4), np.uint8)
     rgba[:, :16] = (10, 20, 30, 255)
     path = fake_slide(rgba, {"openslide.background-color": "F0E1D2"})
-    region = SlideReader(path).read_region(0, 0, (64, 64))
+    region = OpenSlideReader(path).read_region(0, 0, (64, 64))
     assert (region.rgb[:, :16] == (10, 20, 30)).all()
     assert (region.rgb[:, 16:] == (0xF0, 0xE1, 0xD2)).all()
     assert region.valid == 0.25
-    overview = SlideReader(path).read_overview(16)
+    overview = OpenSlideReader(path).read_overview(16)
     assert (overview.valid == [[1, 0, 0, 0]] * 4).all()
     assert (overview.rgb[:, 1:] == (0xF0, 0xE1, 0xD2)).all()
 
 
 def test_half_transparent_pixels_are_mixed(rng: np.random.Generator) -> None:
     rgba = rng.integers(0, 256, (20, 20, 4), dtype=np.uint8)
-    rgb, alpha = reader._on_background(Image.fromarray(rgba), (200, 100, 0))
+    rgb, alpha = on_background(Image.fromarray(rgba), (200, 100, 0))
     share = rgba[..., 3:] / 255
     expected = rgba[..., :3] * share + np.array([200, 100, 0]) * (1 - share)
     assert np.abs(np.asarray(rgb) - expected).max() <= 1
@@ -91,12 +92,12 @@ def test_icc_profile_is_left_behind() -> None:
     for alpha in (255, 100):
         layer = Image.new("RGBA", (4, 4), (1, 2, 3, alpha))
         layer.info["icc_profile"] = b"profile"
-        assert "icc_profile" not in reader._on_background(layer, (255, 255, 255))[0].info
+        assert "icc_profile" not in on_background(layer, (255, 255, 255))[0].info
 
 
 def test_an_odd_background_colour_is_white(fake_slide: Callable[..., Path]) -> None:
     path = fake_slide(np.zeros((64, 64, 3), np.uint8), {"openslide.background-color": "beige?"})
-    assert SlideReader(path).info.background == (255, 255, 255)
+    assert OpenSlideReader(path).info.background == (255, 255, 255)
 
 
 def test_bounds_limit_the_overview(
@@ -105,7 +106,7 @@ def test_bounds_limit_the_overview(
     pixels = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
     names = ("x", "y", "width", "height")
     bounds = {f"openslide.bounds-{n}": str(v) for n, v in zip(names, (32, 16, 64, 96), strict=True)}
-    slide = SlideReader(fake_slide(pixels, bounds))
+    slide = OpenSlideReader(fake_slide(pixels, bounds))
     assert slide.info.bounds == (32, 16, 64, 96)
     difference = slide.read_overview(4).rgb.astype(int) - shrink(pixels[16:112, 32:96], 4)
     assert np.abs(difference).max() <= 1
@@ -114,7 +115,7 @@ def test_bounds_limit_the_overview(
 @pytest.mark.parametrize("value", ["-5", "nan", "500", "x"])
 def test_odd_bounds_do_no_harm(fake_slide: Callable[..., Path], value: str) -> None:
     bounds = {f"openslide.bounds-{n}": value for n in ("x", "y", "width", "height")}
-    slide = SlideReader(fake_slide(np.zeros((64, 64, 3), np.uint8), bounds))
+    slide = OpenSlideReader(fake_slide(np.zeros((64, 64, 3), np.uint8), bounds))
     x, y, width, height = slide.info.bounds
     assert 0 <= x < x + width <= 64
     assert 0 <= y < y + height <= 64
@@ -125,13 +126,13 @@ def test_odd_bounds_do_no_harm(fake_slide: Callable[..., Path], value: str) -> N
 
 @pytest.mark.parametrize("unit", ["CENTIMETER", "INCH"])
 def test_mpp_of_the_file(tmp_path: Path, pixels: np.ndarray, unit: str) -> None:
-    info = SlideReader(write_slide(tmp_path / "a.tif", pixels, mpp=0.25, unit=unit)).info
+    info = OpenSlideReader(write_slide(tmp_path / "a.tif", pixels, mpp=0.25, unit=unit)).info
     assert info.mpp == pytest.approx(0.25, rel=1e-4)
 
 
 def test_mpp_override(tmp_path: Path, pixels: np.ndarray) -> None:
     path = write_slide(tmp_path / "a.tif", pixels, mpp=0.25)
-    info = SlideReader(path, mpp_override=0.4).info
+    info = OpenSlideReader(path, mpp_override=0.4).info
     assert (info.mpp, info.mpp_source) == (0.4, "override")
 
 
@@ -143,7 +144,7 @@ def test_an_override_that_contradicts_the_slide_is_said(
 ) -> None:
     path = write_slide(tmp_path / "a.tif", pixels, mpp=0.25)
     said = f"the slide records 0.25 um/px, and {override:g} is taken in its place"
-    warnings = SlideReader(path, mpp_override=override).info.warnings
+    warnings = OpenSlideReader(path, mpp_override=override).info.warnings
     assert warnings == ((said,) if warned else ())
 
 
@@ -152,25 +153,25 @@ def test_an_override_of_nothing_needs_no_word(
     tmp_path: Path, pixels: np.ndarray, mpp: float | None
 ) -> None:
     path = write_slide(tmp_path / "a.tif", pixels, mpp=mpp, unit="INCH")
-    assert SlideReader(path, mpp_override=0.5).info.warnings == ()
+    assert OpenSlideReader(path, mpp_override=0.5).info.warnings == ()
 
 
 def test_no_mpp_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     path = write_slide(tmp_path / "a.tif", pixels, mpp=None)
     with pytest.raises(SlideError, match=r"a\.tif has no mpp: pass --mpp-override MPP"):
-        SlideReader(path)
-    assert SlideReader(path, mpp_override=0.5).info.mpp == 0.5
+        OpenSlideReader(path)
+    assert OpenSlideReader(path, mpp_override=0.5).info.mpp == 0.5
 
 
 def test_a_printers_resolution_is_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     path = write_slide(tmp_path / "a.tif", pixels, mpp=25400 / 72, unit="INCH")
     with pytest.raises(SlideError, match="cannot be true"):
-        SlideReader(path)
+        OpenSlideReader(path)
 
 
 def test_pixels_that_are_not_square_are_said(fake_slide: Callable[..., Path]) -> None:
     path = fake_slide(np.zeros((64, 64, 3), np.uint8), {"openslide.mpp-y": "0.6"})
-    assert any("not square" in w for w in SlideReader(path).info.warnings)
+    assert any("not square" in w for w in OpenSlideReader(path).info.warnings)
 
 
 # ---------------------------------------------------------------- damage
@@ -179,7 +180,7 @@ def test_pixels_that_are_not_square_are_said(fake_slide: Callable[..., Path]) ->
 def test_a_failed_read_does_not_end_the_slide(tmp_path: Path, pixels: np.ndarray) -> None:
     path = write_slide(tmp_path / "a.tif", pixels)
     damage(path, 6)  # row 1, column 1 of 5 blocks a row
-    slide = SlideReader(path)
+    slide = OpenSlideReader(path)
     with pytest.raises(SlideError) as caught:
         slide.read_region(64, 64, (64, 64))
     assert "\n" not in str(caught.value)
@@ -193,7 +194,7 @@ def test_a_failed_read_does_not_slow_the_others(
 ) -> None:
     path = write_slide(tmp_path / "a.tif", pixels)
     damage(path, 6)
-    slide = SlideReader(path)
+    slide = OpenSlideReader(path)
     with pytest.raises(SlideError):
         slide.read_region(64, 64, (64, 64))
     opened, plain = [], reader._open
@@ -208,7 +209,7 @@ def test_threads_share_a_damaged_slide(tmp_path: Path, pixels: np.ndarray) -> No
     bad = {(64, 64), (192, 128)}
     damage(path, 6)
     damage(path, 13)
-    slide = SlideReader(path)
+    slide = OpenSlideReader(path)
 
     def read(corner: tuple[int, int]) -> np.ndarray | None:
         try:
@@ -231,21 +232,21 @@ def test_overview_marks_what_it_cannot_read(
     path = write_slide(tmp_path / "a.tif", pixels)
     damage(path, 6)
     monkeypatch.setattr(reader, "_BLOCK", 64)
-    overview = SlideReader(path).read_overview(8)
+    overview = OpenSlideReader(path).read_overview(8)
     expected = np.ones((32, 40), bool)
     expected[8:16, 8:16] = False
     np.testing.assert_array_equal(overview.readable, expected)
 
 
 def test_reader_pickles_as_its_path(tmp_path: Path, pixels: np.ndarray) -> None:
-    slide = SlideReader(write_slide(tmp_path / "a.tif", pixels), mpp_override=0.3)
+    slide = OpenSlideReader(write_slide(tmp_path / "a.tif", pixels), mpp_override=0.3)
     other = pickle.loads(pickle.dumps(slide))
     assert other.info == slide.info
     np.testing.assert_array_equal(other.read_region(0, 0, (8, 8)).rgb, pixels[:8, :8])
 
 
 def test_a_closed_reader_opens_again(tmp_path: Path, pixels: np.ndarray) -> None:
-    slide = SlideReader(write_slide(tmp_path / "a.tif", pixels))
+    slide = OpenSlideReader(write_slide(tmp_path / "a.tif", pixels))
     slide.close()
     np.testing.assert_array_equal(slide.read_region(0, 0, (8, 8)).rgb, pixels[:8, :8])
 
@@ -256,35 +257,38 @@ def test_what_is_no_slide(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SlideError, match=r"a\.svs cannot be opened as a slide") as caught:
-        SlideReader(path)
+        OpenSlideReader(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_tiff_without_tiles(tmp_path: Path, pixels: np.ndarray) -> None:
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     with pytest.raises(SlideError, match=r"TIFF without tiles: .*vips tiffsave"):
-        SlideReader(tmp_path / "a.tif")
+        OpenSlideReader(tmp_path / "a.tif")
     # One with tiles, of which a part is missing, is told apart.
     content = write_slide(tmp_path / "b.tif", pixels).read_bytes()
     (tmp_path / "b.tif").write_bytes(content[: len(content) // 2])
     with pytest.raises(SlideError) as caught:
-        SlideReader(tmp_path / "b.tif").read_overview(1)
+        OpenSlideReader(tmp_path / "b.tif").read_overview(1)
     assert "without tiles" not in str(caught.value)
 
 
 def test_a_folder_without_dicom(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="without a DICOM slide"):
-        SlideReader(tmp_path)
+        OpenSlideReader(tmp_path)
 
 
 # ---------------------------------------------------------------- real slides
 
 
 def test_real_slides_open(shared_data: Path) -> None:
-    info = SlideReader(shared_data / "slides" / "CMU-1-Small-Region.svs").info
+    info = OpenSlideReader(shared_data / "slides" / "CMU-1-Small-Region.svs").info
     assert (info.vendor, info.dimensions, info.mpp) == ("aperio", (2220, 2967), 0.499)
     folder = shared_data / "slides" / "CMU-1-dicom"
-    by_folder, by_file = SlideReader(folder).info, SlideReader(sorted(folder.iterdir())[0]).info
+    by_folder, by_file = (
+        OpenSlideReader(folder).info,
+        OpenSlideReader(sorted(folder.iterdir())[0]).info,
+    )
     assert by_folder == by_file
     assert (by_folder.vendor, by_folder.dimensions) == ("dicom", (2220, 2967))
 
@@ -292,14 +296,14 @@ def test_real_slides_open(shared_data: Path) -> None:
 def test_real_slide_without_mpp(shared_data: Path) -> None:
     path = shared_data / "slides" / "TCGA-CR-7395-01A-01-TS1.svs"
     with pytest.raises(SlideError, match="--mpp-override"):
-        SlideReader(path)
-    assert SlideReader(path, mpp_override=0.25).info.dimensions == (4443, 3567)
+        OpenSlideReader(path)
+    assert OpenSlideReader(path, mpp_override=0.25).info.dimensions == (4443, 3567)
 
 
 @pytest.mark.parametrize("name", ["truncated.svs", "unopenable.tiff", "unreadable.svs"])
 def test_broken_slides_are_refused(shared_data: Path, name: str) -> None:
     with pytest.raises(SlideError) as caught:
-        SlideReader(shared_data / "slides" / "broken" / name).read_overview(1)
+        OpenSlideReader(shared_data / "slides" / "broken" / name).read_overview(1)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
 
@@ -326,8 +330,8 @@ def test_colours_go_through_the_profile_if_asked(
     pixels[:8, :, 3] = 0
     path = fake_slide(pixels)
     monkeypatch.setattr(FakeHandle, "color_profile", swapped_profile(), raising=False)
-    plain = SlideReader(path).read_region(0, 0, (64, 64)).rgb
-    opened = SlideReader(path, icc=True)
+    plain = OpenSlideReader(path).read_region(0, 0, (64, 64)).rgb
+    opened = OpenSlideReader(path, icc=True)
     for same in (opened, pickle.loads(pickle.dumps(opened))):
         turned = same.read_region(0, 0, (64, 64)).rgb
         assert np.abs(turned[8:].astype(int) - plain[8:, :, ::-1]).max() <= 2
@@ -342,7 +346,7 @@ def test_a_slide_without_a_profile_says_so(
     pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     path = fake_slide(pixels)
     monkeypatch.setattr(FakeHandle, "color_profile", None, raising=False)
-    opened = SlideReader(path, icc=True)
+    opened = OpenSlideReader(path, icc=True)
     np.testing.assert_array_equal(opened.read_region(0, 0, (64, 64)).rgb, pixels)
     assert "no ICC profile" in opened.info.warnings[0]
 
@@ -354,8 +358,8 @@ def test_a_profile_that_cannot_be_used(
     grey = ImageCms.createProfile("LAB")
     monkeypatch.setattr(FakeHandle, "color_profile", grey, raising=False)
     with pytest.raises(SlideError, match="leave out --icc"):
-        SlideReader(path, icc=True)
-    SlideReader(path)
+        OpenSlideReader(path, icc=True)
+    OpenSlideReader(path)
 
 
 @pytest.mark.parametrize(
@@ -371,4 +375,4 @@ def test_the_scanner(
     fake_slide: Callable[..., Path], properties: dict[str, str], scanner: str
 ) -> None:
     path = fake_slide(np.zeros((8, 8, 3), np.uint8), properties)
-    assert SlideReader(path).info.scanner == scanner
+    assert OpenSlideReader(path).info.scanner == scanner

@@ -1,0 +1,145 @@
+"""How a run over many inputs goes about its work, and what deciding again is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl2qc.core.settings import Interval, Settings, option
+from rl2qc.errors import UsageError
+from rl2qc.filtering.decision import METHODS
+from rl2qc.filtering.exports.registry import DEFAULT_FORMATS, FORMATS, check_formats, parse_formats
+
+__all__ = ["EXECUTORS", "DecideSettings", "RunSettings"]
+
+EXECUTORS = ("local", "ray")
+"""Where inputs are done."""
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """How a run goes about its work; numbers do not depend on it.
+
+    Raises
+    ------
+    UsageError
+        A value that does not exist, or a format whose module is not installed.
+    """
+
+    formats: tuple[str, ...] = option(
+        DEFAULT_FORMATS,
+        help="What to write of each input: {formats}.",
+        phase="speed",
+        flags=("--format",),
+        parse=parse_formats,
+        metavar="NAME,...",
+    )
+    mpp_csv: str | Path | None = option(
+        None,
+        help="Table wsi,mpp of microns per pixel at level 0, for single slides.",
+        phase="speed",
+        metavar="FILE",
+    )
+    shard: str | None = option(
+        None,
+        help="Do the I-th of N parts of the inputs.",
+        phase="speed",
+        metavar="I/N",
+        show_default="the task of a SLURM array, or all",
+    )
+    executor: str = option(
+        EXECUTORS[0],
+        help="Where inputs are done: in this process, or as tasks of a Ray cluster, whose machines "
+        "share DIR.",
+        phase="speed",
+        choices=EXECUTORS,
+        old=("engine",),
+    )
+    address: str | None = option(
+        None,
+        help="Address of the Ray cluster.",
+        phase="speed",
+        show_default="RAY_ADDRESS, or a new one",
+    )
+    overwrite: bool = option(False, help="Measure again what DIR holds results of.", phase="speed")
+    report: bool = option(
+        True,
+        help="Whether to write report.html.",
+        phase="speed",
+        flags=("--report/--no-report",),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "formats", _formats(self.formats))
+        if self.address is not None and self.executor == EXECUTORS[0]:
+            raise UsageError("address is for executor ray")
+
+
+@dataclass(frozen=True)
+class DecideSettings(Settings):
+    """What is decided anew from recorded scores, and what is written beside it.
+
+    Raises
+    ------
+    UsageError
+        A value that is out of range, or a format that takes the pixels of the slides.
+    """
+
+    alpha: float | None = option(
+        None,
+        help="Tiles with a p-value above are kept; of clean tiles, this share is rejected.",
+        phase="decision",
+        show_default="the decision stays, and --format adds to it",
+        within=Interval(0, 1, "left"),
+    )
+    method: str = option(
+        METHODS[0],
+        help="threshold: each tile by itself; bh: Benjamini-Hochberg over each slide, ALPHA being "
+        "the share of clean tiles among the rejected.",
+        phase="decision",
+        choices=METHODS,
+    )
+    max_rejected: float | None = option(
+        None,
+        help="Slides that lose a larger share of their tissue are flagged.",
+        phase="decision",
+        show_default="what the run had",
+        within=Interval(0, 1),
+    )
+    formats: tuple[str, ...] = option(
+        (),
+        help="What to write beside what is there: {formats that need no pixels}.",
+        phase="speed",
+        flags=("--format",),
+        parse=parse_formats,
+        metavar="NAME,...",
+        show_default=False,
+    )
+    workers: int = option(1, help="Processes at work.", phase="speed", within=Interval(1))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "formats", _formats(self.formats))
+        for name in self.formats:
+            if FORMATS.get(name).sort is not None:
+                raise UsageError(
+                    f"format {name} takes the pixels of the slides, which are not read here: "
+                    "rl2qc filter --overwrite reads them"
+                )
+
+    def check_alpha(self) -> None:
+        """UsageError for a decision without an alpha."""
+        changed = self.method != METHODS[0] or self.max_rejected is not None
+        if self.alpha is None and (changed or not self.formats):
+            raise UsageError("a decision needs an alpha: only formats can be added without one")
+
+
+def _formats(given: str | Iterable[str]) -> tuple[str, ...]:
+    """A list of names, or the text of the command line."""
+    if isinstance(given, str):
+        return parse_formats(given)
+    names = tuple(dict.fromkeys(given))
+    check_formats(names)
+    return names

@@ -1,0 +1,167 @@
+"""The pixels of tiles as the model saw them: the one place that knows.
+
+Tiles need not be as large as what a model looks at: imported ones have a size of their own. The
+model sees a square of its own size in the middle of each, with what is around a smaller tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.errors import WorkError
+from rl2qc.filtering.table import TileTable
+from rl2qc.images.sources.base import center_crop
+from rl2qc.images.sources.files import read_image
+from rl2qc.slides.readers.base import SlideReader, open_slide
+from rl2qc.slides.tiling import ReadPlan
+
+__all__ = ["TilePixels", "TileWindow"]
+
+
+@dataclass(frozen=True)
+class TileWindow:
+    """What of a slide's tiles a model sees, and how it is read.
+
+    Attributes
+    ----------
+    size
+        Side in px, the model's.
+    level, scale
+        The level that is read, and its pixels per pixel of the result.
+    downsample
+        Level-0 px per pixel of the result.
+
+    Examples
+    --------
+    >>> window = TileWindow(size=64, level=0, scale=2.0, downsample=2.0)
+    >>> window.side, window.inset(256), window.inset(128)
+    (128, 64, 0)
+    """
+
+    size: int
+    level: int
+    scale: float
+    downsample: float
+
+    @classmethod
+    def of_plan(cls, plan: ReadPlan, size: int) -> TileWindow:
+        """How tiles are read by a plan, ``size`` px at a time."""
+        return cls(size, plan.level, plan.scale, plan.downsample)
+
+    @classmethod
+    def of_record(
+        cls,
+        size: int,
+        level: int | None,
+        scale: float | None,
+        mpps: tuple[float | None, float | None],
+        level_downsamples: Sequence[float],
+    ) -> TileWindow:
+        """How tiles were read, from what a table or a record says.
+
+        Parameters
+        ----------
+        size, level, scale
+            As in the attributes.
+        mpps
+            Microns per pixel of the tiles and of level 0.
+        level_downsamples
+            Of the slide, which is open.
+        """
+        level, scale = level or 0, scale or 1.0
+        mpp, slide_mpp = mpps
+        if scale == 1.0 or mpp is None or slide_mpp is None:
+            return cls(size, level, scale, level_downsamples[level])
+        return cls(size, level, scale, mpp / slide_mpp)
+
+    @property
+    def side(self) -> int:
+        """Its side in level-0 px: whole ones, so that neighbouring tiles share their edges."""
+        return max(1, round(self.size * self.downsample))
+
+    def inset(self, side: int) -> int:
+        """From the corner of a tile of ``side`` level-0 px to that of what is seen of it."""
+        return (side - self.side) // 2
+
+    def read(self, slide: SlideReader, x: int, y: int, side: int) -> NDArray[np.uint8]:
+        """What is seen of the tile with the corner (x, y) and that side, all in level-0 px.
+
+        Returns
+        -------
+        (size, size, 3) uint8 RGB.
+
+        Raises
+        ------
+        SlideError
+            The slide is damaged there.
+        """
+        inset = self.inset(side)
+        shape = (self.size, self.size)
+        return slide.read_region(
+            x + inset, y + inset, shape, level=self.level, scale=self.scale
+        ).rgb
+
+
+class TilePixels:
+    """The tiles of a table, read again, each as the model saw it.
+
+    Threads may share one. Slides are held open until it is closed.
+
+    Parameters
+    ----------
+    table
+        Of a slide or of patches.
+
+    Raises
+    ------
+    SlideError
+        The slide is gone, or cannot be read any more.
+    WorkError
+        The table comes from an old result that does not say what the model saw.
+    """
+
+    def __init__(self, table: TileTable) -> None:
+        if table.patch_size is None:
+            raise WorkError(f"{table.name} does not say what of its tiles the model saw")
+        self._table, self._size = table, table.patch_size
+        self._slide: SlideReader | None = None
+        if table.kind == "slide":
+            self._slide = open_slide(table.path, mpp_override=table.slide_mpp, icc=table.icc)
+            self._window = TileWindow.of_record(
+                self._size,
+                table.level,
+                table.scale,
+                (table.mpp, table.slide_mpp),
+                self._slide.info.level_downsamples,
+            )
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Tile ``index`` (patch_size, patch_size, 3) uint8; SlideError or ImageError where it
+        cannot be read."""
+        table = self._table
+        if self._slide is None:
+            return center_crop(read_image(table.image_paths[index]), self._size)
+        x, y, side = int(table.x[index]), int(table.y[index]), int(table.width[index])
+        return self._window.read(self._slide, x, y, side)
+
+    def close(self) -> None:
+        """Release the slide."""
+        if self._slide is not None:
+            self._slide.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

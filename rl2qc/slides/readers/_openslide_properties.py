@@ -1,0 +1,138 @@
+"""What OpenSlide's properties say about a slide: resolution, scanned bounds, scanner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import openslide
+from PIL import ImageColor
+
+from rl2qc.errors import SlideError
+from rl2qc.images.resolution import TOLERANCE, is_plausible_mpp
+from rl2qc.slides.info import SlideInfo
+
+__all__ = ["describe_slide"]
+
+
+def describe_slide(
+    handle: openslide.OpenSlide, file: Path, mpp_override: float | None = None
+) -> SlideInfo:
+    """The metadata of an open slide.
+
+    Parameters
+    ----------
+    file
+        Its path, for messages.
+    mpp_override
+        Microns per pixel at level 0, in place of what the slide records.
+
+    Raises
+    ------
+    SlideError
+        It has no resolution, or an absurd one.
+    """
+    properties = dict(handle.properties)
+    warnings: list[str] = []
+    if mpp_override is not None:
+        mpp, source = mpp_override, "override"
+        with suppress(SlideError):
+            recorded, _ = _resolution(properties, file, [])
+            if abs(recorded / mpp - 1) > TOLERANCE:
+                warnings.append(
+                    f"the slide records {recorded:g} um/px, and {mpp:g} is taken in its place"
+                )
+    else:
+        mpp, source = _resolution(properties, file, warnings)
+    width, height = handle.dimensions
+    return SlideInfo(
+        vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, ""),
+        dimensions=(width, height),
+        level_dimensions=handle.level_dimensions,
+        level_downsamples=handle.level_downsamples,
+        mpp=mpp,
+        mpp_source=source,
+        bounds=_bounds(properties, width, height),
+        background=_background(properties),
+        quickhash=properties.get(openslide.PROPERTY_NAME_QUICKHASH1, ""),
+        scanner=_scanner(properties),
+        warnings=tuple(warnings),
+    )
+
+
+def _resolution(
+    properties: Mapping[str, str], file: Path, warnings: list[str]
+) -> tuple[float, str]:
+    """Microns per pixel at level 0 and the property that gives them."""
+    advice = "pass --mpp-override MPP (microns per pixel at level 0)"
+    x = _number(properties.get(openslide.PROPERTY_NAME_MPP_X))
+    y = _number(properties.get(openslide.PROPERTY_NAME_MPP_Y))
+    source = openslide.PROPERTY_NAME_MPP_X
+    if x is None:
+        unit = {"inch": 25400.0, "centimeter": 10000.0}.get(
+            properties.get("tiff.ResolutionUnit", "").lower()
+        )
+        per_unit = _number(properties.get("tiff.XResolution"))
+        source = "tiff.XResolution"
+        if unit is not None and per_unit:
+            x = unit / per_unit
+    if x is None:
+        raise SlideError(f"{file} has no mpp: {advice}")
+    if not is_plausible_mpp(x):
+        raise SlideError(f"{file} records {x:g} um/px ({source}), which cannot be true: {advice}")
+    if y is not None and abs(y / x - 1) > 0.02:
+        warnings.append(f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used")
+    return x, source
+
+
+_SCANNER_PROPERTIES = (
+    ("tiff.Make", "tiff.Model", "aperio.ScanScope ID"),
+    ("hamamatsu.Product", "hamamatsu.SerialNumber"),
+    ("leica.device-model", "leica.device-version"),
+    ("ventana.ScannerModel", "ventana.UnitNumber"),
+    ("dicom.Manufacturer", "dicom.ManufacturerModelName", "dicom.DeviceSerialNumber"),
+)
+
+
+def _scanner(properties: Mapping[str, str]) -> str:
+    for names in _SCANNER_PROPERTIES:
+        parts = [properties[name].strip() for name in names if properties.get(name, "").strip()]
+        if parts:
+            return " ".join(dict.fromkeys(" ".join(parts).split()))
+    return properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+
+
+def _bounds(properties: Mapping[str, str], width: int, height: int) -> tuple[int, int, int, int]:
+    names = (
+        openslide.PROPERTY_NAME_BOUNDS_X,
+        openslide.PROPERTY_NAME_BOUNDS_Y,
+        openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+        openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+    )
+    values = [_number(properties.get(name)) for name in names]
+    if any(value is None for value in values):
+        return 0, 0, width, height
+    x, y, w, h = (int(value) for value in values if value is not None)
+    x, y = max(0, x), max(0, y)
+    w, h = min(w, width - x), min(h, height - y)
+    return (x, y, w, h) if w > 0 and h > 0 else (0, 0, width, height)
+
+
+def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
+    text = properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "ffffff")
+    try:
+        red, green, blue = ImageColor.getrgb(f"#{text}")[:3]
+    except ValueError:
+        return 255, 255, 255
+    return red, green, blue
+
+
+def _number(text: str | None) -> float | None:
+    """A finite number, or None."""
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
