@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["SlideInfo"]
+from rl2qc.errors import SlideError
+from rl2qc.images.resolution import TOLERANCE, is_plausible_mpp
+
+__all__ = ["SlideInfo", "settle_mpp"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,55 @@ class SlideInfo:
     mpp: float
     mpp_source: str
     bounds: tuple[int, int, int, int]
-    background: tuple[int, int, int]
-    quickhash: str
+    background: tuple[int, int, int] = (255, 255, 255)
+    quickhash: str = ""
     scanner: str = ""
     warnings: tuple[str, ...] = ()
+
+
+def settle_mpp(
+    file: Path, recorded: float | None, source: str, override: float | None
+) -> tuple[float, str, tuple[str, ...]]:
+    """Which resolution counts, the one that is recorded or the one that is given.
+
+    Parameters
+    ----------
+    file
+        The slide, for messages.
+    recorded, source
+        Microns per pixel at level 0 that the file records, None without, and where.
+    override
+        What is given in its place.
+
+    Returns
+    -------
+    Microns per pixel, where they come from, and what is to be said of them.
+
+    Raises
+    ------
+    SlideError
+        There is none, or one that no microscope has.
+
+    Examples
+    --------
+    >>> settle_mpp(Path("a.svs"), 0.25, "aperio.MPP", None)
+    (0.25, 'aperio.MPP', ())
+    >>> settle_mpp(Path("a.svs"), None, "", 0.5)
+    (0.5, 'override', ())
+    >>> settle_mpp(Path("a.svs"), 0.25, "aperio.MPP", 0.5)[2]
+    ('the slide records 0.25 um/px, and 0.5 is taken in its place',)
+    """
+    plausible = recorded is not None and is_plausible_mpp(recorded)
+    if override is not None:
+        if recorded is None or not plausible or abs(recorded / override - 1) <= TOLERANCE:
+            return override, "override", ()
+        said = f"the slide records {recorded:g} um/px, and {override:g} is taken in its place"
+        return override, "override", (said,)
+    advice = "pass --mpp-override MPP (microns per pixel at level 0)"
+    if recorded is None:
+        raise SlideError(f"{file} has no mpp: {advice}")
+    if not plausible:
+        raise SlideError(
+            f"{file} records {recorded:g} um/px ({source}), which cannot be true: {advice}"
+        )
+    return recorded, source, ()

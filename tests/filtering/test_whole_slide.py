@@ -158,7 +158,7 @@ def test_what_the_overview_cannot_show_is_tried(
     # A slide of one level, so that the damage hits the overview, too.
     path = write_slide(tmp_path / "flat.tif", pixels)
     damage(path, 7 + 3)
-    monkeypatch.setattr("rl2qc.slides.readers.openslide._BLOCK", 64)
+    monkeypatch.setattr("rl2qc.slides.readers.pyramid._BLOCK", 64)
     table = filter_slide(path, BrightnessModel())
     assert table.unreadable == 1
     assert len(table) == 19

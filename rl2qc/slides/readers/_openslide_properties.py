@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import openslide
 from PIL import ImageColor
 
-from rl2qc.errors import SlideError
-from rl2qc.images.resolution import TOLERANCE, is_plausible_mpp
-from rl2qc.slides.info import SlideInfo
+from rl2qc.slides.info import SlideInfo, settle_mpp
 
 __all__ = ["describe_slide"]
 
@@ -35,17 +32,10 @@ def describe_slide(
         It has no resolution, or an absurd one.
     """
     properties = dict(handle.properties)
-    warnings: list[str] = []
-    if mpp_override is not None:
-        mpp, source = mpp_override, "override"
-        with suppress(SlideError):
-            recorded, _ = _resolution(properties, file, [])
-            if abs(recorded / mpp - 1) > TOLERANCE:
-                warnings.append(
-                    f"the slide records {recorded:g} um/px, and {mpp:g} is taken in its place"
-                )
-    else:
-        mpp, source = _resolution(properties, file, warnings)
+    recorded, source = _recorded_mpp(properties)
+    mpp, source, warnings = settle_mpp(file, recorded, source, mpp_override)
+    if mpp_override is None:
+        warnings += _odd_pixels(properties)
     width, height = handle.dimensions
     return SlideInfo(
         vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, ""),
@@ -58,33 +48,28 @@ def describe_slide(
         background=_background(properties),
         quickhash=properties.get(openslide.PROPERTY_NAME_QUICKHASH1, ""),
         scanner=_scanner(properties),
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 
-def _resolution(
-    properties: Mapping[str, str], file: Path, warnings: list[str]
-) -> tuple[float, str]:
+def _recorded_mpp(properties: Mapping[str, str]) -> tuple[float | None, str]:
     """Microns per pixel at level 0 and the property that gives them."""
-    advice = "pass --mpp-override MPP (microns per pixel at level 0)"
     x = _number(properties.get(openslide.PROPERTY_NAME_MPP_X))
+    if x is not None:
+        return x, openslide.PROPERTY_NAME_MPP_X
+    unit = {"inch": 25400.0, "centimeter": 10000.0}.get(
+        properties.get("tiff.ResolutionUnit", "").lower()
+    )
+    per_unit = _number(properties.get("tiff.XResolution"))
+    return unit / per_unit if unit is not None and per_unit else None, "tiff.XResolution"
+
+
+def _odd_pixels(properties: Mapping[str, str]) -> tuple[str, ...]:
+    x, _ = _recorded_mpp(properties)
     y = _number(properties.get(openslide.PROPERTY_NAME_MPP_Y))
-    source = openslide.PROPERTY_NAME_MPP_X
-    if x is None:
-        unit = {"inch": 25400.0, "centimeter": 10000.0}.get(
-            properties.get("tiff.ResolutionUnit", "").lower()
-        )
-        per_unit = _number(properties.get("tiff.XResolution"))
-        source = "tiff.XResolution"
-        if unit is not None and per_unit:
-            x = unit / per_unit
-    if x is None:
-        raise SlideError(f"{file} has no mpp: {advice}")
-    if not is_plausible_mpp(x):
-        raise SlideError(f"{file} records {x:g} um/px ({source}), which cannot be true: {advice}")
-    if y is not None and abs(y / x - 1) > 0.02:
-        warnings.append(f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used")
-    return x, source
+    if x is None or y is None or not abs(y / x - 1) > 0.02:
+        return ()
+    return (f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used",)
 
 
 _SCANNER_PROPERTIES = (

@@ -9,13 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from contracts.reader import Levels, check_reader
 from PIL import Image, ImageCms
 from slide_helpers import FakeHandle, damage, shrink, write_slide
 
 from rl2qc.errors import SlideError
 from rl2qc.slides.readers import openslide as reader
-from rl2qc.slides.readers._colours import on_background
+from rl2qc.slides.readers import pyramid
+from rl2qc.slides.readers.base import READERS
 from rl2qc.slides.readers.openslide import OpenSlideReader
+from rl2qc.slides.readers.pyramid import on_background
+
+
+def test_contract(tmp_path: Path) -> None:
+    def make(folder: Path, levels: Levels, mpp: float | None) -> Path:
+        return write_slide(folder / "case.tif", levels[0], levels=len(levels), mpp=mpp)
+
+    check_reader(READERS.get("openslide"), tmp_path, make)
 
 
 @pytest.fixture
@@ -59,7 +69,7 @@ def test_overview_does_not_depend_on_its_blocks(
 ) -> None:
     with OpenSlideReader(write_slide(tmp_path / "a.tif", pixels)) as slide:
         whole = slide.read_overview(5)
-        monkeypatch.setattr(reader, "_BLOCK", 50)
+        monkeypatch.setattr(pyramid, "_BLOCK", 50)
         parts = slide.read_overview(5)
     assert whole.rgb.shape == parts.rgb.shape == (51, 64, 3)
     assert whole.downsample[1] != int(whole.downsample[1])  # blocks begin between pixels
@@ -231,7 +241,7 @@ def test_overview_marks_what_it_cannot_read(
 ) -> None:
     path = write_slide(tmp_path / "a.tif", pixels)
     damage(path, 6)
-    monkeypatch.setattr(reader, "_BLOCK", 64)
+    monkeypatch.setattr(pyramid, "_BLOCK", 64)
     overview = OpenSlideReader(path).read_overview(8)
     expected = np.ones((32, 40), bool)
     expected[8:16, 8:16] = False
