@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,34 @@ def test_each_decision_is_short_and_listed():
         assert headings[1:] == ["## Context", "## Decision", "## Consequences"]
         title = headings[0].removeprefix(f"# {number}. ")
         assert f"{number}. [{title}]({record.name})" in listed
+
+
+def old_names() -> Iterator[tuple[str, str]]:
+    """Old and new names of options, specs, keywords and attributes, as the code has them."""
+    for file in (ROOT / "rl2qc").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+                # name: int = option(..., old=("before",))
+                given = {k.arg: k.value for k in node.value.keywords}
+                if isinstance(given.get("old"), ast.Tuple) and isinstance(node.target, ast.Name):
+                    yield from ((old, node.target.id) for old in ast.literal_eval(given["old"]))
+            elif isinstance(node, ast.Call):
+                # @renamed(before="name"), Registry(..., aliases={"before": "name"})
+                given = {k.arg: k.value for k in node.keywords}
+                if isinstance(given.get("aliases"), ast.Dict):
+                    yield from ast.literal_eval(given["aliases"]).items()
+                if isinstance(node.func, ast.Name) and node.func.id == "renamed":
+                    yield from ((old, ast.literal_eval(new)) for old, new in given.items() if old)
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+                # old_names = {"before": "name"}
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                named = [getattr(target, "id", "") for target in targets]
+                yield from ast.literal_eval(node.value).items() if named == ["old_names"] else ()
+
+
+def test_all_old_names_are_told():
+    told = {
+        tuple(re.findall(r"`-*([^`]+)`", cell)[0].replace("-", "_") for cell in cells)
+        for _, *cells in table("docs/reference.md", "Old names")
+    }
+    assert set(old_names()) - told - {("hight", "height")} == set()
