@@ -1,7 +1,7 @@
 """Choose backbone and detector on the validation split: never on images that are reported.
 
 Validation images are half of the quarter that no backbone sees (scripts/training_images.py); the
-other half calibrates. They are damaged by ladders, by procedural artifacts and by every second
+other half calibrates. They are damaged by degradations, by procedural artifacts and by every second
 real cut-out (the others are for the report). A second suite stands for a laboratory that the
 backbone never saw: tiles of osteosarcoma, a reference cut from ten images, six others judged.
 
