@@ -23,8 +23,7 @@ from rl2qc.cohort.store.tables import seen_size
 from rl2qc.errors import SlideError, UsageError, WorkError
 from rl2qc.filtering.exports.tables import TILES
 from rl2qc.filtering.pixels import TileWindow
-from rl2qc.images.sources.base import center_crop
-from rl2qc.images.sources.files import read_image
+from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import SharedCache, SlideReader, open_slide
 
 __all__ = ["KeptTiles", "Tile"]
@@ -189,7 +188,7 @@ class KeptTiles(Dataset[Any]):
         number = int(self.source_of[index])
         source, row = self._sources[number], self._rows[index]
         if source.kind == "patches":
-            return center_crop(read_image(self._image(index)), source.patch_size)
+            return center_crop(read_named(self._image(index)), source.patch_size)
         reader = self._reader(number)
         try:
             tile = int(row["x"]), int(row["y"]), int(row["width"])

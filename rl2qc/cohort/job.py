@@ -19,6 +19,7 @@ from rl2qc.filtering.exports.files import PlannedFile
 from rl2qc.filtering.measure import TileModel
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.images.resolution import target_mpp
+from rl2qc.images.sources.base import image_identity, source_of
 from rl2qc.slides.coords import Coords, find_coords, look_up_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.readers.base import reader_of
@@ -233,6 +234,9 @@ def identify(item: Input) -> dict[str, Any]:
     digest, size, newest = hashlib.sha256(), 0, 0
     files = item.images if item.kind == "patches" else reader_of(item.path).files(item.path)
     for file in files:
+        if item.kind == "patches" and not source_of(file).on_disk:
+            digest.update(os.fsencode(file.name) + b"\0" + image_identity(file).encode() + b"\0")
+            continue
         status = file.stat()
         size, newest = size + status.st_size, max(newest, status.st_mtime_ns)
         digest.update(os.fsencode(file.name) + b"\0" + str(status.st_size).encode() + b"\0")

@@ -17,8 +17,7 @@ from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_til
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.resolution import check_scale
-from rl2qc.images.sources.base import center_crop
-from rl2qc.images.sources.files import list_images, read_image
+from rl2qc.images.sources.base import center_crop, open_images, read_named, source_of
 from rl2qc.images.tissue import tissue_mask
 
 __all__ = ["filter_images", "filter_patches", "scale_warnings"]
@@ -45,7 +44,7 @@ def filter_patches(
     Parameters
     ----------
     paths
-        Files, folders or globs.
+        Files, folders, globs, or items of registered image sources.
     model
         What measures them, or a model's name or file.
     settings
@@ -85,9 +84,10 @@ def filter_patches(
     """
     settings, model = FilterSettings.resolve(settings, changes), find_model(model)
     said = scale_warnings(model.mpp, settings.mpp_override or settings.mpp, settings.any_mpp)
-    files = list_images(paths)
+    files = [Path(name) for name in open_images(paths).names]
     first = Path(paths) if isinstance(paths, str | Path) else Path(paths[0])
-    folder = first if first.is_dir() else files[0].parent
+    # What an image source has that is no folder of files goes by its own name.
+    folder = first if first.is_dir() or not source_of(files[0]).on_disk else files[0].parent
     table = filter_images(files, folder, model, settings, progress)
     return replace(table, name=name or table.name, warnings=(*said, *table.warnings))
 
@@ -115,7 +115,7 @@ def filter_images(
     """:func:`filter_patches` where everything is found already."""
 
     def read(file: Path) -> tuple[NDArray[np.uint8], tuple[int, int, float]]:
-        image = read_image(file)
+        image = read_named(file)
         try:
             patch = center_crop(image, model.patch_size)
         except ImageError as error:

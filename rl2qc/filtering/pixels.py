@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from rl2qc.errors import WorkError
 from rl2qc.filtering.table import TileTable
-from rl2qc.images.sources.base import center_crop
-from rl2qc.images.sources.files import read_image
+from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import SlideReader, open_slide
 from rl2qc.slides.tiling import ReadPlan
 
@@ -146,7 +145,7 @@ class TilePixels:
         cannot be read."""
         table = self._table
         if self._slide is None:
-            return center_crop(read_image(table.image_paths[index]), self._size)
+            return center_crop(read_named(table.image_paths[index]), self._size)
         x, y, side = int(table.x[index]), int(table.y[index]), int(table.width[index])
         return self._window.read(self._slide, x, y, side)
 

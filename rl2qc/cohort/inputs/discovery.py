@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl2qc.errors import ImageError
-from rl2qc.images.sources.files import IMAGE_SUFFIXES, image_size, list_files
+from rl2qc.images.sources.files import image_size, is_image, list_files
 from rl2qc.slides.readers.base import is_ambiguous, is_slide
 
 __all__ = ["Contents", "look_into", "tell_apart"]
@@ -55,7 +55,8 @@ def look_into(folder: Path) -> Contents:
 
 
 def _is_wanted(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES or is_slide(file)
+    # A link to a slide that is gone is a slide that fails, and is listed.
+    return is_image(file) or is_ambiguous(file) or is_slide(file)
 
 
 def tell_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:

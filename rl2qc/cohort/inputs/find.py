@@ -13,6 +13,7 @@ from rl2qc.cohort.inputs.discovery import Contents, look_into, tell_apart
 from rl2qc.cohort.inputs.input import Input, with_unique_names
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
 from rl2qc.errors import UsageError
+from rl2qc.images.sources.base import open_images, source_of
 from rl2qc.images.sources.files import list_images
 from rl2qc.slides.files import dicom_series, real_path, slide_name, slide_place
 
@@ -27,10 +28,10 @@ def find_inputs(
     Parameters
     ----------
     inputs
-        Slides, folders of slides or of patches, DICOM folders, image files, globs, and CSV files
-        of slides (:func:`rl2qc.cohort.inputs.lists.read_slide_list`). What files are that may be
-        either, such as TIFF, is told by their company
-        (:func:`rl2qc.cohort.inputs.discovery.tell_apart`).
+        Slides, folders of slides or of patches, DICOM folders, image files, globs, items of
+        registered image sources, and CSV files of slides
+        (:func:`rl2qc.cohort.inputs.lists.read_slide_list`). What files are that may be either, such
+        as TIFF, is told by their company (:func:`rl2qc.cohort.inputs.discovery.tell_apart`).
     mpp_csv
         A table ``wsi,mpp`` of resolutions, by path, name or name of the results; what a list of
         slides gives itself goes before.
@@ -46,7 +47,11 @@ def find_inputs(
         without the columns that it needs.
     """
     found = _Found()
-    given = list(_expand([inputs] if isinstance(inputs, str | Path) else inputs))
+    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    for item in inputs:
+        if not source_of(item).on_disk:
+            found.add_images(Path(item))
+    given = list(_expand(item for item in inputs if source_of(item).on_disk))
     patches = _named_patches(path for path in given if not path.is_dir() and not _is_list(path))
     for path in given:
         if _is_list(path):
@@ -80,6 +85,10 @@ class _Found:
 
     def add_slide(self, path: Path) -> None:
         self.slides.setdefault(real_path(path), path)
+
+    def add_images(self, item: Path) -> None:
+        """What an image source knows that is no folder of files."""
+        self.loose[item].update((Path(name), None) for name in open_images(item).names)
 
     def add_list(self, path: Path) -> None:
         # A slide that is listed and missing is an input that fails, not the end of the others.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from rl2qc.filtering.exports.files import reserved_names
+from rl2qc.images.sources.base import from_anywhere
 from rl2qc.slides.files import real_path
 
 __all__ = ["RUN_NAMES", "Input", "with_unique_names"]
@@ -51,8 +52,9 @@ class Input:
 
     def absolute(self) -> Input:
         """The same from anywhere: workers need not start where we are."""
-        images = tuple(image.absolute() for image in self.images)
-        return replace(self, path=self.path.absolute(), images=images)
+        images = tuple(map(from_anywhere, self.images))
+        path = from_anywhere(self.path) if images else self.path.absolute()
+        return replace(self, path=path, images=images)
 
 
 def with_unique_names(inputs: Sequence[Input]) -> list[Input]:

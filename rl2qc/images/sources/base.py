@@ -32,6 +32,7 @@ __all__ = [
     "batches",
     "center_crop",
     "common_size",
+    "from_anywhere",
     "image_identity",
     "open_images",
     "read_named",
@@ -72,6 +73,8 @@ class ImageSource:
         left out.
     extra
         What must be installed for it.
+    on_disk
+        Its names are files of their own, which programs that are no part of rl2qc can read.
     order
         Sources with a lower one are asked first.
     """
@@ -83,6 +86,7 @@ class ImageSource:
     accepts: Callable[[Item], bool] | None = None
     identity: Callable[[str], str] | None = None
     extra: Extra | None = None
+    on_disk: bool = False
     order: int = 0
 
     def takes(self, item: Item) -> bool:
@@ -172,12 +176,25 @@ def read_named(name: Item) -> Image:
     Raises
     ------
     ImageError
-        It cannot be read.
-    UsageError
-        It is not there.
+        It is not there, or cannot be read.
     """
-    image: Image = open_images(name).items[0]
+    try:
+        image: Image = open_images(name).items[0]
+    except UsageError as error:
+        raise ImageError(str(error)) from error
     return image
+
+
+def from_anywhere(item: Path) -> Path:
+    """The same item when the current folder is another one.
+
+    Examples
+    --------
+    >>> from_anywhere(Path("a.png")) == Path.cwd() / "a.png"
+    True
+    """
+    prefix = source_of(item).prefix
+    return item if prefix and str(item).startswith(prefix) else item.absolute()
 
 
 def image_identity(name: Item) -> str:

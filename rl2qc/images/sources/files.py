@@ -221,7 +221,9 @@ def _identity(name: str) -> str:
 
 # Asked last: whatever no other source takes is a path.
 register_source(
-    ImageSource("files", _open, accepts=lambda item: True, identity=_identity, order=1000)
+    ImageSource(
+        "files", _open, accepts=lambda item: True, identity=_identity, on_disk=True, order=1000
+    )
 )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from rl2qc.benchmarking.artifact_folders import find_artifacts
+from rl2qc.cohort.inputs.discovery import look_into
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.job import identify
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import as_source
 from rl2qc.images.sources.exclusion import Exclusion
@@ -52,14 +56,30 @@ def test_all_ways_of_listing_agree(tree):
         "listing": list_files(tree).files,
         "images": list_images(tree),
         "source": as_source(tree).names,
+        "discovery": look_into(tree).images,
+        "filter": find_inputs(tree)[0][0].images,
         "artifacts": [p for found in find_artifacts(tree).real.values() for p in found],
     }
     assert {way: names(files, tree) for way, files in ways.items()} == dict.fromkeys(ways, JUDGED)
 
 
+def test_a_file_that_nobody_judges_changes_no_identity(tree):
+    """A hidden file written by a Macintosh made all patches be judged again."""
+    [item], _ = find_inputs(tree)
+    before = identify(item)
+    for name in ("._b.png", ".DS_Store", ".thumbnails/new.png", "set/._e.png", "more.txt"):
+        (tree / name).write_bytes(b"x" * 4096)
+    [item], _ = find_inputs(tree)
+    assert identify(item) == before
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tree / "new.png")
+    [item], _ = find_inputs(tree)
+    assert identify(item) != before
+
+
 def test_links_to_folders_are_followed_where_slides_are_looked_for(tree, tmp_path):
     (tree / "linked").symlink_to(tmp_path / "elsewhere")
     assert names(list_images(tree), tree) == JUDGED
+    assert names(look_into(tree).images, tree) == sorted([*JUDGED, "linked/f.png"])
     found = list_files(tree, follow_links=True)
     assert found.linked
     assert names(found.files, tree) == sorted([*JUDGED, "linked/f.png"])

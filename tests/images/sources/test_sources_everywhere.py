@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
 import pytest
+from page_helpers import Page
 
+from rl2qc.cohort.dataset import KeptTiles
+from rl2qc.filtering.patches import filter_patches
 from rl2qc.model.quality import QualityModel
 from rl2qc.scoring.score import score
 from rl2qc.scoring.settings import ScoreSettings
@@ -15,7 +19,7 @@ from rl2qc.scoring.settings import ScoreSettings
 @pytest.fixture
 def kept(memory, patches, stained):
     """Sets under names of their own, by the name."""
-    sets = {"many": patches, "generated": stained(30, seed=3)}
+    sets = {"many": patches.copy(), "generated": stained(30, seed=3)}
     for name, images in sets.items():
         memory.keep(name, images)
     return sets
@@ -49,3 +53,33 @@ def test_a_model_learns_from_it(kept):
     )
     images = kept["generated"]
     np.testing.assert_array_equal(ours.score_samples(images), theirs.score_samples(images))
+
+
+def test_filter_takes_it_and_shows_it_again(kept, rl2qc, red_model, tmp_path):
+    """The command, the record, the report, and the tiles that were kept."""
+    expected = [float(image[..., 0].mean() / 255) for image in kept["many"]]
+    alpha = float(np.median(expected))
+    table = filter_patches("memory:many", alpha=alpha, mpp=0.5)
+    np.testing.assert_allclose(table.measurements["p_value"], expected, rtol=1e-6)
+    assert 0 < table.keep.sum() < len(table)
+    for out in ("out", "again"):
+        done = rl2qc("filter", "memory:many", "--out", tmp_path / out, "--alpha", alpha,
+                     "--any-mpp", "--mpp", 0.5)  # fmt: skip
+        assert done.code == 0, done.err
+    with (tmp_path / "out" / "summary.csv").open() as file:
+        [row] = csv.DictReader(file)
+    assert (row["kind"], int(row["tiles"]), int(row["kept"])) == ("patches", 120, table.keep.sum())
+    page = Page(tmp_path / "out" / "report.html")
+    assert len(page.sources) > 12
+    assert "their slides are no longer there" not in page.text
+    tiles = KeptTiles(tmp_path / "out")
+    first = int(np.flatnonzero(table.keep)[0])
+    np.testing.assert_array_equal(tiles.pixels(0), kept["many"][first])
+
+    def again() -> str:
+        return rl2qc("filter", "memory:many", "--out", tmp_path / "out", "--alpha", alpha,
+                     "--any-mpp", "--mpp", 0.5).err  # fmt: skip
+
+    assert "1 of 1 inputs were finished before" in again()
+    kept["many"][5] //= 2
+    assert "were finished before" not in again()
