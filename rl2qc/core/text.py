@@ -1,4 +1,4 @@
-"""Names for files that hold valid text only."""
+"""Names, numbers and tables as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 
-__all__ = ["printable", "valid_text"]
+__all__ = ["interval", "layout", "number", "percent", "printable", "valid_text"]
 
 
 def valid_text(value: object) -> str:
@@ -39,6 +39,22 @@ def number(value: float) -> str:
     ('1234', '0.01235', '-')
     """
     return "-" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+
+
+def percent(share: float) -> str:
+    """A share in percent; small ones keep a digit, and 0 and 100 % mean none and all.
+
+    Examples
+    --------
+    >>> [percent(share) for share in (0.0, 1e-4, 0.05, 0.123, 0.933, 0.9999, 1.0, math.nan)]
+    ['0%', '< 0.1%', '5%', '12%', '93.3%', '> 99.9%', '100%', '-']
+    """
+    if math.isnan(share):
+        return "-"
+    shown = f"{share:.0%}" if 0.1 <= share <= 0.9 else f"{share:.1%}"
+    if shown in ("0.0%", "100.0%") and share not in (0.0, 1.0):
+        return "< 0.1%" if share < 0.5 else "> 99.9%"
+    return shown.replace(".0%", "%")
 
 
 def interval(low: float, high: float) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.core.files import atomic_path
-from rl2qc.core.text import number, printable, valid_text
+from rl2qc.core.text import number, percent, printable, valid_text
 
-__all__ = ["Kind", "Picture", "encode", "environment", "percent", "policy", "render", "write_page"]
+__all__ = ["Kind", "Picture", "encode", "environment", "policy", "render", "write_page"]
 
 Kind: TypeAlias = Literal["tissue", "drawing", "overview"]
 """What a picture shows: tissue to be judged by eye, lines and letters, or a whole slide of many."""
@@ -127,22 +126,6 @@ def policy(scripts: Sequence[str] = ()) -> str:
         known = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
         rules.append(f"script-src {known}")
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
-
-
-def percent(share: float) -> str:
-    """A share in percent; small ones keep a digit, and 0 and 100 % mean none and all.
-
-    Examples
-    --------
-    >>> [percent(share) for share in (0.0, 1e-4, 0.05, 0.123, 0.933, 0.9999, 1.0, math.nan)]
-    ['0%', '< 0.1%', '5%', '12%', '93.3%', '> 99.9%', '100%', '-']
-    """
-    if math.isnan(share):
-        return "-"
-    shown = f"{share:.0%}" if 0.1 <= share <= 0.9 else f"{share:.1%}"
-    if shown in ("0.0%", "100.0%") and share not in (0.0, 1.0):
-        return "< 0.1%" if share < 0.5 else "> 99.9%"
-    return shown.replace(".0%", "%")
 
 
 def render(template: str, *, scripts: Sequence[str] = (), **content: Any) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 import rl2qc
 from rl2qc.html import environment as module
-from rl2qc.html.environment import Picture, encode, environment, percent, render, write_page
+from rl2qc.html.environment import Picture, encode, environment, render, write_page
 
 PACKAGE = Path(rl2qc.__file__).parent
 TEMPLATES = PACKAGE / "html" / "templates"
@@ -121,17 +121,6 @@ def test_the_picture_given_stays_as_it_is():
     picture = Image.new("RGB", (300, 200))
     encode(picture, 10)
     assert picture.size == (300, 200)
-
-
-@pytest.mark.parametrize("n", [7, 40, 1000])
-def test_percent_never_claims_all_or_none(n):
-    assert percent(0.0) == "0%"
-    assert percent(1.0) == "100%"
-    for k in range(1, n):
-        shown = percent(k / n)
-        assert shown not in ("0%", "0.0%", "100%", "100.0%")
-        if shown[0] not in "<>":
-            assert float(shown[:-1]) == pytest.approx(100 * k / n, abs=0.5)
 
 
 def test_a_page_appears_whole_or_not_at_all(page, tmp_path):
