@@ -80,7 +80,7 @@ def benchmark(
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> textures = rng.integers(0, 256, (90, 64, 64, 3), np.uint8)
+    >>> textures = rng.integers(0, 256, (100, 64, 64, 3), np.uint8)
     >>> model = QualityModel.fit(textures, backbone="random", epochs=1, device="cpu")
     >>> found = benchmark(textures, model, corruptions=["blur"], n=50, quick=True, n_resamples=9)
     >>> found.corruptions["blur"].severities

@@ -222,7 +222,7 @@ def size_chart(n: Sequence[int], values: Sequence[float], limit: float = math.na
         return round(_WIDTH * x, 2), round(_HEIGHT - 44 * (value - low) / spread - 3, 2)
 
     points = tuple(at(n[0] / size, value) for size, value in zip(n, values, strict=True))
-    return SizeChart(points, None if math.isnan(limit) else at(0, limit), low, high, n[0])
+    return SizeChart(points, None if math.isnan(limit) else at(0.0, limit), low, high, n[0])
 
 
 def _svg(
