@@ -59,22 +59,65 @@ class Rl2qcError(Exception):
 
 
 class UsageError(Rl2qcError, ValueError):
-    """The call itself is wrong: a missing folder, an impossible option."""
+    """The call itself is wrong: a missing folder, an impossible option.
+
+    Examples
+    --------
+    >>> import rl2qc
+    >>> rl2qc.FilterSettings(alpha=2)
+    Traceback (most recent call last):
+    rl2qc.errors.UsageError: alpha must lie in [0, 1), got 2
+    """
 
     exit_code = ExitCode.WRONG_USAGE
 
 
 class WorkError(Rl2qcError, RuntimeError):
-    """The call is right and the work failed."""
+    """The call is right and the work failed.
+
+    Examples
+    --------
+    >>> issubclass(SlideError, WorkError), int(WorkError.exit_code)
+    (True, 1)
+    """
 
 
 class ImageError(WorkError):
-    """A file is no image, or an image cannot be used as a patch."""
+    """A file is no image, or an image cannot be used as a patch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rl2qc.images.sources.images import center_crop
+    >>> center_crop(np.zeros((32, 32, 3), np.uint8), 64)
+    Traceback (most recent call last):
+    rl2qc.errors.ImageError: 32 x 32 px is smaller than the patch, 64 x 64 px
+    """
 
 
 class SlideError(WorkError):
-    """A slide cannot be read, or not at the resolution asked for."""
+    """A slide cannot be read, or not at the resolution asked for.
+
+    Examples
+    --------
+    >>> import rl2qc
+    >>> rl2qc.open_slide("nothing.svs")
+    Traceback (most recent call last):
+    rl2qc.errors.SlideError: nothing.svs cannot be opened as a slide: no such file
+    """
 
 
 class CheckpointError(WorkError):
-    """A model file is truncated, foreign or of an unknown version."""
+    """A model file is truncated, foreign or of an unknown version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rl2qc
+    >>> with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+    ...     try:
+    ...         rl2qc.QualityModel.load(file.name)
+    ...     except CheckpointError as error:
+    ...         print(int(error.exit_code))
+    1
+    """
