@@ -26,6 +26,17 @@ class Benchmark(Findings, Result):
     """How well a model tells clean from damaged images, and how it was measured.
 
     The attributes are those of :class:`~rl2qc.benchmarking.findings.Findings`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rl2qc
+    >>> rng = np.random.default_rng(0)
+    >>> textures = rng.integers(0, 256, (100, 64, 64, 3), np.uint8)
+    >>> model = rl2qc.QualityModel.fit(textures, backbone="random", epochs=1, device="cpu")
+    >>> few = {"corruptions": ["blur"], "n": 50, "quick": True, "n_resamples": 9}
+    >>> sorted(rl2qc.benchmark(textures, model, **few).corruptions)
+    ['blur']
     """
 
     def to_dict(self) -> dict[str, Any]:

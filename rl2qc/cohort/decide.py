@@ -77,6 +77,23 @@ def decide(
         at work.
     WorkError
         ``run.json`` or ``summary.csv`` cannot be brought up to date.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rl2qc
+    >>> from PIL import Image
+    >>> place = Path(tempfile.mkdtemp())
+    >>> (place / "set").mkdir()
+    >>> for grey in (120, 240):
+    ...     Image.new("RGB", (64, 64), (grey,) * 3).save(place / "set" / f"{grey}.png")
+    >>> class Dark:
+    ...     patch_size, mpp, name = 64, 0.5, "dark"
+    ...     def measure(self, images):
+    ...         return {"p_value": 1 - images.mean(axis=(1, 2, 3)) / 255}
+    >>> _ = rl2qc.filter_cohort(place / "set", place / "out", Dark(), alpha=0.1, mpp=0.5)
+    >>> decide(place / "out", 0.01).tables["set"].keep.tolist()
+    [True, True]
     """
     if alpha is not None:
         changes["alpha"] = alpha

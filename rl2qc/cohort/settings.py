@@ -25,6 +25,11 @@ class RunSettings(Settings):
     ------
     UsageError
         A value that does not exist, or a format whose module is not installed.
+
+    Examples
+    --------
+    >>> RunSettings(formats="csv, geojson").formats
+    ('csv', 'geojson')
     """
 
     formats: tuple[str, ...] = option(
@@ -85,6 +90,11 @@ class DecideSettings(Settings):
     ------
     UsageError
         A value that is out of range, or a format that takes the pixels of the slides.
+
+    Examples
+    --------
+    >>> DecideSettings(alpha=0.1, method="bh").formats
+    ()
     """
 
     alpha: float | None = option(

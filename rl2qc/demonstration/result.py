@@ -59,6 +59,12 @@ class Demo(Result):
         Share of clean procedural tiles that the shipped model alone would keep.
     seconds
         What it took.
+
+    Examples
+    --------
+    >>> rows = (ArtifactRow("clean", 10, 9), ArtifactRow("ink", 4, 0))
+    >>> Demo(Path("demo.html"), rows, (), shipped_kept=0.5, seconds=9.0).artifacts[1].rejected
+    4
     """
 
     page: Path

@@ -81,6 +81,11 @@ def demo(
     ------
     UsageError
         ``out`` is a file, or holds a demo and ``overwrite`` is not set.
+
+    Examples
+    --------
+    >>> found = demo("rl2qc-demo")  # doctest: +SKIP
+    >>> print(found.table())  # doctest: +SKIP
     """
     started = time.monotonic()
     out = _folder(out, overwrite)

@@ -34,6 +34,15 @@ class TileModel(Protocol):
 
     A model of one's own needs ``patch_size``, ``mpp``, ``name`` and ``measure``; where it lacks
     others, :func:`find_model` gives it theirs: no hash, no quantities, no runtime, no device.
+
+    Examples
+    --------
+    >>> class Dark:
+    ...     patch_size, mpp, name = 64, 0.5, "dark"
+    ...     def measure(self, images):
+    ...         return {"p_value": 1 - images.mean(axis=(1, 2, 3)) / 255}
+    >>> find_model(Dark()).patch_size
+    64
     """
 
     @property

@@ -93,6 +93,22 @@ class TileTable(Result):
     reference
         What the quantities of the model's reference are like; None if the model does not say, and
         the kept tiles stand for it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rl2qc
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp()) / "set"
+    >>> folder.mkdir()
+    >>> for grey in (120, 240):
+    ...     Image.new("RGB", (64, 64), (grey,) * 3).save(folder / f"{grey}.png")
+    >>> class Dark:
+    ...     patch_size, mpp, name = 64, 0.5, "dark"
+    ...     def measure(self, images):
+    ...         return {"p_value": 1 - images.mean(axis=(1, 2, 3)) / 255}
+    >>> rl2qc.filter_patches(folder, Dark(), alpha=0.1, mpp=0.5)
+    <TileTable 'set': 1 of 2 patches kept, alpha 0.1...>
     """
 
     name: str

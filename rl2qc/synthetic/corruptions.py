@@ -38,6 +38,12 @@ class Damaged(NamedTuple):
     ----------
     image : (h, w, 3) uint8
     mask : (h, w) bool
+
+    Examples
+    --------
+    >>> image = np.zeros((2, 2, 3), np.uint8)
+    >>> Damaged(image, image.any(axis=2)).mask.mean()
+    np.float64(0.0)
     """
 
     image: Image
@@ -71,6 +77,14 @@ class CorruptionSpec:
         package that brings a corruption does not change what is learnt from a seed.
     order
         Those with a lower one come first.
+
+    Examples
+    --------
+    >>> def fade(image, share, rng):
+    ...     return (image + share * (255.0 - image)).astype(np.uint8)
+    >>> spec = CorruptionSpec("fade", "Fading", "share", (0.1, 0.4), fade, teaches=(0.1, 0.4))
+    >>> round(spec.at(0.5), 3), spec.kind
+    (0.2, 'degradation')
     """
 
     name: str

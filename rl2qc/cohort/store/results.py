@@ -43,6 +43,23 @@ class CohortResult(Result):
         Names of the inputs that were finished before.
     report
         The page that shows it, None without one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rl2qc
+    >>> from PIL import Image
+    >>> place = Path(tempfile.mkdtemp())
+    >>> (place / "set").mkdir()
+    >>> for grey in (120, 240):
+    ...     Image.new("RGB", (64, 64), (grey,) * 3).save(place / "set" / f"{grey}.png")
+    >>> class Dark:
+    ...     patch_size, mpp, name = 64, 0.5, "dark"
+    ...     def measure(self, images):
+    ...         return {"p_value": 1 - images.mean(axis=(1, 2, 3)) / 255}
+    >>> result = rl2qc.filter_cohort(place / "set", place / "out", Dark(), alpha=0.1, mpp=0.5)
+    >>> [(row.name, row.kept, row.tiles) for row in result.rows], result.errors
+    ([('set', 1, 2)], ())
     """
 
     folder: Path

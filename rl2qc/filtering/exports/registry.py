@@ -213,6 +213,15 @@ def register_format(spec: ExportFormat, *, replace: bool = False) -> ExportForma
     ------
     UsageError
         There is one of that name.
+
+    Examples
+    --------
+    >>> def write(table, path):
+    ...     path.write_text(f"{table.keep.sum()} of {len(table)}")
+    >>> _ = register_format(ExportFormat("count", "count.txt", write))
+    >>> parse_formats("csv, count")
+    ('csv', 'count')
+    >>> FORMATS.unregister("count")
     """
     return FORMATS.register(spec, replace=replace)
 

@@ -77,6 +77,16 @@ class ImageSource:
         Its names are files of their own, which programs that are no part of rl2qc can read.
     order
         Sources with a lower one are asked first.
+
+    Examples
+    --------
+    >>> def noise(item):
+    ...     seed = int(str(item).partition(":")[2])
+    ...     pixels = np.random.default_rng(seed).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    ...     return PatchSource(pixels, 0, (str(item),))
+    >>> source = ImageSource("noise", noise, prefix="noise:")
+    >>> source.takes("noise:1"), source.takes("a.png")
+    (True, False)
     """
 
     name: str

@@ -67,7 +67,18 @@ class Overview:
 
 
 class SlideReader(Protocol):
-    """An open slide. Threads share it, and it pickles: as its path, say, to be opened again."""
+    """An open slide. Threads share it, and it pickles: as its path, say, to be opened again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rl2qc.synthetic.slide import write_pyramid
+    >>> path = Path(tempfile.mkdtemp()) / "slide.tiff"
+    >>> write_pyramid(path, np.full((512, 768, 3), 240, np.uint8), mpp=0.5)
+    >>> with open_slide(path) as slide:
+    ...     slide.info.mpp, slide.read_region(0, 0, (64, 32)).rgb.shape
+    (0.5, (32, 64, 3))
+    """
 
     @property
     def info(self) -> SlideInfo:
@@ -186,6 +197,13 @@ class ReaderSpec:
         Takes what is for nobody, to say what is wrong with it.
     order
         Of two readers for one suffix, the one of the lower order opens it.
+
+    Examples
+    --------
+    >>> def open_toy(path, *, mpp_override, icc, cache):
+    ...     raise NotImplementedError
+    >>> ReaderSpec("toy", open_toy, suffixes=frozenset({".toy"})).may_crash
+    False
     """
 
     name: str
@@ -214,6 +232,15 @@ def register_reader(spec: ReaderSpec, *, replace: bool = False) -> ReaderSpec:
     ------
     UsageError
         There is one of that name.
+
+    Examples
+    --------
+    >>> def open_toy(path, *, mpp_override, icc, cache):
+    ...     raise NotImplementedError
+    >>> _ = register_reader(ReaderSpec("toy", open_toy, suffixes=frozenset({".toy"})))
+    >>> reader_of(Path("a.toy")).name
+    'toy'
+    >>> READERS.unregister("toy")
     """
     return READERS.register(spec, replace=replace)
 
