@@ -71,7 +71,7 @@ class _Scanner:
     alarm: bool
 
 
-def write_cohort_page(out: str | Path) -> Path:
+def write_cohort_page(out: str | Path, path: str | Path | None = None) -> Path:
     """Write ``report.html`` into a folder of results, from what is there.
 
     Scores are shown as their ranks among the reference's held-out clean scores, that is as
@@ -82,6 +82,8 @@ def write_cohort_page(out: str | Path) -> Path:
     ----------
     out
         The output folder of ``rl2qc filter``.
+    path
+        The page; ``report.html`` in that folder by default.
 
     Raises
     ------
@@ -89,6 +91,7 @@ def write_cohort_page(out: str | Path) -> Path:
         No results there.
     """
     out = Path(out)
+    path = out / PAGE if path is None else Path(path)
     rows = RunFolder(out).rows()
     if not rows:
         raise UsageError(f"{out} holds no results of rl2qc filter")
@@ -114,8 +117,8 @@ def write_cohort_page(out: str | Path) -> Path:
     ]
     content = _content(out, rows, slides, scanners, sheets)
     with RunFolder(out).hold():
-        write_page(out / PAGE, "cohort.html.j2", **content)
-    return out / PAGE
+        write_page(path, "cohort.html.j2", **content)
+    return path
 
 
 def bring_up_to_date(out: Path, *, anew: bool) -> tuple[Path | None, list[str]]:

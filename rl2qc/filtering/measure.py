@@ -142,6 +142,10 @@ def find_model(model: TileModel | str | Path) -> TileModel:
         from rl2qc.model.quality import QualityModel
 
         model = QualityModel.load(model)
+    if isinstance(model, _WithDefaults):
+        return cast(TileModel, model)
+    if isinstance(model, type):
+        raise UsageError(f"{model.__name__} is a class: give a model that is made of it")
     lacking = [name for name in _NEEDED if not hasattr(model, name)]
     if lacking:
         raise UsageError(

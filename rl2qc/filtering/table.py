@@ -331,7 +331,8 @@ class TileTable(Result):
             return shown
         from rl2qc.html.environment import encode
 
-        return shown + encode(self.overlay(), 800, kind="overview").img(f"{self.name}, its tiles")
+        picture = encode(self.overlay(), 800, kind="overview")
+        return shown + str(picture.img(f"{self.name}, its tiles"))
 
 
 # Told by the columns, or no plain data.

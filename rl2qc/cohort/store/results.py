@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rl2qc.cohort.page import write_cohort_page
 from rl2qc.cohort.store.folder import PAGE, RunFolder
 from rl2qc.cohort.store.record import FAILURES
 from rl2qc.cohort.store.summary import SummaryRow, csv_row, describe_reasons, write_summary
@@ -123,6 +124,10 @@ class CohortResult(Result):
     def csv_rows(self) -> Sequence[Mapping[str, Any]]:
         """The rows of ``summary.csv``."""
         return [csv_row(row) for row in self.rows]
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the page that shows everything in the folder to ``path``."""
+        write_cohort_page(self.folder, path)
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows to ``path``, as in ``summary.csv``."""
