@@ -10,7 +10,6 @@ import shlex
 import shutil
 import signal
 import time
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ import h5py
 import numpy as np
 import pytest
 from cohort_helpers import replace_writer, run_cohort
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import false_discovery_control
 from slide_helpers import BrightnessModel, tissue_like, write_slide
@@ -30,11 +27,9 @@ from rl2qc.cohort.store.locks import try_lock
 from rl2qc.cohort.store.results import CohortResult
 from rl2qc.cohort.store.tables import read_table
 from rl2qc.core.files import read_json, write_json
-from rl2qc.errors import UsageError, WorkError
-from rl2qc.filtering.decision import adjusted, keep_tiles, rejected_share
+from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
-from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
 
 EVERY = [spec.name for spec in FORMATS if spec.sort is None]
@@ -471,78 +466,3 @@ def test_wrong_use(inputs: list[Path], tmp_path: Path) -> None:
         with pytest.raises(UsageError):
             decide(out, **options)
     assert contents(out) == before
-
-
-# ---------------------------------------------------------------- tables
-
-
-def test_a_table_comes_back_to_the_last_digit(inputs: list[Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(inputs, out, 0.66)
-    fresh = replace(filter_slide(inputs[0], Model(), alpha=0.66), name="a")
-    read = read_table(out / "a")
-    for name, column in fresh.columns().items():
-        assert read.columns()[name].dtype == column.dtype
-        np.testing.assert_array_equal(read.columns()[name], column)
-    for field in fields(TileTable):
-        if field.name not in {*fresh.columns(), "measurements", "thumbnail"}:
-            assert getattr(read, field.name) == getattr(fresh, field.name), field.name
-    patches = read_table(out / "set")
-    assert [path.name for path in patches.image_paths] == ["0.png", "1.png", "2.png", "3.png"]
-    assert patches.thumbnail is None
-    assert [Path(what).name for what, _ in patches.failures] == ["bad.png"]
-
-
-def test_an_empty_folder_is_no_table(tmp_path: Path) -> None:
-    with pytest.raises(WorkError, match="no complete result"):
-        read_table(tmp_path)
-
-
-def test_numbers_that_are_not_finite_come_back(inputs: list[Path], tmp_path: Path) -> None:
-    class Odd(Model):
-        def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
-            odd = np.resize([np.nan, -np.inf, -1e300, 5e-324], len(images))
-            return {"score": odd, **super().measure(images)}
-
-    jobs, _ = find_inputs(inputs[:1])
-    run_cohort(jobs, Odd(), tmp_path / "out", formats=["csv"])
-    score = read_table(tmp_path / "out" / "a").measurements["score"]
-    np.testing.assert_array_equal(score, np.resize([np.nan, -np.inf, -1e300, 5e-324], 12))
-
-
-# ---------------------------------------------------------------- the decision
-
-P_VALUES = st.lists(st.integers(1, 20).map(lambda k: k / 20), max_size=30)
-
-
-@given(P_VALUES, st.sampled_from([0.0, 0.05, 0.1, 0.3, 0.95]))
-def test_benjamini_hochberg_is_scipys(p_values: list[float], alpha: float) -> None:
-    keep = keep_tiles(p_values, alpha, "bh")
-    assert keep.shape == (len(p_values),)
-    if not p_values:
-        return
-    q_values = false_discovery_control(p_values)
-    clear = np.abs(q_values - alpha) > 1e-9  # not decided by rounding
-    np.testing.assert_array_equal(keep[clear], (q_values > alpha)[clear])
-    np.testing.assert_allclose(adjusted(p_values, "bh"), q_values)
-    # It never rejects what a threshold would keep.
-    assert keep[keep_tiles(p_values, alpha)].all()
-
-
-def test_benjamini_hochberg_by_hand() -> None:
-    # Limits are 0.05 k / 5: the fourth holds, so the third is rejected with it.
-    p_values = [0.039, 0.9, 0.035, 0.005, 0.02]
-    assert keep_tiles(p_values, 0.05, "bh").tolist() == [False, True, False, False, False]
-
-
-def test_the_share_is_of_tissue() -> None:
-    keep = np.array([True, True, False])
-    assert rejected_share(keep, [1.0, 1.0, 6.0]) == 0.75
-    assert rejected_share(keep, [0.0, 0.0, 0.0]) == pytest.approx(1 / 3)
-    assert np.isnan(rejected_share(keep[:0], []))
-
-
-@pytest.mark.parametrize(("alpha", "method"), [(1.0, "bh"), (-0.1, "threshold"), (0.1, "holm")])
-def test_decisions_that_do_not_exist(alpha: float, method: str) -> None:
-    with pytest.raises(ValueError, match=r"alpha must lie|no method"):
-        keep_tiles([0.5], alpha, method)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from rl2qc.core.settings import Interval, Settings, option
+from rl2qc.core.settings import Interval, Settings, option, share_out
 from rl2qc.errors import UsageError
 
 
@@ -73,3 +73,19 @@ def test_a_record_of_before_has_the_values_of_its_day():
         "whole": False,
         "other": 1,
     }
+
+
+@dataclass(frozen=True)
+class Work(Settings):
+    folder: str = option("here", help="Folder.", old=("directory",))
+
+
+def test_two_objects_share_the_words_of_one_call():
+    assert share_out({}, Cut(stride=2), Work()) == (Cut(stride=2), Work())
+    assert share_out({"share": 0.1, "folder": "x"}, Cut(), Work()) == (Cut(share=0.1), Work("x"))
+    with pytest.raises(UsageError, match=r"'foldr', perhaps 'folder'\? Choose from share"):
+        share_out({"foldr": "x"}, Cut(), Work())
+    with pytest.warns(DeprecationWarning, match="directory is called folder now"):
+        assert share_out({"directory": "x"}, Cut(), Work())[1] == Work("x")
+    with pytest.raises(UsageError, match="share must lie in"):
+        share_out({"share": 2}, Cut(), Work())

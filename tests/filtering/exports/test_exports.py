@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
-import tracemalloc
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +14,8 @@ import numpy as np
 import pytest
 import shapely
 from cohort_helpers import replace_writer
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from PIL import Image
 
 from rl2qc.errors import UsageError
-from rl2qc.filtering.drawing import overlay
-from rl2qc.filtering.exports.dissolve import dissolve
 from rl2qc.filtering.exports.files import export, remove_exports
 from rl2qc.filtering.exports.qupath import geojson_features
 from rl2qc.filtering.exports.registry import FORMATS, check_formats, parse_formats
@@ -144,45 +135,6 @@ def test_the_schema_refuses_what_qupath_refuses(
         QUPATH_RULES.validate({"type": "FeatureCollection", "features": [feature]})
 
 
-@pytest.fixture
-def table() -> TileTable:
-    """Six of the tiles of a 4 x 3 grid; the last two touch the others at a corner at most."""
-    x = np.array([0, 64, 128, 0, 64, 192], np.int64) + 100
-    y = np.array([0, 0, 0, 64, 64, 128], np.int64) + 50
-    p_values = np.array([0.5, 0.01, 1 / 3, 0.9, 0.05, 0.0])
-    return TileTable(
-        name="case 1",
-        path=Path("case 1.svs"),
-        kind="slide",
-        x=x,
-        y=y,
-        width=np.full(6, 64),
-        height=np.full(6, 64),
-        tissue_fraction=np.array([1, 0.5, 0.25, 1, 1, 1 / 7]),
-        measurements={
-            "log_likelihood": np.array([-1.5, -1e300, math.nan, 0.1, -math.inf, 3.0]),
-            "p_value": p_values,
-        },
-        keep=p_values > 0.05,
-        alpha=0.05,
-        mpp=0.5,
-        slide_mpp=0.5,
-        dimensions=(400, 300),
-        bounds=(100, 50, 256, 192),
-        level=0,
-        scale=1.0,
-        patch_size=64,
-        level_dimensions=(400, 300),
-        thumbnail=np.full((96, 128, 3), 200, np.uint8),
-    )
-
-
-@pytest.fixture
-def patches(table: TileTable) -> TileTable:
-    names = tuple(Path(f"set/{i}, \N{GREEK SMALL LETTER ALPHA}.png") for i in range(6))
-    return replace(table, kind="patches", image_paths=names, thumbnail=None, bounds=None)
-
-
 def test_csv_round_trip(table: TileTable, tmp_path: Path) -> None:
     (path,) = export(table, tmp_path, ["csv"])
     assert path == tmp_path / "tiles.csv"
@@ -211,19 +163,19 @@ def test_csv_round_trip(table: TileTable, tmp_path: Path) -> None:
             np.testing.assert_array_equal([float(v) for v in read], column)
 
 
-def test_csv_of_patches_names_the_files(patches: TileTable, tmp_path: Path) -> None:
-    written = export(patches, tmp_path)
+def test_csv_of_patches_names_the_files(table_of_patches: TileTable, tmp_path: Path) -> None:
+    written = export(table_of_patches, tmp_path)
     # A patch has no place on a slide.
     assert [p.name for p in written] == ["tiles.csv"]
     with written[0].open(newline="", encoding="utf-8") as file:
         assert [row["path"] for row in csv.DictReader(file)] == [
-            str(p) for p in patches.image_paths
+            str(p) for p in table_of_patches.image_paths
         ]
 
 
-def test_csv_takes_names_that_are_no_text(patches: TileTable, tmp_path: Path) -> None:
+def test_csv_takes_names_that_are_no_text(table_of_patches: TileTable, tmp_path: Path) -> None:
     odd = "caf\udce9.png"  # how Python shows a byte that is not UTF-8
-    odd_table = replace(patches, image_paths=(Path(odd),) * 6)
+    odd_table = replace(table_of_patches, image_paths=(Path(odd),) * 6)
     (path,) = export(odd_table, tmp_path, ["csv"])
     assert b"caf\xe9.png" in path.read_bytes()
 
@@ -349,224 +301,6 @@ def test_geojson_ids_are_stable_and_differ_between_slides(table: TileTable) -> N
 
     assert ids(table) == ids(table.decide(0.2))[: len(ids(table))]
     assert not set(ids(table)) & set(ids(replace(table, name="case 2")))
-
-
-# ---------------------------------------------------------------- dissolving
-
-
-def rasterise(polygons: list[list[list[list[int]]]], shape: tuple[int, int]) -> np.ndarray:
-    """How many polygons hold each unit cell, by the even-odd rule at the cell's centre."""
-    counts = np.zeros(shape, int)
-    for row, column in np.ndindex(shape):
-        x, y = column + 0.5, row + 0.5
-        for polygon in polygons:
-            crossings = 0
-            for ring in polygon:
-                for (x0, y0), (x1, y1) in pairwise(ring):
-                    crossings += x0 == x1 and x0 > x and min(y0, y1) < y < max(y0, y1)
-            counts[row, column] += crossings % 2
-    return counts
-
-
-def area(ring: list[list[int]]) -> float:
-    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring)) / 2
-
-
-def assert_valid(polygons: list[list[list[list[int]]]]) -> None:
-    for outline, *holes in polygons:
-        assert area(outline) > 0
-        assert all(area(hole) < 0 for hole in holes)
-        for ring in (outline, *holes):
-            assert ring[0] == ring[-1]
-            corners = [tuple(p) for p in ring[:-1]]
-            assert len(set(corners)) == len(corners) >= 4  # simple: no point twice
-            for a, b, c in zip(
-                corners, corners[1:] + corners[:1], corners[2:] + corners[:2], strict=True
-            ):
-                assert (a[0] == b[0]) != (a[1] == b[1])  # axis-parallel
-                assert (a[0] == b[0]) == (b[1] == c[1])  # every point is a turn
-
-
-@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 7), st.integers(1, 7))))
-def test_dissolved_cells_cover_what_they_covered(cells: np.ndarray) -> None:
-    if not cells.any():
-        return
-    y, x = np.nonzero(cells)
-    ones = np.ones(len(x), np.int64)
-    polygons = dissolve(x, y, ones, ones)
-    assert_valid(polygons)
-    np.testing.assert_array_equal(rasterise(polygons, cells.shape), cells)
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 5), st.integers(1, 5)),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_dissolved_overlapping_rectangles(boxes: list[tuple[int, int, int, int]]) -> None:
-    expected = np.zeros((15, 15), int)
-    for x, y, width, height in boxes:
-        expected[y : y + height, x : x + width] = 1
-    polygons = dissolve(*(np.array(column, np.int64) for column in zip(*boxes, strict=True)))
-    assert_valid(polygons)
-    np.testing.assert_array_equal(rasterise(polygons, expected.shape), expected)
-
-
-def test_a_ring_of_cells_that_closes_at_a_corner() -> None:
-    # The hole touches the outline at a point; both must stay simple rings.
-    cells = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0]])
-    y, x = np.nonzero(cells)
-    ones = np.ones(len(x), np.int64)
-    polygons = dissolve(x, y, ones, ones)
-    assert_valid(polygons)
-    assert len(polygons) == 1
-    assert len(polygons[0]) == 2
-
-
-Boxes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def assert_is_the_union(boxes: Boxes) -> None:
-    """By GEOS, which follows the rules of QuPath's geometry library."""
-    x, y, width, height = boxes
-    union = shapely.union_all(shapely.box(x, y, x + width, y + height))
-    polygons = dissolve(*boxes)
-    assert_valid(polygons)
-    shape = shapely.MultiPolygon([(outline, holes) for outline, *holes in polygons])
-    assert shape.is_valid, shapely.is_valid_reason(shape)
-    assert shape.equals(union)
-    assert len(polygons) == shapely.get_num_geometries(union)
-
-
-@st.composite
-def tile_sets(draw: st.DrawFn) -> Boxes:
-    """Tiles of one size on one to three grids, each with an offset and a stride of its own."""
-    side = draw(st.integers(1, 6))
-    places: list[tuple[int, int]] = []
-    for _ in range(draw(st.integers(1, 3))):
-        stride, left, top = (
-            draw(st.integers(1, 8)),
-            draw(st.integers(0, 9)),
-            draw(st.integers(0, 9)),
-        )
-        cells = st.tuples(st.integers(0, 6), st.integers(0, 6))
-        places += [
-            (left + stride * i, top + stride * j) for i, j in draw(st.lists(cells, min_size=1))
-        ]
-    x, y = np.array(places, np.int64).T
-    sides = np.full(len(x), side)
-    return x, y, sides, sides
-
-
-@given(tile_sets())
-def test_dissolved_tiles_are_their_union(boxes: Boxes) -> None:
-    assert_is_the_union(boxes)
-
-
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("extent", [60, 300, 3000])
-def test_many_dissolved_tiles_are_their_union(seed: int, extent: int) -> None:
-    rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, extent, (2, 300))
-    width, height = rng.integers(1, 30, (2, 300)) if seed % 2 else np.full((2, 300), 16)
-    assert_is_the_union((x, y, width, height))
-
-
-def test_half_of_a_large_grid_is_its_union(rng: np.random.Generator) -> None:
-    y, x = np.nonzero(rng.random((60, 50)) < 0.5)
-    sides = np.full(len(x), 256)
-    assert_is_the_union((256 * x, 256 * y, sides, sides))
-
-
-def test_what_has_no_area_dissolves_to_nothing() -> None:
-    none = np.empty(0, np.int64)
-    assert dissolve(none, none, none, none) == []
-    one, zero = np.ones(1, np.int64), np.zeros(1, np.int64)
-    assert dissolve(one, one, one, zero) == dissolve(one, one, zero, one) == []
-
-
-@pytest.mark.parametrize("extent", [100_000, 4_000])
-def test_irregular_tiles_need_little_memory(extent: int, rng: np.random.Generator) -> None:
-    # A grid of all their edges has 16 million cells, whether they lie scattered or in one part.
-    x, y = rng.integers(0, extent, (2, 2000))
-    sides = np.full(2000, 256)
-    tracemalloc.start()
-    try:
-        dissolve(x, y, sides, sides)
-        assert tracemalloc.get_traced_memory()[1] < 8e6
-    finally:
-        tracemalloc.stop()
-
-
-# ---------------------------------------------------------------- the picture
-
-
-def test_overlay_shows_each_tile_as_what_it_is(table: TileTable, tmp_path: Path) -> None:
-    (path,) = export(table, tmp_path, ["overlay"])
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(int)
-    scale = 800 / 256
-    red_excess = []
-    for x, y in zip(table.x - 100, table.y - 50, strict=True):
-        red, green, _ = pixels[round((y + 32) * scale), round((x + 32) * scale)]
-        red_excess.append(red - green)
-    red_excess = np.array(red_excess)
-    assert (red_excess[table.keep] == 0).all()  # only outlined
-    assert (red_excess[~table.keep] > 0).all()
-    # The smaller the p-value, the redder: 0.05, 0.01, 0.
-    assert red_excess[4] < red_excess[1] < red_excess[5]
-    red, green, _ = pixels[round(32 * scale), 0]  # left edge of the first tile, kept
-    assert green > red
-    # A place without a tile is as it was.
-    assert (pixels[round(100 * scale), round(150 * scale)] == 200).all()
-    # The legend is below.
-    assert pixels.shape[0] > 600
-    assert pixels.shape[1] == 800
-
-
-def blended(colour: tuple[int, int, int], opacity: int) -> np.ndarray:
-    """What a colour makes of the grey of the slide."""
-    return np.array(colour) * opacity / 255 + 200 * (1 - opacity / 255)
-
-
-def test_small_tiles_are_tinted_without_outline_or_gap(table: TileTable) -> None:
-    # Two px of 256 are six of the picture; every other row is rejected.
-    x, y = (a.ravel() for a in np.meshgrid(np.arange(0, 256, 2), np.arange(0, 192, 2)))
-    n = len(x)
-    keep = y % 4 == 0
-    small = replace(
-        table,
-        x=x + 100,
-        y=y + 50,
-        width=np.full(n, 2),
-        height=np.full(n, 2),
-        tissue_fraction=np.ones(n),
-        measurements={"p_value": np.where(keep, 1.0, 0.0)},
-        keep=keep,
-    )
-    picture = np.asarray(overlay(small)).astype(float)
-    assert picture.shape[1] == 800
-    scale = 800 / 256
-    for top, expected in ((96, blended((0, 150, 60), 40)), (98, blended((200, 0, 0), 130))):
-        row = picture[round((top + 1) * scale), :800]
-        assert np.abs(row - expected).max() <= 1
-
-
-def test_overlay_of_alpha_zero(table: TileTable) -> None:
-    picture = np.asarray(overlay(table.decide(0.0))).astype(float)
-    scale = 800 / 256
-    for i, (x, y) in enumerate(zip(table.x - 100, table.y - 50, strict=True)):
-        centre = picture[round((y + 32) * scale), round((x + 32) * scale)]
-        # Only a p-value of 0 is rejected, and is tinted as strongly as can be.
-        expected = blended((200, 0, 0), 130) if i == 5 else np.full(3, 200)
-        assert np.abs(centre - expected).max() <= 1
-
-
-def test_overlay_needs_a_thumbnail(patches: TileTable) -> None:
-    with pytest.raises(ValueError, match="no thumbnail"):
-        overlay(patches)
 
 
 # ---------------------------------------------------------------- files
