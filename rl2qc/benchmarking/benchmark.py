@@ -104,11 +104,9 @@ def benchmark(
         real = {name: bench.real(name, source) for name, source in plan.real.items()}
         curves = bench.stability(plan.pool_for_sizes(settings.seed)) if plan.n_sizes else None
     provenance = {
-        **settings.record(),
         "n": plan.n,
         "n_available": len(plan.pool),
         "clean": str(clean) if isinstance(clean, str | Path) else type(clean).__name__,
-        "corruptions": list(results),
         "patch_size": model.patch_size,
         "filter_detector": bench.detectors[0],
         "detectors": list(bench.detectors),
@@ -117,6 +115,7 @@ def benchmark(
         "checkpoint": model.name,
         "checkpoint_sha256": model.sha256,
         "device": str(model.device),
+        "settings": {**settings.record(), "corruptions": list(results)},
         "versions": versions(),
         "seconds": round(time.monotonic() - started, 1),
     }

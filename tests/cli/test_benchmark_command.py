@@ -39,11 +39,8 @@ def test_end_to_end(rl2qc, patch_folder, artifacts, tiny_model_file, tmp_path):
     jsonschema.validate(data, schema())
     assert list(data["corruptions"]) == ["blur", "fold"]
     assert data["cutouts"]["spot"]["n_cutouts"] == 1
-    assert (
-        data["provenance"]["n"],
-        data["provenance"]["n_available"],
-        data["provenance"]["mpp"],
-    ) == (50, 120, 0.5)
+    made = data["provenance"]
+    assert (made["n"], made["n_available"], made["settings"]["mpp"]) == (50, 120, 0.5)
     assert data["stability"]["n"] == [25, 50]
     assert sorted(p.name for p in out.glob("*.png")) == ["blur.png", "fold.png", "stability.png"]
     assert "50 clean patches of 64 px, model tiny" in done.out
