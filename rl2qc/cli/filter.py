@@ -86,8 +86,8 @@ def filter_command(
         print(f"report   {printable(str(result.report))}")
     if result.before:
         say(
-            f"{len(result.before)} of {len(result)} inputs were finished before and are not judged "
-            "again: --overwrite judges them again"
+            f"{len(result.before)} of {len(result)} inputs were finished before and are not "
+            "measured again: --overwrite measures them again"
         )
     for warning in result.warnings:
         say(f"warning: {warning}")

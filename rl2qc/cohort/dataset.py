@@ -237,7 +237,7 @@ def _source(folder: Path, record: Record, slides: str | Path | None) -> _Source:
     size = seen_size(folder, about)
     if size is None:
         raise UsageError(
-            f"{folder} was judged at imported coordinates, and {RUN} of its run, which says what "
+            f"{folder} was measured at imported coordinates, and {RUN} of its run, which says what "
             "of them the model saw, is not there: keep the folder in that of its run"
         )
     return _Source(

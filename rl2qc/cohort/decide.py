@@ -175,7 +175,7 @@ def _decision_of(folder: RunFolder, found: Sequence[ResultFolder]) -> tuple[floa
     if len(decisions) != 1 or None in next(iter(decisions)):
         raise UsageError(
             f"the results in {folder.path} are of no single decision, since rl2qc decide was "
-            "interrupted or some were judged with another alpha: give it an --alpha"
+            "interrupted or some were decided with another alpha: give it an --alpha"
         )
     return decisions.pop()
 
@@ -191,7 +191,9 @@ def _attempt(result: ResultFolder, settings: DecideSettings) -> _Decided:
     # Whatever is wrong with one result must not cost the others their turn.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return _Decided(result.name, failure=f"{reason}: rl2qc filter --overwrite judges it again")
+        return _Decided(
+            result.name, failure=f"{reason}: rl2qc filter --overwrite measures it again"
+        )
 
 
 def _decide_one(result: ResultFolder, settings: DecideSettings) -> _Decided:

@@ -57,7 +57,7 @@ def preflight(
                 if mine:
                     job.result.retract()
             continue
-        otherwise = "or pass --overwrite to judge again"
+        otherwise = "or pass --overwrite to measure again"
         _refuse_changes(folder.path, record.key, job.key, otherwise)
         if not job.identity or record.key["input"] == job.identity:
             continue
@@ -66,7 +66,7 @@ def preflight(
                 f"{job.result.path} holds the results of another slide "
                 f"({record.row.get('path')}): choose another --out or pass --overwrite"
             )
-        warnings.append(f"{job.name} has changed since it was judged: judged again")
+        warnings.append(f"{job.name} has changed since it was measured: measured again")
     named = {job.name for job in jobs}
     return [*warnings, *_compare_others(folder, named, key, overwrite=overwrite)]
 
@@ -84,7 +84,7 @@ def _protect_files(folder: RunFolder, jobs: Sequence[Job]) -> None:
         )
     if coords := [path for job in jobs for path in _own_coords(job)]:
         raise UsageError(
-            f"{_first(coords)} would be replaced while its coordinates are judged: choose another "
+            f"{_first(coords)} would be replaced while its coordinates are read: choose another "
             "--out"
         )
 

@@ -130,7 +130,7 @@ def _gpus(ray: Any, model: TileModel) -> int:
     # A task that asks for what no machine has waits forever.
     if ray.cluster_resources().get("GPU", 0) >= 1:
         return 1
-    said = "the Ray cluster has no GPU: slides are judged on its processors"
+    said = "the Ray cluster has no GPU: slides are measured on its processors"
     warnings.warn(said, RuntimeWarning, stacklevel=2)
     return 0
 

@@ -127,7 +127,8 @@ def filter_images(
     measured = measure_tiles(files, read, model, settings, progress, folder.name)
     if not len(measured.done):
         raise WorkError(
-            f"none of the {len(files)} images of {folder} can be judged: {measured.failures[0][1]}"
+            f"none of the {len(files)} images of {folder} can be measured: "
+            f"{measured.failures[0][1]}"
         )
     widths, heights, tissue = (np.array(column) for column in zip(*measured.extras, strict=True))
     zeros = np.zeros(len(measured.done), np.int64)
@@ -161,8 +162,9 @@ def _warnings(
     larger = int(((widths > size) | (heights > size)).sum())
     if larger:
         warnings.append(
-            f"{larger} of {count} images are larger than {size} x {size} px: their centre is judged"
+            f"{larger} of {count} images are larger than {size} x {size} px: "
+            "their centre is measured"
         )
     if measured.failures:
-        warnings.append(f"{len(measured.failures)} of {count} images cannot be judged")
+        warnings.append(f"{len(measured.failures)} of {count} images cannot be measured")
     return tuple(warnings)

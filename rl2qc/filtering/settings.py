@@ -72,8 +72,8 @@ class FilterSettings(Settings):
     )
     coords: str | Path | None = option(
         None,
-        help="Judge the tiles of this TRIDENT or CLAM file, or of each slide's in this folder; all "
-        "of them, in their order, whatever tissue they hold.",
+        help="Measure the tiles of this TRIDENT or CLAM file, or of each slide's in this folder: "
+        "all of them, in their order, whatever tissue they hold.",
         show_default="a grid",
         metavar="FILE",
         per_input=True,

@@ -309,12 +309,12 @@ def _given_warnings(given: Coords, path: Path, side: int, seen: int, mpp: float)
         warnings.append(f"the coordinates are of a slide called {of!r}, by what their file says")
     if abs(side / seen - 1) > TOLERANCE:
         how = (
-            "the centre of each is judged"
+            "the centre of each is measured"
             if side > seen
-            else "each is judged with what is around it"
+            else "each is measured with what is around it"
         )
         warnings.append(
-            f"the coordinates are of tiles of {side * mpp:.0f} um and the model judges "
+            f"the coordinates are of tiles of {side * mpp:.0f} um and the model sees "
             f"{seen * mpp:.0f} um: {how}"
         )
     return warnings

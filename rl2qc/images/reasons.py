@@ -86,7 +86,8 @@ class ReferenceQuantities:
 
     @classmethod
     def fences(cls, quantities: ArrayLike) -> ReferenceQuantities:
-        """Ranges that only the odd ones among patches (n, 7) lie outside, be they all alien.
+        """Ranges that only the odd ones among patches (n, 7) lie outside, even where all are out of
+        distribution.
 
         1.5 interquartile ranges beyond the quartiles (Tukey, "Exploratory Data Analysis", 1977):
         unlike :meth:`fit`, blind to what up to a quarter of the patches have on either side.

@@ -221,7 +221,7 @@ def test_a_second_run_has_nothing_to_do_and_says_so(
     assert not (out / ".locks").exists()
     before = {p: p.stat().st_mtime_ns for p in (*out.glob("case/*"), out / "report.html")}
     again = rl2qc_filter(slide, "-o", out)
-    said = "rl2qc: 1 of 1 inputs were finished before and are not judged again"
+    said = "rl2qc: 1 of 1 inputs were finished before and are not measured again"
     assert again.stderr.splitlines()[0].startswith(said)
     assert {p: p.stat().st_mtime_ns for p in before} == before
     # Of a run that ended before its report, that is left to do; a failure is tried again.

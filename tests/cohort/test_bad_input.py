@@ -58,7 +58,7 @@ def test_odd_names_in_every_format(tmp_path: Path, good: Path, name: str) -> Non
         assert {row["name"]: row["path"] for row in csv.DictReader(file)} == {
             n: str(tmp_path / "in" / f"{n}.tif") for n in rows
         }
-    # Neither is judged again, and both are decided again.
+    # Neither is measured again, and both are decided again.
     again: list[object] = []
     run_cohort(jobs, RankModel(), out, formats=formats, progress=lambda *call: again.append(call))
     assert again == []
@@ -98,7 +98,7 @@ def test_a_slide_that_stays_unlike_the_reference_is_flagged_whatever_alpha(
 
 
 def test_colours_that_are_wrong_are_flagged(shared_data: Path) -> None:
-    """YCbCr shown as RGB, judged by the shipped model."""
+    """YCbCr shown as RGB, measured by the shipped model."""
     from rl2qc.model.quality import QualityModel
 
     slide = shared_data / "slides" / "CMU-1-dicom"

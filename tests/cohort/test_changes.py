@@ -60,7 +60,7 @@ def test_an_option_that_came_later_is_asked_for_in_vain(slide: Path, tmp_path: P
         run(slide, tmp_path / "out", icc=True)
 
 
-def test_what_nobody_judges_is_no_part_of_a_set(slide: Path, tmp_path: Path) -> None:
+def test_what_nobody_measures_is_no_part_of_a_set(slide: Path, tmp_path: Path) -> None:
     """Macs leave hidden files beside images; folders of thumbnails may be hidden, too."""
     folder, out = tmp_path / "set", tmp_path / "out"
     folder.mkdir()

@@ -226,7 +226,7 @@ def test_every_input_is_attempted(tmp_path: Path, tissue: np.ndarray) -> None:
     }
     assert run["settings"]["alpha"] == 0.05
     assert run["inputs"] == {"all": 4, "failed": 2, "done": 1, "partial": 1}
-    assert run["warnings"] == ["set: 1 of 3 images cannot be judged"]
+    assert run["warnings"] == ["set: 1 of 3 images cannot be measured"]
 
 
 def test_settings_reach_the_tiles(tmp_path: Path, tissue: np.ndarray) -> None:

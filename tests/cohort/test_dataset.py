@@ -104,7 +104,7 @@ class RecordingModel(BrightnessModel):
         return super().measure(images)
 
 
-def judge_given(tmp_path: Path, pixels: np.ndarray, side: int, mpp: float) -> RecordingModel:
+def measure_given(tmp_path: Path, pixels: np.ndarray, side: int, mpp: float) -> RecordingModel:
     """Filter a slide at the coordinates of an imported file of tiles of ``side`` level-0 px."""
     write_slide(tmp_path / "a.tif", pixels, levels=2)
     corners = [(x, y) for y in (0, 41) for x in (64, 3, 60)]
@@ -125,7 +125,7 @@ def judge_given(tmp_path: Path, pixels: np.ndarray, side: int, mpp: float) -> Re
 def test_imported_tiles_are_what_the_model_saw(
     tmp_path: Path, rng: np.random.Generator, side: int, mpp: float
 ) -> None:
-    model = judge_given(tmp_path, tissue_like(rng, 192, 192), side, mpp)
+    model = measure_given(tmp_path, tissue_like(rng, 192, 192), side, mpp)
     for results in (tmp_path / "out", tmp_path / "out" / "a"):
         tiles = KeptTiles(results)
         assert len(tiles) == len(model.seen)
@@ -136,7 +136,7 @@ def test_imported_tiles_are_what_the_model_saw(
 
 def test_imported_tiles_of_an_old_result(tmp_path: Path, rng: np.random.Generator) -> None:
     """Its record has one size, that of the tiles; run.json beside it has the model's."""
-    model = judge_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
+    model = measure_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
     record = read_json(tmp_path / "out" / "a" / "record.json")
     assert (record["slide"]["patch_size"], record["slide"]["tile_size"]) == (64, 128)
     record["slide"]["patch_size"] = record["slide"].pop("tile_size")
@@ -151,7 +151,7 @@ def test_imported_tiles_of_an_old_result(tmp_path: Path, rng: np.random.Generato
 
 
 def test_a_new_result_stands_alone(tmp_path: Path, rng: np.random.Generator) -> None:
-    model = judge_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
+    model = measure_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
     (tmp_path / "out" / "a").rename(tmp_path / "alone")
     np.testing.assert_array_equal(KeptTiles(tmp_path / "alone").pixels(0), model.seen[0])
 

@@ -144,7 +144,7 @@ def test_a_lock_left_behind_by_finished_work_goes(cohort: Path, tmp_path: Path) 
     assert not lock.parent.exists()
 
 
-def test_finished_slides_are_not_judged_again(cohort: Path, tmp_path: Path) -> None:
+def test_finished_slides_are_not_measured_again(cohort: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     first = run(cohort, out)
     before = contents(out)
@@ -154,7 +154,7 @@ def test_finished_slides_are_not_judged_again(cohort: Path, tmp_path: Path) -> N
     assert not log.exists()
 
 
-def test_what_is_missing_or_new_is_judged(cohort: Path, tmp_path: Path, rng: Any) -> None:
+def test_what_is_missing_or_new_is_measured(cohort: Path, tmp_path: Path, rng: Any) -> None:
     slides, out, log = tmp_path / "slides", tmp_path / "out", tmp_path / "log"
     make_cohort(slides, 3)
     run(slides, out)
@@ -165,14 +165,14 @@ def test_what_is_missing_or_new_is_judged(cohort: Path, tmp_path: Path, rng: Any
     assert log.read_text().split() == ["s0", "s1", "s9"]
 
 
-def test_a_slide_that_changed_is_judged_again(cohort: Path, tmp_path: Path, rng: Any) -> None:
+def test_a_slide_that_changed_is_measured_again(cohort: Path, tmp_path: Path, rng: Any) -> None:
     slides, out, log = make_cohort(tmp_path / "slides", 2), tmp_path / "out", tmp_path / "log"
     run(slides, out)
     write_slide(slides / "s1.tif", tissue_like(rng, 64, 64))
     run(slides, out, log=log)
     assert log.read_text().split() == ["s1"]
     said = json.loads((out / "run.json").read_text())["warnings"]
-    assert "s1 has changed since it was judged: judged again" in said
+    assert "s1 has changed since it was measured: measured again" in said
     assert (out / "s1" / "tiles.csv").read_text().count("\n") == 2
 
 
@@ -459,8 +459,10 @@ def test_processes_share_a_folder(
     for process in both:
         process.join()
         assert process.exitcode == 0
-    judged = [log.read_text().split() if log.exists() else [] for log in logs]
-    assert sorted(name for names in judged for name in names) == sorted(f"s{i}" for i in range(12))
-    assert sum(bool(names) for names in judged) >= 2
+    measured = [log.read_text().split() if log.exists() else [] for log in logs]
+    assert sorted(name for names in measured for name in names) == sorted(
+        f"s{i}" for i in range(12)
+    )
+    assert sum(bool(names) for names in measured) >= 2
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
     assert not (tmp_path / "out" / ".locks").exists()

@@ -50,14 +50,14 @@ def test_patches(tmp_path: Path, rng: np.random.Generator) -> None:
     assert table.warnings == ()
 
 
-def test_larger_patches_are_judged_at_their_centre(
+def test_larger_patches_are_measured_at_their_centre(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
     image = tissue_like(rng, 100, 80)
     table = filter_patches(save(tmp_path, "a.png", image), BrightnessModel(), mpp=0.5)
     assert table.measurements["log_likelihood"][0] == image[18:82, 8:72, 0].mean()
     assert (table.width[0], table.height[0]) == (80, 100)
-    assert "their centre is judged" in table.warnings[0]
+    assert "their centre is measured" in table.warnings[0]
 
 
 def test_bad_patches_are_listed_and_the_others_done(

@@ -37,7 +37,7 @@ class Recording(BrightnessModel):
 
 
 @pytest.fixture
-def judged(tmp_path: Path, rng: np.random.Generator) -> Callable[..., tuple[Path, Recording]]:
+def measured(tmp_path: Path, rng: np.random.Generator) -> Callable[..., tuple[Path, Recording]]:
     """Filters a slide at imported coordinates of tiles of a size; every tile is kept."""
     slide = write_slide(tmp_path / "a.tif", tissue_like(rng, 256, 256))
 
@@ -86,12 +86,12 @@ def of_a_table(out: Path) -> list[np.ndarray]:
 @pytest.mark.parametrize(("side", "mpp"), [(64, 0.5), (128, 0.5), (40, 0.5), (99, 0.5), (128, 0.9)])
 @pytest.mark.parametrize("shown", [written, on_a_sheet, of_a_dataset, of_a_table])
 def test_tiles_are_what_the_model_saw(
-    judged: Callable[..., tuple[Path, Recording]],
+    measured: Callable[..., tuple[Path, Recording]],
     shown: Callable[[Path], list[np.ndarray]],
     side: int,
     mpp: float,
 ) -> None:
-    out, model = judged(side, mpp, formats=["tiles"], report=False)
+    out, model = measured(side, mpp, formats=["tiles"], report=False)
     for picture, seen in zip(shown(out), model.seen, strict=True):
         np.testing.assert_array_equal(picture, seen)
 
@@ -109,8 +109,8 @@ def test_of_larger_patches_a_sheet_shows_the_centre(
     np.testing.assert_array_equal(np.asarray(tile.image), image[8:72, 18:82])
 
 
-def test_a_table_has_two_sizes(judged: Callable[..., tuple[Path, Recording]]) -> None:
-    out, _ = judged(128, 0.5, formats=["csv"], report=False)
+def test_a_table_has_two_sizes(measured: Callable[..., tuple[Path, Recording]]) -> None:
+    out, _ = measured(128, 0.5, formats=["csv"], report=False)
     table = table_in(out, "a")
     assert (table.patch_size, table.tile_size) == (64, 128)
     grid = filter_slide(table.path, BrightnessModel())
@@ -118,8 +118,8 @@ def test_a_table_has_two_sizes(judged: Callable[..., tuple[Path, Recording]]) ->
 
 
 def test_a_table_that_does_not_say_what_was_seen(
-    judged: Callable[..., tuple[Path, Recording]],
+    measured: Callable[..., tuple[Path, Recording]],
 ) -> None:
-    out, _ = judged(128, 0.5, formats=["csv"], report=False)
+    out, _ = measured(128, 0.5, formats=["csv"], report=False)
     with pytest.raises(WorkError, match="a does not say what of its tiles the model saw"):
         TilePixels(replace(table_in(out, "a"), patch_size=None))

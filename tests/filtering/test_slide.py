@@ -126,7 +126,7 @@ def test_resolution_warnings(path: Path) -> None:
         filter_slide(path, BrightnessModel(mpp=0.25))
 
 
-def test_nothing_to_judge_is_said(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_nothing_to_measure_is_said(tmp_path: Path, rng: np.random.Generator) -> None:
     glass = write_slide(tmp_path / "glass.tif", np.full((256, 256, 3), 240, np.uint8))
     table = filter_slide(glass, BrightnessModel())
     assert len(table) == 0

@@ -1,4 +1,4 @@
-"""Coordinates of TRIDENT and CLAM: read, judged, and written back."""
+"""Coordinates of TRIDENT and CLAM: read, measured, and written back."""
 
 from __future__ import annotations
 
@@ -196,11 +196,11 @@ def test_a_dicom_slide_goes_by_its_folder(shared_data: Path, tmp_path: Path) -> 
         assert (table.name, len(table)) == ("CMU-1-dicom", len(XY))
 
 
-# ---------------------------------------------------------------- judging
+# ---------------------------------------------------------------- measuring
 
 
 @pytest.mark.parametrize("make", [write_trident, write_clam])
-def test_given_tiles_are_judged_in_their_order(
+def test_given_tiles_are_measured_in_their_order(
     slide: Path, pixels: np.ndarray, tmp_path: Path, make: Any
 ) -> None:
     table = filter_slide(slide, BrightnessModel(), coords=make(tmp_path / "a.h5"))
@@ -208,12 +208,12 @@ def test_given_tiles_are_judged_in_their_order(
     assert (table.width == 64).all()
     expected = [pixels[y : y + 64, x : x + 64, 0].mean() for x, y in XY]
     assert table.measurements["log_likelihood"].tolist() == expected
-    # Glass is judged, too: it was asked for.
+    # Glass is measured, too: it was asked for.
     assert table.tissue_fraction[1] < 0.1
     assert table.warnings == ()
 
 
-def test_of_larger_tiles_the_centre_is_judged(
+def test_of_larger_tiles_the_centre_is_measured(
     slide: Path, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     file = write_trident(tmp_path / "a.h5", XY[1:3], patch_size=128, patch_size_level0=128)
@@ -223,18 +223,18 @@ def test_of_larger_tiles_the_centre_is_judged(
     assert (table.width == 128).all()
     (warning,) = table.warnings
     assert warning == (
-        "the coordinates are of tiles of 64 um and the model judges 32 um: "
-        "the centre of each is judged"
+        "the coordinates are of tiles of 64 um and the model sees 32 um: "
+        "the centre of each is measured"
     )
 
 
-def test_of_smaller_tiles_the_surroundings_are_judged(
+def test_of_smaller_tiles_the_surroundings_are_measured(
     slide: Path, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     file = write_clam(tmp_path / "a.h5", np.array([[128, 64]]), patch_size=32)
     table = filter_slide(slide, BrightnessModel(), coords=file)
     assert table.measurements["log_likelihood"] == pixels[48:112, 112:176, 0].mean()
-    assert "each is judged with what is around it" in table.warnings[0]
+    assert "each is measured with what is around it" in table.warnings[0]
 
 
 def test_coarser_models_read_their_own_level(

@@ -84,7 +84,7 @@ def wait_for_lock(path: Path, seconds: float = 2 * STALE_AFTER) -> Iterator[None
 def _take(path: Path) -> str | None:
     """Create the lock file, complete with its content; our token, or None."""
     for _ in range(_ATTEMPTS):
-        # A run that ends sweeps the folder: it or our draft may go at any moment.
+        # A run that ends cleans the folder up: it or our draft may go at any moment.
         with suppress(FileNotFoundError):
             return _try_to_take(path)
     return None

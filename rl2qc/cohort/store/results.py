@@ -170,7 +170,9 @@ def input_errors(folder: Path, rows: Iterable[SummaryRow]) -> list[str]:
     for row in rows:
         if row.status == "partial":
             place = folder / row.name / FAILURES
-            lines.append(f"{row.name}: {row.unreadable} images cannot be judged, listed in {place}")
+            lines.append(
+                f"{row.name}: {row.unreadable} images cannot be measured, listed in {place}"
+            )
         elif row.status == "failed":
             lines.append(f"{row.name}: {row.error}")
     return lines

@@ -6,7 +6,7 @@ of them would put the rejected ones back into the embedding. Next to it, ignored
 ``scores``
     (n, k) float64, aligned with ``coords``; its attribute ``columns`` names the k columns.
 ``all/coords``, ``all/scores``, ``all/keep``, ``all/reason``
-    The same for every tile that was judged, with the decision as bool and the likely reason of a
+    The same for every tile that was measured, with the decision as bool and the likely reason of a
     rejection as text.
 
 Coordinates that were imported keep their order and the attributes that they came with.

@@ -238,7 +238,7 @@ def test_a_link_upwards_is_not_followed(tmp_path: Path) -> None:
     assert "up is left out" in warning
 
 
-def test_linked_patches_are_judged(tmp_path: Path, tissue: np.ndarray) -> None:
+def test_linked_patches_are_measured(tmp_path: Path, tissue: np.ndarray) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "set").mkdir()
     for folder in ("elsewhere", "set"):

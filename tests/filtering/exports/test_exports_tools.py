@@ -49,7 +49,7 @@ def path(tmp_path: Path, pixels: np.ndarray) -> Path:
     return write_slide(tmp_path / "case.tif", pixels, levels=2)
 
 
-def judged(path: Path, mpp: float = 0.5, patch_size: int = 64, **options: Any) -> TileTable:
+def measured(path: Path, mpp: float = 0.5, patch_size: int = 64, **options: Any) -> TileTable:
     """A slide of which about half of the tiles are kept."""
     table = filter_slide(path, BrightnessModel(patch_size, mpp), **options)
     return table.decide(float(np.median(table.measurements["p_value"])))
@@ -72,7 +72,7 @@ def read_trident(path: Path) -> tuple[dict[str, Any], np.ndarray]:
 def test_trident_reads_the_kept_tiles(
     path: Path, tmp_path: Path, mpp: float, stride: int | None
 ) -> None:
-    table = judged(path, mpp, stride=stride)
+    table = measured(path, mpp, stride=stride)
     (written,) = export(table, tmp_path / "out" / table.name, ["trident"])
     overlap = 64 - (stride or 64)
     target = {0.5: "20", 1.0: "10", 0.75: "13.33"}[mpp]
@@ -116,7 +116,7 @@ def test_magnifications_are_nominal_where_they_are_usual() -> None:
 def test_an_h5_without_kept_tiles_is_empty_and_can_grow(
     path: Path, tmp_path: Path, name: str
 ) -> None:
-    table = judged(path).decide(0.999)
+    table = measured(path).decide(0.999)
     for slide in (table, filter_slide(path, BrightnessModel(), min_tissue=1.0).decide(0.0)):
         (written,) = export(slide, tmp_path / "out" / slide.name, [name])
         with h5py.File(written, "a") as file:
@@ -135,7 +135,7 @@ def attributes_of(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["trident", "clam"])
 def test_scores_are_aligned_with_coordinates(path: Path, tmp_path: Path, name: str) -> None:
-    table = judged(path)
+    table = measured(path)
     (written,) = export(table, tmp_path / "out" / table.name, [name])
     with h5py.File(written) as file:
         columns = list(file["scores"].attrs["columns"])
@@ -153,7 +153,7 @@ def test_scores_are_aligned_with_coordinates(path: Path, tmp_path: Path, name: s
 def test_names_that_are_no_text(path: Path, tmp_path: Path) -> None:
     name = "caf\udce9"  # how Python shows a byte that is not UTF-8
     readable = "caf\N{REPLACEMENT CHARACTER}"
-    table = replace(judged(path), name=name)
+    table = replace(measured(path), name=name)
     formats = ["trident", "clam", "wsinfer", "parquet", "histoqc"]
     written = dict(zip(formats, export(table, tmp_path / "out" / name, formats), strict=True))
     # On the disk, names keep their bytes; inside a file, what is no text is replaced.
@@ -201,7 +201,7 @@ def test_a_disk_that_fills_up_is_an_error_like_any_other(
     """A limit to the size of files fails in the middle of a write, as a full disk does, and
     HDF5's own writes then ended the process."""
     pytest.importorskip("resource")
-    table = judged(path, stride=16)
+    table = measured(path, stride=16)
     (tmp_path / "table.pickle").write_bytes(pickle.dumps(table))
     command = [sys.executable, "-c", ON_A_FULL_DISK, name, str(tmp_path)]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -219,10 +219,10 @@ def test_a_disk_that_fills_up_is_an_error_like_any_other(
 
 
 @pytest.mark.parametrize("mpp", [0.5, 1.0, 0.75])
-def test_clam_reads_the_pixels_that_were_judged(
+def test_clam_reads_the_pixels_that_were_measured(
     path: Path, tmp_path: Path, pixels: np.ndarray, mpp: float
 ) -> None:
-    table = judged(path, mpp)
+    table = measured(path, mpp)
     (written,) = export(table, tmp_path / "out" / table.name, ["clam"])
     assert written == tmp_path / "out" / "patches" / "case.h5"
     # As CLAM's Whole_Slide_Bag_FP does.
@@ -250,7 +250,7 @@ def test_clam_reads_the_pixels_that_were_judged(
 
 
 def test_wsinfer(path: Path, tmp_path: Path) -> None:
-    table = judged(path)
+    table = measured(path)
     (written,) = export(table, tmp_path / "out" / table.name, ["wsinfer"])
     assert written == tmp_path / "out" / "model-outputs-csv" / "case.csv"
     with written.open(newline="") as file:
@@ -265,7 +265,7 @@ def test_wsinfer(path: Path, tmp_path: Path) -> None:
 
 
 def test_parquet_keeps_types_and_digits(path: Path, tmp_path: Path) -> None:
-    table = judged(path)
+    table = measured(path)
     (written,) = export(table, tmp_path / "case", ["parquet"])
     read = pyarrow.parquet.read_table(written)
     assert read.column_names == list(table.columns())
@@ -281,7 +281,7 @@ def test_parquet_keeps_types_and_digits(path: Path, tmp_path: Path) -> None:
 
 
 def test_histoqc_mask_is_the_kept_area(path: Path, tmp_path: Path) -> None:
-    table = replace(judged(path), slide_mpp=8.0)  # a mask of the slide's own size
+    table = replace(measured(path), slide_mpp=8.0)  # a mask of the slide's own size
     (written,) = export(table, tmp_path / "out" / "case", ["histoqc"])
     # As HistoQC's worker does: os.path.basename(file_name), suffix included.
     assert written == tmp_path / "out" / "case.tif" / "case.tif_mask_use.png"
@@ -294,7 +294,7 @@ def test_histoqc_mask_is_the_kept_area(path: Path, tmp_path: Path) -> None:
 
 
 def test_histoqc_mask_of_a_large_slide_is_small(path: Path) -> None:
-    table = judged(path)
+    table = measured(path)
     assert use_mask(table).shape == (16, 24)
     huge = replace(table, dimensions=(2_000_000, 1_000_000), slide_mpp=8.0)
     assert use_mask(huge).shape == (5000, 10000)
@@ -319,7 +319,7 @@ def test_histoqc_mask_of_a_large_slide_is_small(path: Path) -> None:
 def test_histoqc_calls_slides_by_their_files(
     path: Path, tmp_path: Path, name: str, file: str, expected: str
 ) -> None:
-    table = replace(judged(path), name=name, path=Path(file))
+    table = replace(measured(path), name=name, path=Path(file))
     folder = tmp_path / name
     (written,) = export(table, folder, ["histoqc"])
     assert written == tmp_path / expected / f"{expected}_mask_use.png"
@@ -390,10 +390,10 @@ def test_histoqc_results_are_one_row_a_line(path: Path, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- tiles
 
 
-def test_kept_tiles_are_the_pixels_that_were_judged(
+def test_kept_tiles_are_the_pixels_that_were_measured(
     path: Path, tmp_path: Path, pixels: np.ndarray
 ) -> None:
-    table = judged(path)
+    table = measured(path)
     (folder,) = export(table, tmp_path / "case", ["tiles"])
     assert folder == tmp_path / "case" / "tiles"
     assert {p.name for p in folder.iterdir()} == {f"x{x}_y{y}.png" for x, y in kept(table)}
@@ -403,7 +403,7 @@ def test_kept_tiles_are_the_pixels_that_were_judged(
 
 
 def test_tiles_at_the_models_resolution_as_jpeg(path: Path, tmp_path: Path) -> None:
-    table = judged(path, 0.75)
+    table = measured(path, 0.75)
     (folder,) = export(table, tmp_path / "case", ["tiles-jpeg"])
     for x, y in kept(table):
         with Image.open(folder / f"x{x}_y{y}.jpg") as image:
@@ -426,7 +426,7 @@ def test_tiles_are_read_row_by_row(
 
     monkeypatch.setattr("rl2qc.filtering.pixels.open_slide", Watched)
     monkeypatch.setattr("rl2qc.filtering.exports.tiles._THREADS", 1)
-    table = judged(path)
+    table = measured(path)
     order = np.arange(len(table))[::-1]
     turned = replace(
         table,
@@ -437,7 +437,7 @@ def test_tiles_are_read_row_by_row(
 
 
 def test_tiles_of_an_earlier_run_go_and_foreign_files_stay(path: Path, tmp_path: Path) -> None:
-    table = judged(path)
+    table = measured(path)
     (folder,) = export(table, tmp_path / "case", ["tiles"])
     foreign = {"notes.txt", "x0_y0_marked.png"}
     for name in foreign:
@@ -457,7 +457,7 @@ def test_tiles_of_an_earlier_run_go_and_foreign_files_stay(path: Path, tmp_path:
 
 
 def test_tiles_of_a_slide_that_is_gone(path: Path, tmp_path: Path) -> None:
-    table = judged(path)
+    table = measured(path)
     path.unlink()
     with pytest.raises(SlideError, match="no such file"):
         export(table, tmp_path / "case", ["tiles"])
