@@ -35,8 +35,8 @@ from rl2qc.images.sources.base import register_source as register_source
 from rl2qc.images.sources.images import PatchSource as PatchSource
 from rl2qc.metrics.authenticity import authenticity as authenticity
 from rl2qc.metrics.frechet import fid as fid
-from rl2qc.metrics.frechet import fid_infinity as fid_infinity
-from rl2qc.metrics.frechet import r_fid as r_fid
+from rl2qc.metrics.frechet_limit import fid_infinity as fid_infinity
+from rl2qc.metrics.frechet_ratio import r_fid as r_fid
 from rl2qc.metrics.inception import inception_score as inception_score
 from rl2qc.metrics.irs import irs as irs
 from rl2qc.metrics.kernel import kid as kid
@@ -49,9 +49,15 @@ from rl2qc.metrics.wad_div import wad_div as wad_div
 from rl2qc.model.quality import QualityModel as QualityModel
 from rl2qc.scoring.compare import compare as compare
 from rl2qc.scoring.comparison import Comparison as Comparison
+from rl2qc.scoring.dice import Dice as Dice
+from rl2qc.scoring.dice import dice as dice
 from rl2qc.scoring.score import score as score
 from rl2qc.scoring.scorecard import Scorecard as Scorecard
+from rl2qc.scoring.settings import CompareSettings as CompareSettings
+from rl2qc.scoring.settings import DiceSettings as DiceSettings
 from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
+from rl2qc.scoring.spec import MetricSpec as MetricSpec
+from rl2qc.scoring.spec import register_metric as register_metric
 from rl2qc.slides.readers.base import ReaderSpec as ReaderSpec
 from rl2qc.slides.readers.base import SlideReader as SlideReader
 from rl2qc.slides.readers.base import open_slide as open_slide

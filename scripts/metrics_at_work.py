@@ -51,7 +51,7 @@ def nearest_ours(n: int, _: Path) -> Work:
 
 
 def irs_ours(n: int, _: Path) -> Work:
-    from rl2qc.metrics.irs import irs_from_counts
+    from rl2qc.metrics.irs_counts import irs_from_counts
 
     retrieved = round(0.97 * n)
     return lambda: irs_from_counts(retrieved, n, 1_281_166).value

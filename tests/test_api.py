@@ -14,6 +14,7 @@ CALLS = {
     "compare",
     "decide",
     "demo",
+    "dice",
     "filter_cohort",
     "filter_patches",
     "filter_slide",
@@ -29,6 +30,7 @@ SPECS = {
     "ExtractorSpec",
     "FeatureExtractor",
     "ImageSource",
+    "MetricSpec",
     "ReaderSpec",
     "SlideReader",
     "TileModel",
@@ -37,13 +39,24 @@ REGISTER = {
     "register_corruption",
     "register_extractor",
     "register_format",
+    "register_metric",
     "register_reader",
     "register_source",
 }
-RESULTS = {"Benchmark", "CohortResult", "Comparison", "Demo", "Scorecard", "TileTable"}
+RESULTS = {
+    "Benchmark",
+    "CohortResult",
+    "Comparison",
+    "Demo",
+    "Dice",
+    "Scorecard",
+    "TileTable",
+}
 SETTINGS = {
     "BenchmarkSettings",
+    "CompareSettings",
     "DecideSettings",
+    "DiceSettings",
     "FilterSettings",
     "RunSettings",
     "ScoreSettings",

@@ -7,31 +7,23 @@ from typing import Annotated
 
 import typer
 
-from rl2qc.cli.options import check_targets, print_warnings, split_names
-from rl2qc.errors import UsageError
+from rl2qc.cli.options import JsonOption, check_targets, print_warnings, write_files
+from rl2qc.cli.settings import with_settings
+from rl2qc.scoring.settings import DiceSettings
 
 __all__ = ["dice_command"]
 
 
+@with_settings
 def dice_command(
     masks_a: Annotated[str, typer.Argument(help="Folder or glob of masks.")],
     masks_b: Annotated[str, typer.Argument(help="Masks of the same names to compare with.")],
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="Comma-separated label numbers to average over. Default: all but 0 is foreground."
-        ),
+    json: JsonOption = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a line a pair here.")
     ] = None,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression whose first group is the slide or patient, in the file name "
-            "or in the path below the folder: the interval then resamples whole groups."
-        ),
-    ] = None,
-    json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write each pair here.")
-    ] = None,
+    *,
+    settings: DiceSettings,
 ) -> None:
     """Dice between two folders of masks, paired by file name: anatomical consistency.
 
@@ -43,23 +35,10 @@ def dice_command(
 
     rl2qc dice a/ b/ --labels 1,2,3 --group-pattern '^(.+?)_' --json dice.json
     """
-    check_targets({"--json": json})
-    from rl2qc.scoring.dice import mask_overlap
+    check_targets({"--json": json, "--csv": csv})
+    from rl2qc.scoring.dice import dice
 
-    try:
-        wanted = [int(name) for name in split_names(labels) or ()] if labels is not None else None
-    except ValueError:
-        raise UsageError(f"--labels must be whole numbers, got {labels!r}") from None
-    if wanted is not None and not wanted:
-        raise UsageError("--labels names no label")
-    found = mask_overlap(masks_a, masks_b, labels=wanted, group_pattern=group_pattern)
-    spread = "" if found.low is None else f"  ({found.low:.4f} to {found.high:.4f})"
-    slides = "" if found.groups is None else f" of {len(set(found.groups))} slides"
-    count = f"{len(found.names)} pairs{slides}, {found.n_empty} empty"
-    print(f"dice  {found.value:.4f}{spread}  {count}")
-    worst = sorted(zip(found.per_image, found.names, strict=True))[:5]
-    print("worst " + ", ".join(f"{name} {value:.3f}" for value, name in worst))
+    found = dice(masks_a, masks_b, settings, progress=True)
+    print(found.table())
     print_warnings(found.warnings)
-    if json is not None:
-        found.to_json(json)
-        print(f"\npairs  {json}")
+    write_files(("pairs", json, found.to_json), ("table", csv, found.to_csv))

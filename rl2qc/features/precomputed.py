@@ -23,6 +23,9 @@ from rl2qc.model.quality import QualityModel
 
 __all__ = ["PrecomputedFeatures", "load_precomputed"]
 
+# As sets were called before 0.2.
+_OLD_TITLES = {"unseen": "held-out"}
+
 
 class PrecomputedFeatures(FeatureExtractor):
     """Features of one image set that were computed elsewhere: UNI, Phikon, DINO or any other.
@@ -60,7 +63,7 @@ def load_precomputed(folder: str | Path, titles: Sequence[str]) -> dict[str, Pre
     ----------
     folder
     titles
-        Of the image sets: ``real`` and ``generated`` (and ``held-out``) in a scoring, ``real`` and
+        Of the image sets: ``real`` and ``generated`` (and ``unseen``) in a scoring, ``real`` and
         the names of the generated folders in a comparison.
 
     Raises
@@ -71,6 +74,9 @@ def load_precomputed(folder: str | Path, titles: Sequence[str]) -> dict[str, Pre
     arrays, digest = {}, hashlib.sha256()
     for title in titles:
         path = Path(folder) / f"{title}.npy"
+        if title in _OLD_TITLES and not path.exists():
+            older = path.with_name(f"{_OLD_TITLES[title]}.npy")
+            path = older if older.exists() else path
         arrays[title] = array = _load_features(path)
         if array.shape[1] != (wanted := arrays[titles[0]].shape[1]):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Which rows are one image: equal ones, or under the cosine metric those of one direction."""
+"""Which rows are one image: equal ones, or under the cosine distance those of one direction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from rl2qc.metrics._pair import Floats, Indices, Metric, blocks
+from rl2qc.metrics._pair import Distance, Floats, Indices, blocks
 from rl2qc.stats._checks import FloatArray
 
 __all__ = ["first_occurrences"]
@@ -16,15 +16,15 @@ _PROJECTIONS = 4
 _CHUNK = 1 << 20
 
 
-def first_occurrences(features: FloatArray, metric: Metric = "euclidean") -> Indices:
+def first_occurrences(features: FloatArray, distance: Distance = "euclidean") -> Indices:
     """For every row the first row at distance 0 from it.
 
-    Under the cosine metric these are its positive multiples, up to the rounding of the features.
+    Under the cosine distance these are its positive multiples, up to the rounding of the features.
 
     Parameters
     ----------
     features : ndarray, shape (n, d)
-    metric : {"euclidean", "cosine"}
+    distance : {"euclidean", "cosine"}
 
     Examples
     --------
@@ -33,7 +33,7 @@ def first_occurrences(features: FloatArray, metric: Metric = "euclidean") -> Ind
     ([0, 1, 0, 3], [0, 0, 0, 3])
     """
     first = _first_equal(features)
-    return _first_parallel(features, first) if metric == "cosine" else first
+    return _first_parallel(features, first) if distance == "cosine" else first
 
 
 def _first_equal(features: FloatArray) -> Indices:

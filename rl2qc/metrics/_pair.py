@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from rl2qc.stats._checks import FloatArray
 
-__all__ = ["Floats", "Indices", "Metric", "Pair", "Side", "blocks", "rounding"]
+__all__ = ["Distance", "Floats", "Indices", "Pair", "Side", "blocks", "rounding"]
 
-Metric: TypeAlias = Literal["euclidean", "cosine"]
+Distance: TypeAlias = Literal["euclidean", "cosine"]
 Side: TypeAlias = Literal["queries", "reference"]
 Indices: TypeAlias = NDArray[np.intp]
 Floats: TypeAlias = NDArray[np.float64]
@@ -38,18 +38,18 @@ def rounding(dimension: int, dtype: type[np.floating]) -> float:
 
 
 class Pair:
-    """Queries and reference under one metric.
+    """Queries and reference under one distance.
 
     Everything is scaled by one power of two, which is exact and keeps squares in float32's range.
-    Under the cosine metric the rows are unit vectors, and 1 - cos is half their squared distance.
+    Under the cosine distance the rows are unit vectors, and 1 - cos is half their squared distance.
     """
 
-    def __init__(self, queries: FloatArray, reference: FloatArray, metric: Metric) -> None:
-        if metric not in get_args(Metric):
-            raise ValueError(f"metric must be one of {get_args(Metric)}, got {metric!r}")
+    def __init__(self, queries: FloatArray, reference: FloatArray, distance: Distance) -> None:
+        if distance not in get_args(Distance):
+            raise ValueError(f"distance must be one of {get_args(Distance)}, got {distance!r}")
         self.dimension = queries.shape[1]
         self._sets: dict[Side, FloatArray] = {"queries": queries, "reference": reference}
-        self._cosine = metric == "cosine"
+        self._cosine = distance == "cosine"
         largest = max(max(abs(float(x.min())), abs(float(x.max()))) for x in (queries, reference))
         self._scale = math.ldexp(1.0, -max(math.frexp(largest)[1], -1000))
         if self._cosine:
@@ -91,7 +91,7 @@ class Pair:
         return squared / 2 if self._cosine else np.sqrt(squared) / self._scale
 
     def to_squared(self, distances: Floats) -> Floats:
-        """The inverse of `to_distance`, up to rounding."""
+        """The inverse of :meth:`to_distance`, up to rounding."""
         return distances * 2 if self._cosine else (distances * self._scale) ** 2
 
     def _chunks(self, n: int) -> Iterator[Indices]:

@@ -1,4 +1,4 @@
-"""Frechet distance between feature sets, its ratio to the real floor, its limit in 1/N."""
+"""Frechet distance (FID) between feature sets."""
 
 from __future__ import annotations
 
@@ -9,23 +9,12 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics.moments import Moments
-from rl2qc.stats._checks import FloatArray, as_count, as_feature_pair, as_features
-from rl2qc.stats.baseline import null_distribution
+from rl2qc.stats._checks import FloatArray, as_features
 
-__all__ = [
-    "FidInfinityResult",
-    "FidResult",
-    "RFidResult",
-    "fid",
-    "fid_infinity",
-    "r_fid",
-    "rank_warnings",
-]
+__all__ = ["FidResult", "fid", "rank_warnings"]
 
 # Rows that are turned into float64 at once when moments are accumulated.
 _CHUNK = 4096
-# Largest over smallest size of a line from which the limit in 1/N can be read.
-_LINE = 1.5
 
 
 @dataclass(frozen=True)
@@ -51,66 +40,6 @@ class FidResult:
     n_real: int
     n_generated: int
     dimension: int
-    warnings: tuple[str, ...] = ()
-
-    def __float__(self) -> float:
-        return self.value
-
-
-@dataclass(frozen=True)
-class RFidResult:
-    """The real-against-real distance as a share of the observed one.
-
-    Parameters
-    ----------
-    value : float
-        ``floor / observed``: about 1 (either way, the more so the fewer dimensions) for a set
-        that differs from the real one no more than parts of it do, towards 0 for worse ones.
-        Higher is better.
-    floor, observed : float
-        Median FID real-against-real and real-against-generated over the splits, same sizes.
-    n_real, n_generated : int
-        Sizes of the two sides of a split.
-    n_splits : int
-    warnings : tuple of str
-    """
-
-    value: float
-    floor: float
-    observed: float
-    n_real: int
-    n_generated: int
-    n_splits: int
-    warnings: tuple[str, ...] = ()
-
-    def __float__(self) -> float:
-        return self.value
-
-
-@dataclass(frozen=True)
-class FidInfinityResult:
-    """The line through FID against 1/N, and where it meets 1/N = 0.
-
-    Parameters
-    ----------
-    value : float
-        Intercept: the extrapolated FID of infinitely many images. It may fall below 0.
-    slope : float
-        FID that one unit of 1/N adds.
-    r_squared : float
-        Share of the variance that the line explains; 1 for constant values.
-    sizes : tuple of int
-        N: images drawn from the smaller varied set, rising.
-    values : tuple of float
-        Mean FID at each size.
-    warnings : tuple of str
-    """
-
-    value: float
-    slope: float
-    r_squared: float
-    sizes: tuple[int, ...]
-    values: tuple[float, ...]
     warnings: tuple[str, ...] = ()
 
     def __float__(self) -> float:
@@ -170,7 +99,7 @@ def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
     ----------
     real, generated : array_like of shape (n, d), or Moments
         Features of at least 2 images each; the numbers of images may differ. Arrays are better
-        than `Moments` for n <= d.
+        than :class:`~rl2qc.metrics.moments.Moments` for n <= d.
 
     Raises
     ------
@@ -202,170 +131,6 @@ def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
         b.count,
         dim,
         rank_warnings(min(a.count, b.count), dim),
-    )
-
-
-def r_fid(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    n_splits: int = 50,
-    real_groups: ArrayLike | None = None,
-    generated_groups: ArrayLike | None = None,
-    seed: int | np.random.Generator = 0,
-) -> RFidResult:
-    r"""Real-against-real FID divided by real-against-generated FID, at the same sizes.
-
-    .. math:: r_{FID} = 1 - (FID_{rs} - FID_{rr}) / FID_{rs} = FID_{rr} / FID_{rs}
-
-    Each split puts as many real images aside as can stand for generated ones (at most half of
-    them) and compares both these and as many generated images with the real images left.
-
-    Parameters
-    ----------
-    real, generated : array_like, shape (n, d)
-        At least 4 real and 2 generated images.
-    n_splits : int
-        Seeded splits, over which medians are taken: of 10 the ratio still varies by a tenth and
-        more between seeds.
-    real_groups, generated_groups : array_like, shape (n,), optional
-        Slide or patient of each image: a split then never cuts a group in two.
-    seed : int or numpy Generator
-
-    Returns
-    -------
-    RFidResult
-        Two floors of exactly 0 give 1; a floor above an observed 0 gives infinity.
-
-    Raises
-    ------
-    ValueError
-        As `fid`, or for fewer images than above.
-
-    References
-    ----------
-    Osuala et al., "medigan: a Python library of pretrained generative models for medical image
-    synthesis", Journal of Medical Imaging 2023.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> r_fid(rng.normal(size=(400, 2)), rng.normal(1, 1, size=(200, 2))).value < 0.1
-    True
-    """
-    x, y = as_feature_pair(real, generated, min_rows=2)
-    as_features(x, "real", min_rows=4)
-    as_count(n_splits, "n_splits")
-    null = null_distribution(
-        lambda a, b: fid(a, b).value,
-        x,
-        y,
-        n_resamples=n_splits,
-        real_groups=real_groups,
-        generated_groups=generated_groups,
-        seed=seed,
-    )
-    if null.observed > 0:
-        value = null.floor / null.observed
-    else:
-        value = 1.0 if null.floor == 0 else float("inf")
-    smallest = min(null.n_real, null.n_generated)
-    return RFidResult(
-        value,
-        null.floor,
-        null.observed,
-        null.n_real,
-        null.n_generated,
-        n_splits,
-        rank_warnings(smallest, x.shape[1]),
-    )
-
-
-def fid_infinity(
-    real: ArrayLike,
-    generated: ArrayLike,
-    *,
-    n_points: int = 10,
-    smallest: int | None = None,
-    n_repeats: int = 3,
-    vary_real: bool = True,
-    seed: int | np.random.Generator = 0,
-) -> FidInfinityResult:
-    """Extrapolate FID to infinitely many images along its 1/N law.
-
-    FID overestimates by a term of order 1/N in the size of either set. It is measured on random
-    subsets whose sizes are evenly spaced in 1/N, and a straight line is fitted. The law needs
-    more images than dimensions in every subset; where there are fewer, a warning says that the
-    value is no estimate.
-
-    Parameters
-    ----------
-    real, generated : array_like, shape (n, d)
-    n_points : int
-        Sizes on the line, at least 2.
-    smallest : int, optional
-        Images in the smallest subset (of the smaller varied set). By default a quarter of it, or
-        d + 1 where that is more and leaves a line to fit (for 1.5 (d + 1) images and more).
-    n_repeats : int
-        Subsets averaged at each size; the full sets are measured once.
-    vary_real : bool
-        Shrink both sets in proportion, which removes the bias of both. ``False`` keeps the real
-        set whole, as the reference does, and leaves its bias in.
-    seed : int or numpy Generator
-
-    Raises
-    ------
-    ValueError
-        As `fid`, or for sizes that leave no line to fit.
-
-    References
-    ----------
-    Chong and Forsyth, "Effectively Unbiased FID and Inception Score", CVPR 2020.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> x, y = rng.normal(size=(2, 1000, 8))
-    >>> abs(fid_infinity(x, y).value) < fid(x, y).value
-    True
-    """
-    x, y = as_feature_pair(real, generated, min_rows=2)
-    n = min(len(x), len(y)) if vary_real else len(y)
-    if smallest is None:
-        linear_from = x.shape[1] + 1
-        smallest = max(2, n // 4, linear_from if n >= _LINE * linear_from else 0)
-    as_count(n_points, "n_points", at_least=2)
-    as_count(n_repeats, "n_repeats")
-    if not 2 <= as_count(smallest, "smallest", at_least=0) < n:
-        raise ValueError(f"smallest must be at least 2 and below n = {n}, got {smallest}")
-    sizes = np.unique(np.rint(1 / np.linspace(1 / smallest, 1 / n, n_points)).astype(int))
-    rng = np.random.default_rng(seed)
-
-    def at(size: int) -> float:
-        n_real = round(len(x) * size / n) if vary_real else len(x)
-        n_generated = round(len(y) * size / n)
-        rows = rng.permutation(len(x))[:n_real], rng.permutation(len(y))[:n_generated]
-        return fid(x[rows[0]], y[rows[1]]).value
-
-    values = [float(np.mean([at(s) for _ in range(1 if s == n else n_repeats)])) for s in sizes]
-    slope, intercept = np.polyfit(1 / sizes, values, 1)
-    residual = values - (intercept + slope / sizes)
-    variance = np.var(values)
-    warnings: tuple[str, ...] = ()
-    if sizes[0] <= x.shape[1]:
-        warnings = (
-            f"FID is not linear in 1/N down to {sizes[0]} images in {x.shape[1]} dimensions:"
-            " the extrapolated value is no estimate",
-        )
-    return FidInfinityResult(
-        float(intercept),
-        float(slope),
-        float(1 - np.var(residual) / variance) if variance > 0 else 1.0,
-        tuple(sizes.tolist()),
-        tuple(values),
-        warnings,
     )
 
 

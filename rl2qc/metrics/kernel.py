@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.metrics.matrices import Matrices, Rows
 from rl2qc.stats._checks import FloatArray, as_count, as_feature_pair
 
-__all__ = ["KidResult", "kid"]
+__all__ = ["KidResult", "kid", "kid_of_rows"]
 
 # Rows of either set in one block of the kernel matrix: 32 MB of it at a time.
 _BLOCK = 2048
@@ -52,11 +54,26 @@ class KidResult:
         return self.value
 
 
+class Kernel(TypedDict, total=False):
+    """Keywords of the polynomial kernel."""
+
+    degree: int
+    gamma: float | None
+    coef0: float
+
+
 @dataclass(frozen=True)
 class _Polynomial:
     degree: int
     gamma: float
     coef0: float
+
+    @classmethod
+    def of(
+        cls, dimension: int, *, degree: int = 3, gamma: float | None = None, coef0: float = 1.0
+    ) -> _Polynomial:
+        as_count(degree, "degree")
+        return cls(degree, 1 / dimension if gamma is None else gamma, coef0)
 
     def __call__(self, product: NDArray[np.float64]) -> NDArray[np.float64]:
         """Kernel of inner products."""
@@ -89,11 +106,9 @@ def kid(
     *,
     n_subsets: int = 100,
     subset_size: int | None = None,
-    degree: int = 3,
-    gamma: float | None = None,
-    coef0: float = 1.0,
     full_sample: bool = True,
     seed: int | np.random.Generator = 0,
+    **kernel: Unpack[Kernel],
 ) -> KidResult:
     r"""Unbiased :math:`\mathrm{MMD}^2` under a polynomial kernel, over subsets and in full.
 
@@ -109,11 +124,11 @@ def kid(
         Images in a subset. By default the published 1,000, and for smaller sets half of the
         smaller one: subsets as large as the set would all be the same, with no spread to show.
         The mean does not depend on it, the standard deviation does.
-    degree, gamma, coef0
-        The kernel; ``gamma`` is 1/d by default.
     full_sample : bool
         Also compute ``unbiased`` from all pairs: O(n^2 d) time, bounded memory.
     seed : int or numpy Generator
+    degree, gamma, coef0
+        The kernel: 3, 1/d and 1 by default.
 
     Raises
     ------
@@ -142,11 +157,10 @@ def kid(
             f"subset_size must be between 2 and the smaller set (n = {smaller}), got {size}"
         )
     as_count(n_subsets, "n_subsets")
-    as_count(degree, "degree")
-    kernel = _Polynomial(degree, 1 / x.shape[1] if gamma is None else gamma, coef0)
+    polynomial = _Polynomial.of(x.shape[1], **kernel)
     rng = np.random.default_rng(seed)
     estimates = [
-        kernel.mmd2(
+        polynomial.mmd2(
             x[rng.choice(len(x), size, replace=False)],
             y[rng.choice(len(y), size, replace=False)],
         )
@@ -158,16 +172,35 @@ def kid(
     return KidResult(
         float(np.mean(estimates)),
         float(np.std(estimates)),
-        kernel.mmd2(x, y) if full_sample else None,
+        polynomial.mmd2(x, y) if full_sample else None,
         n_subsets,
         size,
-        kernel.degree,
-        kernel.gamma,
-        kernel.coef0,
+        polynomial.degree,
+        polynomial.gamma,
+        polynomial.coef0,
         len(x),
         len(y),
         warnings,
     )
+
+
+def kid_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
+    """The estimate from all pairs of rows (``KidResult.unbiased``) under the default kernel.
+
+    Raises
+    ------
+    ValueError
+        For a set of one row.
+    """
+    m, n = len(real), len(generated)
+    if min(m, n) < 2:
+        raise ValueError(f"KID needs at least 2 images a set, got {min(m, n)}")
+    kernel = matrices.kernel
+    own = np.diag(kernel)
+    within_real = kernel[np.ix_(real, real)].sum() - own[real].sum()
+    within = kernel[np.ix_(generated, generated)].sum() - own[generated].sum()
+    across = kernel[np.ix_(real, generated)].mean()
+    return float(within_real / (m * (m - 1)) + within / (n * (n - 1)) - 2 * across)
 
 
 def _blocks(x: FloatArray) -> Iterator[FloatArray]:

@@ -1,251 +1,146 @@
-"""Every feature metric as a function of row numbers, fast enough to be resampled.
+"""Distances, kernel and patches of all images at once, for metrics of row numbers.
 
-One distance matrix and one kernel matrix are made of all images at once; a resample picks rows of
-them. At all rows the values are those of the pure functions in `rl2qc.metrics`.
+A resample picks rows of what is computed here once, so that a metric can be resampled hundreds of
+times. The metrics of rows stand beside the plain functions of features, whose values they give.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._duplicates import first_occurrences
-from rl2qc.metrics._pair import Metric
-
-# The steps behind the public functions, which take features and so could not share distances.
-from rl2qc.metrics.frechet import fid
-from rl2qc.metrics.irs import _most_likely, _rarefied
-from rl2qc.metrics.prdc import Convention
-from rl2qc.metrics.wad_div import _to_exponential, _wasserstein
+from rl2qc.metrics._pair import Distance, Floats
 from rl2qc.stats._checks import FloatArray, as_features
 
-__all__ = ["RowMetrics", "cosine_matrix", "distance_matrix", "halves"]
+__all__ = ["Matrices", "Rows", "cosine_matrix", "distance_matrix", "halves"]
 
-_Rows: TypeAlias = NDArray[np.intp]
-_Floats: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.intp]
+"""Numbers of images, the sets numbered through."""
 
 # Squared distances below this share of the squared norms lose digits in their expansion.
 _CANCELLING = 1e-6
 _CHUNK = 1 << 20
 
 
-class RowMetrics:
-    """Metrics of two sets of rows (real, generated) of one stack of features.
+class Matrices:
+    """All images of several sets, numbered through, and what metrics of their numbers need.
+
+    Everything is made when it is first asked for.
 
     Parameters
     ----------
-    features : array_like, shape (n, d)
-        All images; memory grows with n^2.
-    k : int
-        Neighbours of WAD-Div.
-    prdc_k : int
-        Neighbours of precision, recall, density and coverage.
-    prdc_convention : {"prdc", "kynkaanniemi"}
-        As in `rl2qc.metrics.prdc.prdc`.
+    features : array_like, shape (n, d), optional
+        All images; the memory of the distances grows with n^2.
+    pixels : sequence of uint8 arrays (n_i, h, w, 3), optional
+        Of each set.
     distance : {"euclidean", "cosine"}
-        Between neighbours in WAD-Div, IRS and authenticity; precision, recall, density and
-        coverage are defined by the Euclidean one.
+        Of :attr:`distances`.
     groups : array_like, shape (n,), optional
         Slide of each image, for metrics that halve the real set.
-    held_out : array_like of int, optional
-        Rows of real images that are in no set to be scored; without them the real set is halved
-        where such images are needed.
+    unseen : array_like of int, optional
+        Numbers of real images that are in no set to be scored; without them the real set is
+        halved where such images are needed.
     seed : int
         Of the halves, and of the subsets that make sets equal in size.
 
     Examples
     --------
-    >>> rows = RowMetrics([[0.0], [1.0], [2.0], [3.0], [0.5], [0.6], [9.0], [9.5]], k=1, prdc_k=1)
-    >>> values = rows.neighbours(np.arange(4), np.arange(4, 8))
-    >>> values["precision"], values["density"]
-    (0.5, 1.0)
+    >>> matrices = Matrices([[0.0], [1.0], [3.0]])
+    >>> matrices.spacing(np.arange(3), 1).ravel().tolist()
+    [1.0, 1.0, 2.0]
     """
 
     def __init__(
         self,
-        features: ArrayLike,
+        features: ArrayLike | None = None,
         *,
-        k: int = 3,
-        prdc_k: int = 5,
-        prdc_convention: Convention = "prdc",
-        distance: Metric = "euclidean",
+        pixels: Sequence[NDArray[np.uint8]] = (),
+        distance: Distance = "euclidean",
         groups: ArrayLike | None = None,
-        held_out: ArrayLike | None = None,
+        unseen: ArrayLike | None = None,
         seed: int = 0,
     ) -> None:
-        self.features = as_features(features)
-        self.k, self.prdc_k, self.seed = k, prdc_k, seed
-        self._within = np.less if prdc_convention == "prdc" else np.less_equal
-        self._groups = None if groups is None else np.asarray(groups)
-        self._held_out = None if held_out is None else np.asarray(held_out, dtype=np.intp)
-        self._euclidean = distance_matrix(self.features)
-        self._distances = (
-            self._euclidean if distance == "euclidean" else cosine_matrix(self.features)
-        )
+        self._features = None if features is None else as_features(features)
+        self.pixels, self.distance, self.seed = tuple(pixels), distance, seed
+        self.groups = None if groups is None else np.asarray(groups)
+        self.unseen: Rows | None = None if unseen is None else np.asarray(unseen, dtype=np.intp)
+        self._known: dict[Hashable, Any] = {}
+
+    @property
+    def features(self) -> FloatArray:
+        """(n, d); ``ValueError`` where there are none."""
+        if self._features is None:
+            raise ValueError("there are no features")
+        return self._features
+
+    @cached_property
+    def euclidean(self) -> Floats:
+        """Euclidean distances of all pairs, (n, n)."""
+        return distance_matrix(self.features)
+
+    @cached_property
+    def distances(self) -> Floats:
+        """Distances of all pairs, (n, n), of the kind that was chosen."""
+        return self.euclidean if self.distance == "euclidean" else cosine_matrix(self.features)
+
+    @cached_property
+    def kernel(self) -> Floats:
+        """KID's polynomial kernel of all pairs, (n, n)."""
         x = self.features.astype(np.float64)
-        self._kernel = (x @ x.T / x.shape[1] + 1) ** 3
-        self._image = first_occurrences(self.features, distance)
-        self._known: dict[bytes, dict[str, float]] = {}
+        return np.asarray((x @ x.T / x.shape[1] + 1) ** 3)
 
-    def fid(self, real: _Rows, generated: _Rows) -> float:
-        """Frechet distance."""
-        return fid(self.features[real], self.features[generated]).value
+    @cached_property
+    def image(self) -> Rows:
+        """For each image the first one that equals it."""
+        return first_occurrences(self.features, self.distance)
 
-    def r_fid(self, real: _Rows, generated: _Rows) -> float:
-        """Real-against-real over real-against-generated FID for one halving of the real rows."""
-        rest, aside = halves(real, self._groups, self.seed)
-        size = min(len(aside), len(generated))
-        observed = self.fid(rest, generated[:size])
-        if observed == 0:
-            raise ValueError("undefined: the generated images equal the real ones")
-        return self.fid(rest, aside[:size]) / observed
+    def prepare(self) -> None:
+        """Compute distances and kernel now."""
+        self.distances, self.kernel, self.image  # noqa: B018
 
-    def kid(self, real: _Rows, generated: _Rows) -> float:
-        """Unbiased kernel distance from all pairs."""
-        m, n = len(real), len(generated)
-        if min(m, n) < 2:
-            raise ValueError(f"KID needs at least 2 images a set, got {min(m, n)}")
-        own = np.diag(self._kernel)
-        within_real = self._kernel[np.ix_(real, real)].sum() - own[real].sum()
-        within = self._kernel[np.ix_(generated, generated)].sum() - own[generated].sum()
-        across = self._kernel[np.ix_(real, generated)].mean()
-        return float(within_real / (m * (m - 1)) + within / (n * (n - 1)) - 2 * across)
-
-    def irs_adjusted(self, real: _Rows, generated: _Rows) -> float:
-        """IRS_inf over that of held-out images; without any, of one half of the real rows."""
-        if self._held_out is None:
-            train, held_out = halves(real, self._groups, self.seed)
-        else:
-            train, held_out = real, self._held_out
-        n_train = len(np.unique(self._image[train]))
-        ours, theirs = self._retrieved(train, generated), self._retrieved(train, held_out)
-        size = min(int(ours.sum()), int(theirs.sum()))
-        s_ours, _ = _most_likely(_rarefied(ours, size), size, n_train)
-        s_theirs, _ = _most_likely(_rarefied(theirs, size), size, n_train)
-        return s_ours / s_theirs
-
-    def nearer_train(self, real: _Rows, generated: _Rows) -> float:
-        """Share of images nearer to the real rows than to as many held-out ones."""
-        if self._held_out is None:
-            raise ValueError("needs real images that the generator has not seen")
-        size = min(len(real), len(self._held_out))
-        return self._nearer(generated, real, self._held_out, size, self.seed)
-
-    def nearer_train_null(self, real: _Rows, generated: _Rows, n: int) -> _Floats:
-        """The same ``n`` times after real and held-out images (or slides) were shuffled.
-
-        An honest generator knows neither from the other, so its value is one of these.
-        """
-        if self._held_out is None:
-            raise ValueError("needs real images that the generator has not seen")
-        both, size = np.concatenate([real, self._held_out]), min(len(real), len(self._held_out))
-        values = []
-        for seed in range(self.seed, self.seed + n):
-            first, second = halves(both, self._groups, seed)
-            fewest = min(size, len(first), len(second))
-            values.append(self._nearer(generated, first, second, fewest, seed))
-        return np.array(values)
-
-    def neighbours(self, real: _Rows, generated: _Rows) -> dict[str, float]:
-        """All metrics of nearest neighbours, by name; the same rows are only looked at once.
-
-        A metric that the rows are too few for, or that is not defined, is left out.
-        """
-        key = real.tobytes() + b"|" + generated.tobytes()
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made when ``key`` is first asked for."""
         if key not in self._known:
-            self._known[key] = self._neighbours(real, generated)
+            self._known[key] = make()
         return self._known[key]
 
-    def _neighbours(self, real: _Rows, generated: _Rows) -> dict[str, float]:
-        of_real, of_generated = self.spacing(real), self.spacing(generated)
-        values = self._wad_div(real, generated, of_real, of_generated)
-        across = self._distances[np.ix_(generated, real)]
-        nearest, at = across.min(axis=1), across.argmin(axis=1)
-        if len(real) > 1:
-            values["authenticity"] = float(np.mean(nearest > of_real[at, 0]))
-        n_train = len(np.unique(self._image[real]))
-        retrieved = len(np.unique(self._image[real[at]]))
-        values["irs_alpha"] = retrieved / n_train
-        values["irs_inf"] = _most_likely(retrieved, len(generated), n_train)[0] / n_train
-        if min(len(real), len(generated)) > self.prdc_k:
-            values |= self._prdc(real, generated)
-        return values
+    def spacing(self, rows: Rows, k: int) -> Floats:
+        """Distances (n, k) to the ``k`` nearest others, nearest first; fewer where there are."""
 
-    def _prdc(self, real: _Rows, generated: _Rows) -> dict[str, float]:
-        m = self.prdc_k
+        def make() -> Floats:
+            most = min(k, len(rows) - 1)
+            within = self.distances[np.ix_(rows, rows)]
+            np.fill_diagonal(within, np.inf)
+            return np.sort(np.partition(within, max(most - 1, 0), axis=1)[:, :most], axis=1)
 
-        def radii(rows: _Rows) -> _Floats:
-            # Column 0 is the image itself: at distance 0 none comes before it.
-            within = self._euclidean[np.ix_(rows, rows)]
-            return np.asarray(np.partition(within, m, axis=1)[:, m])
+        found: Floats = self.once(("spacing", k, rows.tobytes()), make)
+        return found
 
-        across = self._euclidean[np.ix_(generated, real)]
-        of_real, of_generated = radii(real), radii(generated)
-        inside = self._within(across, of_real)
-        return {
-            "precision": float(inside.any(axis=1).mean()),
-            "recall": float(self._within(across, of_generated[:, None]).any(axis=0).mean()),
-            "density": float(inside.sum(axis=1).mean() / m),
-            "coverage": float(self._within(across.min(axis=0), of_real).mean()),
-        }
+    def nearest(self, rows: Rows, reference: Rows) -> tuple[Rows, Floats]:
+        """Position in ``reference`` of the nearest of each row, and its distance."""
 
-    def _wad_div(
-        self, real: _Rows, generated: _Rows, of_real: _Floats, of_generated: _Floats
-    ) -> dict[str, float]:
-        values: dict[str, float] = {}
-        if len(generated) <= self.k:
-            return values
-        own = of_generated.ravel()
-        values["wad_div_zero"] = float(own.mean())
-        values["wad_div_exponential"] = _to_exponential(own, 0.95, 95.0, "closed", 0)
-        if len(real) <= self.k:
-            return values
-        # The same draw as in wad_div.
-        rng, size = np.random.default_rng(self.seed), min(len(real), len(generated))
-        drawn = []
-        for rows, known in ((generated, of_generated), (real, of_real)):
-            if len(rows) > size:
-                known = self.spacing(rows[np.sort(rng.choice(len(rows), size, replace=False))])
-            drawn.append(known.ravel())
-        values["wad_div_empirical"] = _wasserstein(*drawn)
-        if scale := float(drawn[1].mean()):
-            values["wad_div_ratio"] = float(drawn[0].mean()) / scale
-            values["wad_div_normalized"] = min(values["wad_div_ratio"], 1.0)
-        return values
+        def make() -> tuple[Rows, Floats]:
+            across = self.distances[np.ix_(rows, reference)]
+            return across.argmin(axis=1), across.min(axis=1)
 
-    def nearest(self, rows: _Rows, reference: _Rows, m: int) -> tuple[_Rows, _Floats]:
-        """Positions in ``reference`` of the ``m`` nearest, and their distances."""
-        across = self._distances[np.ix_(rows, reference)]
+        found: tuple[Rows, Floats] = self.once(
+            ("nearest", rows.tobytes(), reference.tobytes()), make
+        )
+        return found
+
+    def nearest_of_all(self, rows: Rows, reference: Rows, m: int) -> tuple[Rows, Floats]:
+        """Positions (n, m) in ``reference`` of the ``m`` nearest, and their distances."""
+        across = self.distances[np.ix_(rows, reference)]
         at = np.argsort(across, axis=1, kind="stable")[:, :m]
         return at, np.take_along_axis(across, at, axis=1)
 
-    def _nearer(self, generated: _Rows, first: _Rows, second: _Rows, size: int, seed: int) -> float:
-        """Share nearer to ``size`` rows of the first than to as many of the second."""
-        rng = np.random.default_rng(seed)  # the same draws as in authenticity
-        to_first, to_second = (
-            self._distances[
-                np.ix_(generated, rows[np.sort(rng.choice(len(rows), size, replace=False))])
-            ].min(axis=1)
-            for rows in (first, second)
-        )
-        return float(np.mean((to_first < to_second) + 0.5 * (to_first == to_second)))
 
-    def spacing(self, rows: _Rows) -> _Floats:
-        """Distances to the `k` nearest others, or to as many as there are, nearest first."""
-        k = min(self.k, len(rows) - 1)
-        within = self._distances[np.ix_(rows, rows)]
-        np.fill_diagonal(within, np.inf)
-        return np.sort(np.partition(within, max(k - 1, 0), axis=1)[:, :k], axis=1)
-
-    def _retrieved(self, train: _Rows, queries: _Rows) -> _Rows:
-        """How often each retrieved training image was retrieved."""
-        at = self._distances[np.ix_(queries, train)].argmin(axis=1)
-        return np.unique(self._image[train[at]], return_counts=True)[1]
-
-
-def halves(rows: _Rows, groups: NDArray[np.generic] | None, seed: int) -> tuple[_Rows, _Rows]:
+def halves(rows: Rows, groups: NDArray[np.generic] | None, seed: int) -> tuple[Rows, Rows]:
     """Two random halves, sorted; whole groups where they are known.
 
     Raises
@@ -272,7 +167,7 @@ def halves(rows: _Rows, groups: NDArray[np.generic] | None, seed: int) -> tuple[
     return rows[first], rows[~first]
 
 
-def distance_matrix(features: FloatArray) -> _Floats:
+def distance_matrix(features: FloatArray) -> Floats:
     """Euclidean distances of all pairs, (n, n), exactly 0 for equal rows."""
     x = features.astype(np.float64)
     x -= x.mean(axis=0)
@@ -292,7 +187,7 @@ def distance_matrix(features: FloatArray) -> _Floats:
     return np.asarray(np.sqrt(squared, out=squared))
 
 
-def cosine_matrix(features: FloatArray) -> _Floats:
+def cosine_matrix(features: FloatArray) -> Floats:
     """Cosine distances 1 - cos of all pairs, (n, n); ``ValueError`` for a row of zeros."""
     x = features.astype(np.float64)
     norms = np.linalg.norm(x, axis=1, keepdims=True)

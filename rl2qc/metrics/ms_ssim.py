@@ -103,7 +103,7 @@ def msssim_diversity(
     n_scales: int | None = None,
     seed: int | np.random.Generator = 0,
 ) -> MsSsimResult:
-    """Mean `ms_ssim` over random pairs of different images of one set.
+    """Mean :func:`ms_ssim` over random pairs of different images of one set.
 
     Parameters
     ----------
@@ -112,13 +112,13 @@ def msssim_diversity(
     n_pairs : int
         Distinct pairs to compare; all of them where there are no more.
     n_scales : int, optional
-        As in `ms_ssim`.
+        As in :func:`ms_ssim`.
     seed : int or numpy Generator
 
     Raises
     ------
     ValueError
-        As `ms_ssim`, or for fewer than 2 images.
+        As :func:`ms_ssim`, or for fewer than 2 images.
 
     References
     ----------

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
-from rl2qc.metrics._pair import Floats, Indices, Metric, Pair, blocks, rounding
+from rl2qc.metrics._pair import Distance, Floats, Indices, Pair, blocks, rounding
 from rl2qc.stats._checks import FloatArray, as_feature_pair, as_features, check_k
 
-__all__ = ["Backend", "Metric", "Neighbors", "count_within", "kneighbors"]
+__all__ = ["Backend", "Distance", "Neighbors", "count_within", "kneighbors"]
 
 Backend: TypeAlias = Literal["auto", "numpy", "faiss"]
 # How candidates are searched; each is slower and surer than the one before.
@@ -46,7 +46,7 @@ def kneighbors(
     k: int,
     *,
     exclude_self: bool = False,
-    metric: Metric = "euclidean",
+    distance: Distance = "euclidean",
     memory_mb: float = 256.0,
     backend: Backend = "auto",
 ) -> Neighbors:
@@ -67,7 +67,7 @@ def kneighbors(
     exclude_self : bool
         Row i of ``queries`` is row i of ``reference`` and no neighbour of itself. It is left out
         by index, so that an exact duplicate counts as a neighbour at distance 0.
-    metric : {"euclidean", "cosine"}
+    distance : {"euclidean", "cosine"}
         Cosine distance is 1 - cos, in [0, 2].
     memory_mb : float
         Working memory in MB beside the inputs and the result.
@@ -84,7 +84,7 @@ def kneighbors(
     ------
     ValueError
         For features that are no finite 2-D arrays of one dimension, ``k`` out of range, a row of
-        zeros under the cosine metric, or ``backend="faiss"`` where faiss is not installed.
+        zeros under the cosine distance, or ``backend="faiss"`` where faiss is not installed.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def kneighbors(
     if k > available:
         raise ValueError(f"k = {k} needs at least {k} reference rows, got {available}")
     first: _Search = "faiss" if _use_faiss(backend) else "float32"
-    pair = Pair(q, r, metric)
+    pair = Pair(q, r, distance)
     block = _block_size(memory_mb, pair.dimension)
     width = min(k + _SPARE, available)
 
@@ -131,13 +131,13 @@ def count_within(
     radii: ArrayLike,
     *,
     strict: bool = True,
-    metric: Metric = "euclidean",
+    distance: Distance = "euclidean",
     memory_mb: float = 256.0,
 ) -> Indices:
     """Count, for every query, the balls around reference rows that it lies in.
 
     Pairs too near the edge for a float64 matrix product are decided by their differences, so a
-    radius that is the `kneighbors` distance of a pair equals the distance of that pair here.
+    radius that is the :func:`kneighbors` distance of a pair equals the distance of that pair here.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def count_within(
     radii : array_like, shape (m,)
     strict : bool
         Inside means distance < radius; otherwise distance <= radius.
-    metric : {"euclidean", "cosine"}
+    distance : {"euclidean", "cosine"}
     memory_mb : float
         Working memory in MB beside the inputs and the result.
 
@@ -158,7 +158,7 @@ def count_within(
     Raises
     ------
     ValueError
-        As `kneighbors`, and for radii that are not finite or not one a reference row.
+        As :func:`kneighbors`, and for radii that are not finite or not one a reference row.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def count_within(
     limits = as_features(np.reshape(radii, (-1, 1)), "radii")[:, 0].astype(np.float64)
     if len(limits) != len(r):
         raise ValueError(f"radii must be one a reference row, got {len(limits)} for {len(r)} rows")
-    pair = Pair(q, r, metric)
+    pair = Pair(q, r, distance)
     block = _block_size(memory_mb, pair.dimension)
     inside = np.less if strict else np.less_equal
 

@@ -8,10 +8,12 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rl2qc.metrics._pair import Floats
+from rl2qc.metrics.matrices import Matrices, Rows
 from rl2qc.metrics.neighbors import Backend, count_within, kneighbors
 from rl2qc.stats._checks import FloatArray, as_feature_pair, check_k
 
-__all__ = ["Convention", "PrdcResult", "prdc"]
+__all__ = ["Convention", "PrdcResult", "prdc", "prdc_of_rows"]
 
 Convention: TypeAlias = Literal["prdc", "kynkaanniemi"]
 
@@ -72,7 +74,7 @@ def prdc(
         compared with itself, and when more than k duplicates make the radius 0, where ``"prdc"``
         gives 0 even for identical sets.
     memory_mb, backend
-        Passed to `rl2qc.metrics.neighbors`.
+        Passed to :mod:`rl2qc.metrics.neighbors`.
 
     Raises
     ------
@@ -119,3 +121,38 @@ def prdc(
         n_real=len(x),
         n_generated=len(y),
     )
+
+
+def prdc_of_rows(
+    matrices: Matrices,
+    real: Rows,
+    generated: Rows,
+    k: int = 5,
+    *,
+    convention: Convention = "prdc",
+) -> dict[str, float]:
+    """The four scores of rows of the matrices by name, as :func:`prdc` gives them.
+
+    Raises
+    ------
+    ValueError
+        For a set of no more than ``k`` rows.
+    """
+    check_k(k, len(real), "real")
+    check_k(k, len(generated), "generated")
+    within = np.less if convention == "prdc" else np.less_equal
+
+    def radii(rows: Rows) -> Floats:
+        # Column 0 is the image itself: at distance 0 none comes before it.
+        own = matrices.euclidean[np.ix_(rows, rows)]
+        return np.asarray(np.partition(own, k, axis=1)[:, k])
+
+    across = matrices.euclidean[np.ix_(generated, real)]
+    of_real, of_generated = radii(real), radii(generated)
+    inside = within(across, of_real)
+    return {
+        "precision": float(inside.any(axis=1).mean()),
+        "recall": float(within(across, of_generated[:, None]).any(axis=0).mean()),
+        "density": float(inside.sum(axis=1).mean() / k),
+        "coverage": float(within(across.min(axis=0), of_real).mean()),
+    }

@@ -47,7 +47,7 @@ def rl2(latents_a: ArrayLike | Moments, latents_b: ArrayLike | Moments) -> RL2Re
     Parameters
     ----------
     latents_a, latents_b : array_like, shape (n, d), or Moments
-        One row an image; `Moments` stand for a set that was accumulated batch by batch.
+        One row an image; ``Moments`` stand for a set that was accumulated batch by batch.
 
     Raises
     ------

@@ -11,9 +11,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._images import as_images
+from rl2qc.metrics.matrices import Matrices, Rows
 from rl2qc.stats._checks import as_count
 
-__all__ = ["Normalization", "SwdResult", "swd"]
+__all__ = [
+    "RESAMPLE_PATCHES",
+    "RESAMPLE_PROJECTIONS",
+    "Normalization",
+    "SwdResult",
+    "swd",
+    "swd_of_rows",
+]
 
 Normalization: TypeAlias = Literal["each", "real"]
 _Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -22,6 +30,9 @@ _Floats: TypeAlias = NDArray[np.floating[Any]]
 _BINOMIAL = np.array([1, 4, 6, 4, 1], dtype=np.float32) / 16
 # Projections that are held at once.
 _BLOCK = 32
+# Of resamples, of which only the spread is used.
+RESAMPLE_PATCHES, RESAMPLE_PROJECTIONS = 8, 32
+_MIN_SIZE, _PATCH = 16, 7
 
 
 @dataclass(frozen=True)
@@ -224,3 +235,82 @@ def _coupling(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], _Floa
     cuts = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
     mass = np.diff(cuts, prepend=0) / (n * m)
     return (cuts - 1) // m, (cuts - 1) // n, mass.astype(np.float32)
+
+
+def swd_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
+    """:func:`swd` of rows of the pixels, but for fewer patches and projections."""
+    projected: _Projected = matrices.once(
+        "swd", lambda: _Projected(*matrices.pixels, seed=matrices.seed)
+    )
+    return projected(real, generated)
+
+
+class _Projected:
+    """Projections of the patches of all images of several sets.
+
+    Each channel is projected by itself, so that a resample can still standardise its channels.
+    """
+
+    def __init__(self, *sets: NDArray[np.uint8], seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        # Every set draws its patches at the same places; all draws are those of swd.
+        place_seed = int(rng.integers(2**63))
+        levels = [
+            _descriptors(
+                images, _MIN_SIZE, _PATCH, RESAMPLE_PATCHES, np.random.default_rng(place_seed)
+            )
+            for images in sets
+        ]
+        self._levels = [_Level.of(np.concatenate(part), rng) for part in zip(*levels, strict=True)]
+
+    def __call__(self, real: Rows, generated: Rows) -> float:
+        in_real, in_generated, mass = _coupling(
+            len(real) * RESAMPLE_PATCHES, len(generated) * RESAMPLE_PATCHES
+        )
+        distances = []
+        for level in self._levels:
+            a, b = (np.sort(level.standardised(rows), axis=0) for rows in (real, generated))
+            distances.append((mass @ np.abs(a[in_real] - b[in_generated])).mean())
+        return float(np.mean(distances))
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """One pyramid level of a stack of images.
+
+    Attributes
+    ----------
+    projected : (images, patches, 3, directions) float32
+        Each channel of each patch along each direction.
+    sums : (3, directions)
+        Of the directions over the pixels of a channel: the projection of a constant.
+    mean, square : (images, 3)
+        Of each channel's values and of their squares.
+    """
+
+    projected: _Floats
+    sums: _Floats
+    mean: _Floats
+    square: _Floats
+
+    @classmethod
+    def of(cls, patches: _Floats, rng: np.random.Generator) -> _Level:
+        directions = rng.normal(size=(RESAMPLE_PROJECTIONS, 3 * _PATCH**2)).T
+        directions /= np.linalg.norm(directions, axis=0)
+        directions = directions.reshape(3, _PATCH**2, -1).astype(np.float32)
+        values = patches.reshape(-1, RESAMPLE_PATCHES, 3, _PATCH**2)
+        return cls(
+            np.einsum("npcx,cxd->npcd", values, directions, optimize=True),
+            directions.sum(axis=1),
+            values.mean(axis=(1, 3), dtype=np.float64),
+            np.square(values, dtype=np.float64).mean(axis=(1, 3)),
+        )
+
+    def standardised(self, rows: Rows) -> _Floats:
+        """Projections (rows * patches, directions) of patches standardised channel by channel."""
+        mean = self.mean[rows].mean(axis=0)
+        std = np.sqrt(np.maximum(self.square[rows].mean(axis=0) - mean**2, 0))
+        scale = np.divide(1, std, out=np.ones_like(std), where=std > 0).astype(np.float32)
+        x = np.einsum("npcd,c->npd", self.projected[rows], scale)
+        x -= (mean * scale).astype(np.float32) @ self.sums
+        return np.asarray(x.reshape(-1, x.shape[-1]))

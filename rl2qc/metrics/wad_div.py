@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, Unpack, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 from scipy.stats import wasserstein_distance
 
-from rl2qc.metrics.neighbors import Backend, Metric, kneighbors
+from rl2qc.core.renamed import OldNames, renamed
+from rl2qc.metrics.matrices import Matrices, Rows
+from rl2qc.metrics.neighbors import Backend, Distance, kneighbors
 from rl2qc.stats._checks import FloatArray, as_feature_pair, as_features, check_k
 
-__all__ = ["WadDivResult", "wad_div"]
+__all__ = [
+    "WadDivResult",
+    "wad_div",
+    "wad_div_against_real_of_rows",
+    "wad_div_of_rows",
+]
 
 Method: TypeAlias = Literal["closed", "sampled"]
 _Floats: TypeAlias = NDArray[np.float64]
 
+# The exponential law that is fitted by default: probability, percentile, how it is compared.
+_LAW: tuple[float, float, Method] = (0.95, 95.0, "closed")
 # The published sampling draws this many values of the exponential reference.
 _SAMPLES = 10_000
 # W_norm(W_max) of the paper's saturating normalisation.
 _SATURATION = 0.99
 
 
+class WadDivOptions(TypedDict, total=False):
+    """Keywords of the exponential reference and of the neighbour search."""
+
+    method: Method
+    ref_prob: float
+    ref_percentile: float
+    memory_mb: float
+    backend: Backend
+
+
 @dataclass(frozen=True)
-class WadDivResult:
+class WadDivResult(OldNames):
     """WAD-Div and how it was computed.
 
     Parameters
@@ -47,12 +67,14 @@ class WadDivResult:
         ``"zero"``, ``"exponential"`` or ``"empirical"``.
     method : str
         ``"closed"``, or ``"sampled"`` for an exponential reference drawn as the authors do.
-    metric : str
+    distance : str
     k : int
     n, n_reference : int
         Images that the distances were computed on; below the number given where the larger of
         two sets was subsampled. ``n_reference`` is 0 without reference features.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {"metric": "distance"}
 
     value: float
     zero: float
@@ -62,7 +84,7 @@ class WadDivResult:
     paper: float | None
     reference: str
     method: str
-    metric: str
+    distance: str
     k: int
     n: int
     n_reference: int
@@ -71,20 +93,17 @@ class WadDivResult:
         return self.value
 
 
+@renamed(metric="distance")
 def wad_div(
     features: ArrayLike,
     reference: ArrayLike | Literal["zero", "exponential"] = "zero",
     k: int = 3,
     *,
-    metric: Metric = "euclidean",
-    method: Method = "closed",
-    ref_prob: float = 0.95,
-    ref_percentile: float = 95.0,
+    distance: Distance = "euclidean",
     matched_n: bool = True,
     seed: int = 42,
     rng: np.random.Generator | None = None,
-    memory_mb: float = 256.0,
-    backend: Backend = "auto",
+    **options: Unpack[WadDivOptions],
 ) -> WadDivResult:
     r"""Wasserstein distance diversity of a set of features.
 
@@ -104,12 +123,7 @@ def wad_div(
     reference : {"zero", "exponential"} or array_like, shape (m, d)
     k : int
         Neighbours of each image.
-    metric : {"euclidean", "cosine"}
-    method : {"closed", "sampled"}
-        ``"sampled"`` draws the exponential reference as the authors' code does (10,000 values of
-        NumPy's legacy generator seeded with ``seed``), to reproduce published values.
-    ref_prob, ref_percentile : float
-        What the exponential law is fitted to: a probability in (0, 1), a percentile in [0, 100].
+    distance : {"euclidean", "cosine"}
     matched_n : bool
         Subsample the larger of ``features`` and reference features to the size of the other.
         Neighbours draw nearer as a set grows (in 8 dimensions the distances of 100 images are 1.6
@@ -119,8 +133,14 @@ def wad_div(
         Of the sampled reference, and of the subsampling where no ``rng`` is given.
     rng : numpy.random.Generator, optional
         Draws the subsample.
-    memory_mb, backend
-        Passed to `rl2qc.metrics.neighbors.kneighbors`.
+    method : {"closed", "sampled"}, optional
+        ``"sampled"`` draws the exponential reference as the authors' code does (10,000 values of
+        NumPy's legacy generator seeded with ``seed``), to reproduce published values.
+    ref_prob, ref_percentile : float, optional
+        What the exponential law is fitted to: a probability in (0, 1), a percentile in [0, 100];
+        0.95 and 95 by default.
+    memory_mb, backend : optional
+        Passed to :func:`rl2qc.metrics.neighbors.kneighbors`.
 
     Raises
     ------
@@ -149,14 +169,10 @@ def wad_div(
     >>> wad_div([[0.0], [0.5], [1.0], [1.5]], line, k=1).normalized
     0.5
     """
-    if method not in get_args(Method):
-        raise ValueError(f"method must be one of {get_args(Method)}, got {method!r}")
+    law, search = _split_options(options)
 
     def distances(x: FloatArray) -> _Floats:
-        found = kneighbors(
-            x, x, k, exclude_self=True, metric=metric, memory_mb=memory_mb, backend=backend
-        )
-        return found.distances.ravel()
+        return kneighbors(x, x, k, exclude_self=True, distance=distance, **search).distances.ravel()
 
     n_reference, zero_reference = 0, None
     if not isinstance(reference, str):
@@ -176,10 +192,8 @@ def wad_div(
         x = as_features(features)
         check_k(k, len(x))
         observed = distances(x)
-        if kind == "zero":
-            value = float(observed.mean())
-        else:
-            value = _to_exponential(observed, ref_prob, ref_percentile, method, seed)
+        zero_law = kind == "zero"
+        value = float(observed.mean()) if zero_law else _to_exponential(observed, *law, seed)
     else:
         raise ValueError(
             f"reference must be 'zero', 'exponential' or an array of features, got {reference!r}"
@@ -195,12 +209,66 @@ def wad_div(
         normalized=None if ratio is None else min(ratio, 1.0),
         paper=None if ratio is None else ratio / (ratio + (1 - _SATURATION) / _SATURATION),
         reference=kind,
-        method=method if kind == "exponential" else "closed",
-        metric=metric,
+        method=law[2] if kind == "exponential" else "closed",
+        distance=distance,
         k=k,
         n=len(x),
         n_reference=n_reference,
     )
+
+
+def wad_div_of_rows(matrices: Matrices, generated: Rows, k: int = 3) -> dict[str, float]:
+    """``wad_div_zero`` and ``wad_div_exponential`` of rows of the matrices.
+
+    Raises
+    ------
+    ValueError
+        For no more than ``k`` rows.
+    """
+    check_k(k, len(generated), "generated")
+    own = matrices.spacing(generated, k).ravel()
+    return {
+        "wad_div_zero": float(own.mean()),
+        "wad_div_exponential": _to_exponential(own, *_LAW, 0),
+    }
+
+
+def wad_div_against_real_of_rows(
+    matrices: Matrices, real: Rows, generated: Rows, k: int = 3
+) -> dict[str, float]:
+    """``wad_div_empirical``, ``_ratio`` and ``_normalized`` of rows of the matrices.
+
+    The latter two are left out for real rows without any spread.
+
+    Raises
+    ------
+    ValueError
+        For a set of no more than ``k`` rows.
+    """
+    check_k(k, len(generated), "generated")
+    check_k(k, len(real), "real")
+    # The same draw as in wad_div.
+    rng, size = np.random.default_rng(matrices.seed), min(len(real), len(generated))
+    drawn = []
+    for rows in (generated, real):
+        if len(rows) > size:
+            rows = rows[np.sort(rng.choice(len(rows), size, replace=False))]
+        drawn.append(matrices.spacing(rows, k).ravel())
+    values = {"wad_div_empirical": _wasserstein(*drawn)}
+    if scale := float(drawn[1].mean()):
+        values["wad_div_ratio"] = float(drawn[0].mean()) / scale
+        values["wad_div_normalized"] = min(values["wad_div_ratio"], 1.0)
+    return values
+
+
+def _split_options(options: WadDivOptions) -> tuple[tuple[float, float, Method], dict[str, Any]]:
+    """The exponential law's probability, percentile and method; options of the search."""
+    search: dict[str, Any] = dict(options)
+    known = zip(("ref_prob", "ref_percentile", "method"), _LAW, strict=True)
+    probability, percentile, method = (search.pop(name, default) for name, default in known)
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {get_args(Method)}, got {method!r}")
+    return (probability, percentile, method), search
 
 
 def _subsample(x: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:

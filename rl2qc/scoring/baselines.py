@@ -1,139 +1,216 @@
-"""The floor of every score: real against real, and where the generated set stands."""
+"""What every score is compared with: real images scored against real ones."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.metrics.frechet import rank_warnings
-from rl2qc.scoring.copies import authenticity_null
-from rl2qc.scoring.image_sets import ImageSet
-from rl2qc.scoring.rows import Stack
-from rl2qc.scoring.scorecard import Metric
-from rl2qc.scoring.settings import ScoreSettings, resamples_of
-from rl2qc.scoring.values import Value
-from rl2qc.stats.baseline import Null, null_distribution
+from rl2qc.scoring.spec import METRICS, MetricSpec, Value
+from rl2qc.stats.baseline import Baseline, real_baseline
 
-__all__ = ["Floors", "against_null", "beside", "r_fid_of_floors"]
+if TYPE_CHECKING:
+    from rl2qc.scoring.image_sets import ImageSet
+    from rl2qc.scoring.rows import Stack, Stacks
+    from rl2qc.scoring.settings import ScoreSettings
+
+__all__ = [
+    "BaselineRule",
+    "Baselines",
+    "Found",
+    "found_among",
+    "of_real",
+    "share_of",
+    "splits_of_real",
+]
 
 
-def r_fid_of_floors(floors: Floors, stack: Stack, settings: ScoreSettings) -> Value:
-    """The floor of FID over FID at the numbers of images that the floor has."""
-    try:
-        null, _ = floors("fid", stack)
-    except ValueError as error:
-        return Value(math.nan, note=str(error))
-    if not null.observed:
-        return Value(math.nan, note="undefined: the generated images equal the real ones")
-    assert stack.features is not None
-    smallest, dimension = min(null.n_real, null.n_generated), stack.features.features.shape[1]
-    note = f"median of {resamples_of('fid', settings)} splits"
-    return Value(
-        null.floor / null.observed,
-        null.n_real,
-        null.n_generated,
-        "; ".join((note, *rank_warnings(smallest, dimension))),
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A baseline, the values behind it (none where it follows from a law), and how it was made."""
+
+    baseline: Baseline
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    note: str = ""
+
+
+BaselineRule: TypeAlias = Callable[[MetricSpec, Value, "Baselines"], Found | None]
+"""``rule(spec, value, baselines)``: the baseline of a metric and where ``value`` stands; None where
+there is none without resamples. ``ValueError`` says why it cannot be made."""
+
+
+class Baselines:
+    """The baselines of one generated set, each made once: that of FID serves its ratio as well.
+
+    Attributes
+    ----------
+    real, generated
+        The whole sets.
+    settings
+    """
+
+    def __init__(self, stacks: Stacks) -> None:
+        self._stacks, self.settings = stacks, stacks.settings
+        self.real, self.generated = stacks.sets
+        self._splits: dict[str, Found] = {}
+
+    def stack(self, spec: MetricSpec) -> Stack:
+        """The rows that the metric is resampled by."""
+        return self._stacks.stack(spec)
+
+    def sets(self, spec: MetricSpec) -> tuple[ImageSet, ImageSet]:
+        """The real and the generated set as the metric looks at them."""
+        real, generated = self._stacks.sets_of(spec)
+        return real, generated
+
+    def find(self, spec: MetricSpec, value: Value) -> Found | None:
+        """The baseline of a metric; None for one of the real set alone, or without resamples."""
+        if spec.of == "real":
+            return None
+        return (spec.baseline or splits_of_real)(spec, value, self)
+
+    def of(self, spec: MetricSpec) -> Found:
+        """Disjoint parts of the real set against each other, and generated images against them.
+
+        Raises
+        ------
+        ValueError
+            For sets too small to be split, or without resamples.
+        """
+        if spec.name not in self._splits:
+            self._splits[spec.name] = _split(spec, self.stack(spec), self.settings)
+        return self._splits[spec.name]
+
+
+def splits_of_real(spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+    """Disjoint parts of the real set against each other."""
+    return baselines.of(spec) if baselines.settings.n_resamples else None
+
+
+def _split(spec: MetricSpec, stack: Stack, settings: ScoreSettings) -> Found:
+    metric = stack.metric(spec)
+    seen: list[float] = []
+
+    def recorded(real: NDArray[np.intp], candidates: NDArray[np.intp]) -> float:
+        seen.append(metric(real, candidates))
+        return seen[-1]
+
+    baseline = real_baseline(
+        recorded,
+        *stack.rows,
+        real_groups=stack.groups[0],
+        generated_groups=stack.groups[1],
+        n_resamples=spec.resamples(settings.n_resamples),
+        level=settings.level,
+        seed=settings.seed,
     )
+    # Real-against-real and real-against-generated values take turns.
+    return Found(baseline, np.array(seen[::2]))
 
 
-def against_null(
-    name: str, row: Metric, stack: Stack, floors: Floors, settings: ScoreSettings
-) -> tuple[Metric, NDArray[np.float64]]:
-    """A row with its floor and its place among real-against-real values, and those values."""
-    if name == "authenticity":
-        null, values = floors.of_authenticity(row.value)
+@dataclass(frozen=True)
+class share_of:
+    """The baseline of another metric over its values: 1 by definition, its range and place."""
+
+    other: str
+
+    def __call__(self, spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+        settings = baselines.settings
+        if not settings.n_resamples:
+            return None
+        found = baselines.of(METRICS.get(self.other))
+        values = found.baseline.value / np.maximum(found.values, np.finfo(float).tiny)
+        low, high = np.quantile(values, _ends(settings))
+        known = found.baseline
+        baseline = Baseline(
+            value=1.0,
+            low=float(low),
+            high=float(high),
+            percentile=100 - known.percentile,
+            observed=value.value,
+            n_real=known.n_real,
+            n_generated=known.n_generated,
+            level=known.level,
+            n_resamples=known.n_resamples,
+            by_group=known.by_group,
+        )
+        return Found(baseline, values)
+
+
+def of_real(spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+    """The value of the real set itself, both values varying by their standard errors.
+
+    For a metric of one set that does not depend on the number of images.
+    """
+    real, generated = baselines.sets(spec)
+    own = spec.compute(real, real, baselines.settings)
+    both = math.hypot(value.error, own.error)
+    distance = value.value - own.value
+    if both:
+        percentile = 100 * NormalDist().cdf(distance / both)
     else:
-        null, values = floors("fid" if name == "r_fid" else name, stack)
-    if name == "r_fid":
-        # The floor of FID over each of its real-against-real values: 1 by definition.
-        values = null.floor / np.maximum(values, np.finfo(float).tiny)
-        low, high = np.quantile(values, [(1 - settings.level) / 2, (1 + settings.level) / 2])
-        null = replace(
-            null,
-            floor=1.0,
-            low=float(low),
-            high=float(high),
-            observed=row.value,
-            percentile=100 - null.percentile,
-        )
-    return beside(row, null), values
-
-
-def beside(row: Metric, null: Null) -> Metric:
-    """A row with its floor."""
-    return replace(
-        row,
-        floor=null.floor,
-        floor_low=null.low,
-        floor_high=null.high,
-        observed=null.observed,
-        null_percentile=null.percentile,
-        null_n_real=null.n_real,
-        null_n_generated=null.n_generated,
+        percentile = 50.0 + 50 * float(np.sign(distance))
+    level = baselines.settings.level
+    reach = NormalDist().inv_cdf((1 + level) / 2) * both
+    baseline = Baseline(
+        value=own.value,
+        low=max(spec.bounds[0], own.value - reach),
+        high=min(spec.bounds[1], own.value + reach),
+        percentile=percentile,
+        observed=value.value,
+        n_real=len(real),
+        n_generated=len(generated),
+        level=level,
+        n_resamples=0,
+        by_group=real.groups is not None,
     )
+    return Found(baseline, note=f"the baseline is the value of the real set: {own.note}")
 
 
-class Floors:
-    """Real-against-real nulls and the values behind them; FID's serves its ratio as well."""
+def found_among(
+    values: NDArray[np.float64],
+    observed: float,
+    *,
+    sizes: tuple[int, int],
+    level: float,
+    by_group: bool,
+) -> Found:
+    """A baseline of values that were drawn, and where ``observed`` stands among them.
 
-    def __init__(
-        self, settings: ScoreSettings, pair: tuple[ImageSet, ImageSet], held_out: ImageSet | None
-    ) -> None:
-        self._settings, self._pair, self._held_out = settings, pair, held_out
-        self._known: dict[str, tuple[Null, NDArray[np.float64]]] = {}
+    Parameters
+    ----------
+    values : (n,) float64
+    observed
+        The value of the generated set.
+    sizes
+        Real and generated images behind each value.
+    level
+        Share of the values between the ends.
+    by_group
+        Whether slides or patients were drawn whole.
+    """
+    tail = (1 - level) / 2
+    low, median, high = (float(q) for q in np.quantile(values, [tail, 0.5, 1 - tail]))
+    below = 100 * np.mean((values < observed) + 0.5 * (values == observed))
+    baseline = Baseline(
+        value=median,
+        low=low,
+        high=high,
+        percentile=float(below),
+        observed=observed,
+        n_real=sizes[0],
+        n_generated=sizes[1],
+        level=level,
+        n_resamples=len(values),
+        by_group=by_group,
+    )
+    return Found(baseline, values)
 
-    def __call__(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
-        if name not in self._known:
-            self._known[name] = self._make(name, stack)
-        return self._known[name]
 
-    def of_authenticity(self, observed: float) -> tuple[Null, NDArray[np.float64]]:
-        """Of whole sets: a half would lack half of the originals of copies."""
-        return authenticity_null(*self._pair, self._held_out, observed, self._settings)
-
-    def _make(self, name: str, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
-        if name == "nearer_train":
-            return self._shuffled(stack)
-        seen: list[float] = []
-
-        def metric(real: NDArray[np.intp], candidates: NDArray[np.intp]) -> float:
-            seen.append(stack.metrics[name](real, candidates))
-            return seen[-1]
-
-        null = null_distribution(
-            metric,
-            *stack.rows,
-            real_groups=stack.groups[0],
-            generated_groups=stack.groups[1],
-            n_resamples=resamples_of(name, self._settings),
-            level=self._settings.level,
-            seed=self._settings.seed,
-        )
-        # Real-against-real and real-against-generated values take turns.
-        return null, np.array(seen[::2])
-
-    def _shuffled(self, stack: Stack) -> tuple[Null, NDArray[np.float64]]:
-        """Halves of the real set would hide half of the copies: held-out images serve instead."""
-        assert stack.features is not None
-        n, level = resamples_of("nearer_train", self._settings), self._settings.level
-        real, generated = stack.rows
-        values = stack.features.nearer_train_null(real, generated, n)
-        observed = stack.features.nearer_train(real, generated)
-        below = np.mean((values < observed) + 0.5 * (values == observed))
-        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-        null = Null(
-            floor=float(np.median(values)),
-            low=float(low),
-            high=float(high),
-            percentile=100 * float(below),
-            observed=observed,
-            n_real=len(real),
-            n_generated=len(generated),
-            level=level,
-            n_resamples=n,
-            by_group=stack.groups[0] is not None,
-        )
-        return null, values
+def _ends(settings: ScoreSettings) -> tuple[float, float]:
+    return (1 - settings.level) / 2, (1 + settings.level) / 2

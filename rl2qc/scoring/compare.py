@@ -6,105 +6,69 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from rl2qc.core.progress import progress_bar
-from rl2qc.core.provenance import versions
+from rl2qc.core.progress import Progress, track
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.base import Patches
-from rl2qc.model.quality import QualityModel
-from rl2qc.scoring.comparison import Comparison
-from rl2qc.scoring.copies import about_copies, copies
-from rl2qc.scoring.image_sets import (
-    ImageSet,
-    about_likelihoods,
-    at_one_size,
-    check_size,
-    drawn,
-    measure_sets,
-)
+from rl2qc.images.sources.base import Patches, as_source
+from rl2qc.images.sources.images import PatchSource
+from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
+from rl2qc.scoring.comparison import Comparison, difference_verdict
+from rl2qc.scoring.copies import copies, copy_warnings
 from rl2qc.scoring.intervals import narrowing
-from rl2qc.scoring.rows import Stack, feature_stack, pixel_stack
-from rl2qc.scoring.sample_size import about_sizes
-from rl2qc.scoring.settings import ScoreSettings, resamples_of
-from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
-from rl2qc.scoring.values import Value, full_values
+from rl2qc.scoring.measure import Measured, likelihood_warnings, measure_sets
+from rl2qc.scoring.other_scores import (
+    Masks,
+    OtherScore,
+    Pairs,
+    other_differences,
+    other_scores,
+)
+from rl2qc.scoring.rows import Stacks
+from rl2qc.scoring.sample_size import size_warnings
+from rl2qc.scoring.settings import CompareSettings, ScoreSettings
+from rl2qc.scoring.spec import MetricSpec, Value, chosen_metrics
+from rl2qc.scoring.values import full_values
 from rl2qc.stats.agreement import RankAgreement, rank_agreement
 from rl2qc.stats.difference import Difference, paired_difference
-from rl2qc.stats.resampling import bootstrap
 
-__all__ = ["OtherScore", "compare"]
-
-# Means over the generated images, or without bias: their number does not shift them. All others
-# are compared at the size of the smallest set.
-_OF_ANY_NUMBER = {
-    "kid",
-    "precision",
-    "density",
-    "authenticity",
-    "mean_log_likelihood_generated",
-    "median_log_likelihood_generated",
-    "kept_fraction_generated",
-}
-_Pairs: TypeAlias = dict[tuple[int, int], Difference]
-
-
-@dataclass(frozen=True)
-class OtherScore:
-    """A score from elsewhere (Dice of a segmentation, say) to be ranked beside the metrics.
-
-    Attributes
-    ----------
-    values
-        By generator.
-    higher_is_better
-    per_image
-        By generator, image i of all generators belonging together: their mean is the value, and
-        differences get intervals.
-    groups
-        Slide or patient of each of these images.
-    """
-
-    values: Mapping[str, float]
-    higher_is_better: bool
-    per_image: Mapping[str, Sequence[float]] | None = None
-    groups: Sequence[str] | None = None
+__all__ = ["compare"]
 
 
 def compare(
-    generated: Mapping[str, Patches],
+    generated: Mapping[str, Patches] | Sequence[str | Path],
     real: Patches,
-    model: QualityModel,
+    model: str | Path | QualityModel = DEFAULT_MODEL,
     settings: ScoreSettings | None = None,
     *,
-    paired: bool = False,
-    agreement: bool = False,
-    others: Mapping[str, OtherScore] | None = None,
-    progress: bool = False,
+    others: Mapping[str, OtherScore] | str | Path | None = None,
+    masks: Masks | None = None,
+    progress: bool | Progress = False,
+    **changes: Any,
 ) -> Comparison:
     """Compare generated sets: the first with every other, on the same real images.
 
     Where the sets differ in size, metrics that depend on the number of images are computed on as
-    many images of each as the smallest holds, drawn at random.
+    many images of each as the smallest holds, drawn at random. From three sets on, it tells how
+    alike the metrics rank them.
 
     Parameters
     ----------
     generated
-        Two or more sets by title.
-    real, model, settings
-        As in `rl2qc.scoring.score.score`.
-    paired
-        Image i of every generated set belongs together (one seed, scene or source image).
-    agreement
-        Rank agreement of the metrics for two generators as well; from three on it always is there.
+        Two or more sets by title, or folders, files or globs, which are titled by their names.
+    real, model, settings, progress
+        As in :func:`~rl2qc.scoring.score.score`.
     others
-        Scores from elsewhere to be ranked with the metrics, by name.
-    progress
-        Show bars on stderr.
+        Scores from elsewhere to be ranked with the metrics, by name, or a CSV file of them: a
+        column ``generator`` and one a score, ``name:lower`` where lower is better.
+    masks
+        Masks of the source images that were translated, and those of each generated set in their
+        order: Dice is then ranked with the metrics.
+    **changes
+        Single settings: ``k=5``, ``paired=True``.
 
     Raises
     ------
@@ -114,243 +78,205 @@ def compare(
         finite value for a generator.
     ImageError
         Files that are no images or too small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.random.default_rng(0).integers(0, 256, (36, 64, 64, 3), dtype=np.uint8)
+    >>> sets = {"a": images[:12], "b": images[12:24] // 2}
+    >>> found = compare(sets, images[24:], metrics=["rl2"], n_resamples=0)
+    >>> found.values["rl2"][0] < found.values["rl2"][1]
+    True
     """
-    settings = ScoreSettings() if settings is None else settings
-    others = others or {}
-    titles = tuple(generated)
-    if len(titles) < 2:
-        raise UsageError("a comparison needs at least two generated sets")
-    if "real" in titles:
-        raise UsageError('a generated set cannot be called "real": rename its folder')
-    for name, other in others.items():
-        _check_other(name, other, titles)
-    sources, warnings = at_one_size({"real": real, **generated}, model, settings)
-    for title, source in sources.items():
-        check_size(title, source, settings)
-    sizes = {title: len(sources[title]) for title in titles}
-    smallest = min(sizes.values())
-    listed = ", ".join(f"{title} {n}" for title, n in sizes.items())
-    if paired and len(set(sizes.values())) > 1:
-        raise UsageError(f"paired sets must hold as many images, got {listed}")
-    sets, extractor = measure_sets(sources, model, settings, progress=progress)
-    ordered = [sets["real"], *(sets[title] for title in titles)]
-    names = [
-        name
-        for name in chosen_metrics(settings.metrics)
-        # Rows of the real set alone are the same for all.
-        if CATALOGUE[name].above
-    ]
-    if len(set(sizes.values())) > 1:
-        alike = [ordered[0], *(drawn(s, smallest, settings.seed) for s in ordered[1:])]
-        free = [name for name in names if name in _OF_ANY_NUMBER]
-        bound = [name for name in names if name not in _OF_ANY_NUMBER]
-        parts = [(free, ordered), (bound, alike)]
-        warnings.append(
-            f"the sets differ in size ({listed}): metrics that depend on the number of images are "
-            f"of {smallest} images of each, drawn at random"
-        )
-    else:
-        parts = [(names, ordered)]
-    found: dict[str, tuple[Value, ...]] = {}
-    stacks: dict[str, Stack] = {}
-    compared: dict[str, Sequence[ImageSet]] = {}
-    for some, of_sets in parts:
-        if some:
-            values_of, stacks_of = _values(some, of_sets, settings)
-            found, stacks = found | values_of, stacks | stacks_of
-            compared |= dict.fromkeys(some, of_sets)
-    for name in [name for name in names if all(math.isnan(v.value) for v in found[name])]:
-        warnings.append(f"{name}: {found.pop(name)[0].note}")
-    values = {name: tuple(v.value for v in found[name]) for name in names if name in found}
-    warnings += about_likelihoods(names, ordered[0])
-    for title in titles:
-        copied = copies(sets[title], ordered[0])
-        warnings += about_copies(sets[title], ordered[0], copied, f"images of {title}")
-    warnings += about_sizes(list(values), sets, "floor (rl2qc score)")
-    ranked = agreement or len(titles) > 2
+    chosen = CompareSettings.resolve(CompareSettings.of(settings), changes)
+    sources = _titled(generated)
+    titles = tuple(sources)
+    also = other_scores(others, masks, titles, chosen)
+    specs = [spec for spec in chosen_metrics(chosen.metrics) if spec.of != "real"]
+    sizes = {title: len(source) for title, source in sources.items()}
+    if chosen.paired and len(set(sizes.values())) > 1:
+        raise UsageError(f"paired sets must hold as many images, got {_listed(sizes)}")
+    measured = measure_sets({"real": real, **sources}, model, specs, chosen, progress=progress)
+    found = _values(measured, titles, specs, chosen)
+    ranked = chosen.agreement or len(titles) > 2
     pairs = list(combinations(range(len(titles)), 2))
     if not ranked:
         pairs = pairs[: len(titles) - 1]  # of the first with every other
-    differences: dict[str, _Pairs] = {}
-    with threadpool_limits(1):  # as in score()
-        for name in progress_bar(progress, "resampling", values):
-            differences[name], notes = _differences(
-                name, found[name], titles, pairs, stacks[name], compared[name], settings, paired
-            )
-            warnings += notes
-    for name, other in others.items():
-        differences[name], notes = _other_differences(name, other, titles, pairs, settings)
-        warnings += notes
-    directions = {name: CATALOGUE[name].higher_is_better for name in values}
-    values |= {n: tuple(float(o.values[t]) for t in titles) for n, o in others.items()}
-    directions |= {name: other.higher_is_better for name, other in others.items()}
+    differences, notes = _differences(found, titles, pairs, chosen, progress)
+    for name, other in also.items():
+        differences[name], more = other_differences(name, other, titles, pairs, chosen)
+        notes += more
+    values = {spec.name: tuple(v.value for v in found.values[spec.name]) for spec in found.specs}
+    values |= {n: tuple(float(o.values[t]) for t in titles) for n, o in also.items()}
+    known = {spec.name: spec for spec in found.specs}
+    directions = {name: spec.higher_is_better for name, spec in known.items()}
+    directions |= {name: other.higher_is_better for name, other in also.items()}
+    from_first = {
+        name: {titles[j]: d for (i, j), d in by_pair.items() if i == 0}
+        for name, by_pair in differences.items()
+        if by_pair
+    }
+    real_set = measured.sets["real"]
+    warnings = (
+        *(warning for other in also.values() for warning in other.warnings),
+        *measured.warnings,
+        *found.warnings,
+        *likelihood_warnings(specs, real_set),
+        *_copy_warnings(measured, titles),
+        *size_warnings(found.specs, measured.sets, "baseline (rl2qc score)"),
+        *notes,
+    )
     return Comparison(
         titles,
         values,
         directions,
-        {
-            name: {titles[j]: d for (i, j), d in by_pair.items() if i == 0}
-            for name, by_pair in differences.items()
-            if by_pair
-        },
+        from_first,
         _agreement(values, directions) if ranked else None,
-        {
-            "n_real": len(ordered[0]),
-            "n_generated": sizes,
-            "k": settings.k,
-            "prdc_k": settings.prdc_k,
-            "prdc_convention": settings.prdc_convention,
-            "distance": settings.distance,
-            "seed": settings.seed,
-            "level": settings.level,
-            "n_resamples": settings.n_resamples,
-            "paired": paired,
-            "patch_size": sources["real"].size,
-            "mpp": settings.mpp,
-            "features": extractor.name,
-            "features_identity": extractor.identity,
-            "checkpoint": model.name,
-            "checkpoint_sha256": model.sha256,
-            "versions": versions(),
-        },
-        tuple(warnings),
-        {name: tuple(v.n_generated for v in found[name]) for name in values if name in found},
+        {"n_real": len(real_set), "n_generated": sizes, **measured.provenance(chosen)},
+        warnings,
+        {n: tuple(v.n_generated or 0 for v in found.values[n]) for n in known},
         {name: _unclear(differences[name], titles, pairs) for name in values if ranked},
+        _verdicts(from_first, titles[0], directions, known),
     )
 
 
-def _check_other(name: str, other: OtherScore, titles: Sequence[str]) -> None:
-    if name in CATALOGUE:
-        raise UsageError(f"{name} is the name of a metric that is computed here: rename the score")
-    if missing := [title for title in titles if title not in other.values]:
-        raise UsageError(f"{name} has no value for {', '.join(missing)}")
-    if odd := [title for title in titles if not math.isfinite(other.values[title])]:
-        raise UsageError(f"{name} of {odd[0]} is {other.values[odd[0]]}: a finite number is needed")
+def _verdicts(
+    from_first: Mapping[str, Mapping[str, Difference]],
+    first: str,
+    directions: Mapping[str, bool | None],
+    specs: Mapping[str, MetricSpec],
+) -> dict[str, dict[str, str]]:
+    """What each difference of the first generator from another says."""
+    return {
+        name: {
+            other: difference_verdict(d, (first, other), directions[name], specs.get(name))
+            for other, d in by_other.items()
+        }
+        for name, by_other in from_first.items()
+    }
+
+
+def _titled(generated: Mapping[str, Patches] | Sequence[str | Path]) -> dict[str, PatchSource]:
+    """The sets by title: of paths, folder names where they tell the sets apart."""
+    if isinstance(generated, Mapping):
+        sets = dict(generated)
+    elif isinstance(generated, Sequence) and all(isinstance(g, str | Path) for g in generated):
+        if isinstance(generated, str):
+            generated = [generated]
+        if len(set(map(str, generated))) < len(generated):
+            raise UsageError("a generated set is named twice")
+        names = [Path(item).name for item in generated]
+        tell_apart = len(set(names)) == len(names) and all(names)
+        sets = dict(zip(names if tell_apart else map(str, generated), generated, strict=True))
+    else:
+        raise UsageError("generated sets must be a mapping by title, or paths")
+    if len(sets) < 2:
+        raise UsageError("a comparison needs at least two generated sets")
+    if "real" in sets:
+        raise UsageError('a generated set cannot be called "real": rename its folder')
+    return {title: as_source(patches) for title, patches in sets.items()}
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What is compared: metrics that have a value, and the sets that each was computed on."""
+
+    specs: list[MetricSpec]
+    values: dict[str, tuple[Value, ...]]
+    stacks: dict[str, Stacks]
+    warnings: list[str]
 
 
 def _values(
-    names: Sequence[str], sets: Sequence[ImageSet], settings: ScoreSettings
-) -> tuple[dict[str, tuple[Value, ...]], dict[str, Stack]]:
-    """The metrics called ``names`` of every generated set, and the rows to resample them by."""
-    stacks, pixels = _stacks(names, sets, settings)
-    per_set = [
-        full_values(
-            tuple(names),
-            sets[0],
-            generated,
-            settings,
-            None if pixels is None else (pixels[0], pixels[i]),
+    measured: Measured,
+    titles: Sequence[str],
+    specs: Sequence[MetricSpec],
+    settings: CompareSettings,
+) -> _Compared:
+    """The metrics of every generated set: those that depend on it at one number of images."""
+    sets = [measured.sets["real"], *(measured.sets[title] for title in titles)]
+    sizes = {title: len(measured.sets[title]) for title in titles}
+    parts, warnings = [(list(specs), sets)], []
+    if (smallest := min(sizes.values())) < max(sizes.values()):
+        alike = [s.take(s.drawn(smallest, settings.seed)) for s in sets[1:]]
+        free = [spec for spec in specs if not spec.depends_on_n]
+        bound = [spec for spec in specs if spec.depends_on_n]
+        parts = [(free, sets), (bound, [sets[0], *alike])]
+        warnings.append(
+            f"the sets differ in size ({_listed(sizes)}): metrics that depend on the number of "
+            f"images are of {smallest} images of each, drawn at random"
         )
-        for i, generated in enumerate(sets[1:], start=1)
-    ]
-    return {name: tuple(found[name] for found in per_set) for name in names}, stacks
-
-
-def _stacks(
-    names: Sequence[str], sets: Sequence[ImageSet], settings: ScoreSettings
-) -> tuple[dict[str, Stack], list[NDArray[np.uint8]] | None]:
-    stacks: dict[str, Stack] = dict.fromkeys(names, feature_stack(sets, settings))
-    of_pixels = [name for name in names if CATALOGUE[name].kind == "pixels"]
-    if not of_pixels:
-        return stacks, None
-    stack, pixels = pixel_stack(sets, settings)
-    return stacks | dict.fromkeys(of_pixels, stack), pixels
+    values: dict[str, tuple[Value, ...]] = {}
+    stacks: dict[str, Stacks] = {}
+    for some, of_sets in parts:
+        these = Stacks(of_sets, settings)
+        these.prepare(some)
+        by_set = [full_values(some, these, i) for i in range(1, len(of_sets))]
+        values |= {spec.name: tuple(found[spec.name] for found in by_set) for spec in some}
+        stacks |= {spec.name: these for spec in some}
+    defined = []
+    for spec in specs:
+        if all(math.isnan(v.value) for v in values[spec.name]):
+            warnings.append(f"{spec.name}: {values[spec.name][0].note}")
+        else:
+            defined.append(spec)
+    return _Compared(defined, values, stacks, warnings)
 
 
 def _differences(
-    name: str,
-    values: tuple[Value, ...],
-    titles: tuple[str, ...],
+    found: _Compared,
+    titles: Sequence[str],
     pairs: Sequence[tuple[int, int]],
-    stack: Stack,
-    sets: Sequence[ImageSet],
-    settings: ScoreSettings,
-    paired: bool,
-) -> tuple[_Pairs, list[str]]:
-    """One generator minus another for each of the pairs, and why one is missing."""
-    found: _Pairs = {}
+    settings: CompareSettings,
+    progress: bool | Progress,
+) -> tuple[dict[str, Pairs], list[str]]:
+    """One generator minus another for each of the pairs by metric, and why one is missing."""
+    differences: dict[str, Pairs] = {}
     notes: list[str] = []
-    if not settings.n_resamples or name not in stack.metrics:
-        return found, notes
-    for i, j in pairs:
-        a, b = values[i], values[j]
-        if math.isnan(a.value) or math.isnan(b.value):
-            continue
-        try:
-            difference = paired_difference(
-                stack.metrics[name],
-                stack.rows[0],
-                stack.rows[1 + i],
-                stack.rows[1 + j],
-                method=CATALOGUE[name].method,
-                paired=paired,
-                real_groups=stack.groups[0],
-                groups_a=stack.groups[1 + i],
-                groups_b=None if paired else stack.groups[1 + j],
-                n_resamples=resamples_of(name, settings),
-                level=settings.level,
-                bounds=CATALOGUE[name].bounds,
-                seed=settings.seed,
-            )
-        except ValueError as error:
-            notes.append(f"{name}: no difference of {titles[i]} from {titles[j]}: {error}")
-            continue
-        sizes = [0] * len(sets)
-        sizes[0], sizes[1 + i], sizes[1 + j] = a.n_real, a.n_generated, b.n_generated
-        narrowed = narrowing(sizes, stack, sets)
-        found[i, j] = _of_whole_sets(difference, a.value, b.value, narrowed, CATALOGUE[name].bounds)
-    return found, notes
+    # As in score(): threads would wait for each other.
+    with threadpool_limits(1), track(progress, "resampling", len(found.specs)) as step:
+        for spec in found.specs:
+            differences[spec.name] = {}
+            for i, j in pairs if settings.n_resamples and spec.resample else ():
+                a, b = found.values[spec.name][i], found.values[spec.name][j]
+                if math.isnan(a.value) or math.isnan(b.value):
+                    continue
+                try:
+                    difference = _difference(spec, found.stacks[spec.name], (i, j), (a, b))
+                except ValueError as error:
+                    notes.append(
+                        f"{spec.name}: no difference of {titles[i]} from {titles[j]}: {error}"
+                    )
+                else:
+                    differences[spec.name][i, j] = difference
+            step(1)
+    return differences, notes
 
 
-def _other_differences(
-    name: str,
-    other: OtherScore,
-    titles: tuple[str, ...],
-    pairs: Sequence[tuple[int, int]],
-    settings: ScoreSettings,
-) -> tuple[_Pairs, list[str]]:
-    """The same of a score from elsewhere whose values of single images are known."""
-    found: _Pairs = {}
-    if other.per_image is None or not settings.n_resamples:
-        return found, []
-    for i, j in pairs:
-        a, b = titles[i], titles[j]
-        try:
-            interval_found = bootstrap(
-                np.mean,
-                np.subtract(other.per_image[a], other.per_image[b]),
-                groups=None if other.groups is None else [other.groups],
-                n_resamples=settings.n_resamples,
-                level=settings.level,
-                seed=settings.seed,
-            )
-        except ValueError as error:
-            return found, [f"{name}: no differences: {error}"]
-        found[i, j] = Difference(
-            interval_found.value,
-            interval_found.low,
-            interval_found.high,
-            other.values[a],
-            other.values[b],
-            interval_found.level,
-            interval_found.n_resamples,
-            interval_found.method,
-            interval_found.by_group,
-        )
-    return found, []
-
-
-def _unclear(
-    differences: _Pairs, titles: tuple[str, ...], pairs: Sequence[tuple[int, int]]
-) -> tuple[tuple[str, str], ...] | None:
-    """Pairs of generators in an order that may be chance; None where nothing is known of it."""
-    if not differences:
-        return None
-    return tuple(
-        (titles[i], titles[j])
-        for i, j in pairs
-        if (i, j) not in differences or not differences[i, j].significant
+def _difference(
+    spec: MetricSpec, stacks: Stacks, pair: tuple[int, int], values: tuple[Value, Value]
+) -> Difference:
+    settings, stack = stacks.settings, stacks.stack(spec)
+    assert isinstance(settings, CompareSettings) and spec.resample is not None
+    first, second = 1 + pair[0], 1 + pair[1]
+    groups = [stack.groups[0], stack.groups[first]]
+    difference = paired_difference(
+        stack.metric(spec),
+        stack.rows[0],
+        (stack.rows[first], stack.rows[second]),
+        method=spec.resample,
+        paired=settings.paired,
+        groups=groups if settings.paired else [*groups, stack.groups[second]],
+        bounds=spec.bounds,
+        n_resamples=spec.resamples(settings.n_resamples),
+        level=settings.level,
+        seed=settings.seed,
     )
+    a, b = values
+    sizes = [0] * len(stacks.sets)
+    sizes[0], sizes[first], sizes[second] = a.n_real or 0, a.n_generated or 0, b.n_generated or 0
+    narrowed = narrowing(sizes, stack, stacks.sets)
+    return _of_whole_sets(difference, a.value, b.value, narrowed, spec.bounds)
 
 
 def _of_whole_sets(
@@ -373,6 +299,19 @@ def _of_whole_sets(
     )
 
 
+def _unclear(
+    differences: Pairs, titles: Sequence[str], pairs: Sequence[tuple[int, int]]
+) -> tuple[tuple[str, str], ...] | None:
+    """Pairs of generators in an order that may be chance; None where nothing is known of it."""
+    if not differences:
+        return None
+    return tuple(
+        (titles[i], titles[j])
+        for i, j in pairs
+        if (i, j) not in differences or not differences[i, j].significant
+    )
+
+
 def _agreement(
     values: Mapping[str, tuple[float, ...]], directions: Mapping[str, bool | None]
 ) -> RankAgreement | None:
@@ -383,3 +322,17 @@ def _agreement(
         if direction is not None and all(map(math.isfinite, row)) and len(set(row)) > 1:
             table[name], oriented[name] = row, direction
     return rank_agreement(table, oriented) if table else None
+
+
+def _copy_warnings(measured: Measured, titles: Sequence[str]) -> list[str]:
+    real = measured.sets["real"]
+    return [
+        warning
+        for title in titles
+        for judged in [measured.sets[title]]
+        for warning in copy_warnings(judged, real, copies(judged, real), f"images of {title}")
+    ]
+
+
+def _listed(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{title} {n}" for title, n in sizes.items())

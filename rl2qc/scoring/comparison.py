@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from rl2qc.core.files import atomic_path
+from rl2qc.core.renamed import OldNames
+from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import interval, layout, number
+from rl2qc.scoring.results import plain
+from rl2qc.scoring.spec import MetricSpec
 from rl2qc.stats.agreement import RankAgreement
 from rl2qc.stats.difference import Difference
 
-__all__ = ["SCHEMA_VERSION", "Comparison", "schema"]
+__all__ = ["SCHEMA_VERSION", "Comparison", "difference_verdict", "schema"]
 
-SCHEMA_VERSION = 1
-# Noise spreads images as well: more is not better by itself.
-_MORE = {"wad_div_zero": "more spread", "wad_div_ratio": "more spread"}
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result, OldNames):
     """Generated sets side by side.
 
     Attributes
@@ -39,8 +38,8 @@ class Comparison:
     agreement
         How alike the metrics that tell the generators apart rank them; None for two, unless asked
         for.
-    run
-        Settings and versions.
+    provenance
+        Counts, settings, model, features and versions.
     warnings
         Plain sentences.
     n_generated
@@ -48,20 +47,25 @@ class Comparison:
     unclear
         By metric, the pairs of generators that its intervals do not tell apart; None where there
         are no intervals. Empty without agreement.
+    verdicts
+        By metric and other generator, what their difference says.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {"run": "provenance"}
 
     generators: tuple[str, ...]
     values: Mapping[str, tuple[float, ...]]
     higher_is_better: Mapping[str, bool | None]
     differences: Mapping[str, Mapping[str, Difference]]
     agreement: RankAgreement | None
-    run: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     warnings: tuple[str, ...]
     n_generated: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     unclear: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, as the schema in the package describes it (`schema`).
+        """Plain data for JSON, as the schema in the package describes it (:func:`schema`).
 
         A value that is not finite becomes None.
         """
@@ -88,22 +92,48 @@ class Comparison:
                         list(self.n_generated[name]) if name in self.n_generated else None
                     ),
                     "differences": {
-                        other: {**asdict(d), "significant": d.significant}
+                        other: {
+                            **asdict(d),
+                            "significant": d.significant,
+                            "verdict": self.verdicts.get(name, {}).get(other, ""),
+                        }
                         for other, d in self.differences.get(name, {}).items()
                     },
                 }
                 for name, row in self.values.items()
             },
             "agreement": agreement,
-            "run": dict(self.run),
+            "provenance": dict(self.provenance),
             "warnings": list(self.warnings),
         }
 
-    def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to ``path``, whole or not at all."""
-        with atomic_path(path) as temporary:
-            text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+    def csv_rows(self) -> Sequence[Mapping[str, Any]]:
+        """One line a metric and generator, with the difference of the first from it."""
+        return [
+            {
+                "metric": name,
+                "generator": title,
+                "value": plain(value),
+                "n_generated": self.n_generated[name][i] if name in self.n_generated else None,
+                "first_minus_this": d.value if d else None,
+                "low": d.low if d else None,
+                "high": d.high if d else None,
+                "verdict": self.verdicts.get(name, {}).get(title, ""),
+            }
+            for name, row in self.values.items()
+            for i, (title, value) in enumerate(zip(self.generators, row, strict=True))
+            for d in [self.differences.get(name, {}).get(title)]
+        ]
+
+    def describe(self) -> str:
+        """What was compared, in a line."""
+        made = self.provenance
+        listed = ", ".join(f"{title} {n}" for title, n in made["n_generated"].items())
+        return (
+            f"{listed} generated against {made['n_real']} real images, {made['patch_size']} px, "
+            f"model {made['checkpoint']} ({made['checkpoint_sha256'][:12]}), "
+            f"features {made['features']}"
+        )
 
     def table(self) -> str:
         """Values, then the differences from the first generator, then the agreement of ranks."""
@@ -127,7 +157,7 @@ class Comparison:
                             name,
                             number(d.value),
                             interval(d.low, d.high),
-                            _verdict(name, d, self.higher_is_better[name], first, other),
+                            self.verdicts.get(name, {}).get(other, ""),
                         )
                     )
             lines += ["", *layout(table, right=(1, 2))]
@@ -135,7 +165,7 @@ class Comparison:
             lines += ["", *_agreement_lines(self.agreement, self.generators, self.unclear)]
         lines += ["", "↑ higher, ↓ lower is better"]
         if n_verdicts := sum(map(len, self.differences.values())):
-            level = self.run["level"]
+            level = self.provenance["settings"]["level"]
             lines.append(
                 f"interval: {level:.0%}, each by itself: 1 in {1 / (1 - level):.0f} leaves 0 out "
                 f"by chance, so read these {n_verdicts} verdicts together"
@@ -144,20 +174,40 @@ class Comparison:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of :meth:`Comparison.to_dict`."""
+    """The JSON Schema of :meth::meth:`Comparison.to_dict`."""
     return load_schema("scoring", "comparison")
 
 
-def _verdict(
-    name: str, difference: Difference, higher_is_better: bool | None, first: str, other: str
+def difference_verdict(
+    difference: Difference,
+    titles: tuple[str, str],
+    higher_is_better: bool | None,
+    spec: MetricSpec | None = None,
 ) -> str:
-    if name == "wad_div_normalized" and difference.value_a == difference.value_b == 1:
-        return "both as dispersed as real: see wad_div_ratio"  # clipped
+    """What a difference says of two generators, in plain words.
+
+    Parameters
+    ----------
+    difference
+        Of the first from the second.
+    titles
+        Of both.
+    higher_is_better
+        None where neither direction is good in itself.
+    spec
+        The metric; None for a score from elsewhere.
+    """
+    if spec is not None and spec.compared is not None:
+        own = spec.compared(difference)
+        if own is not None:
+            return own
     if not difference.significant:
         return "no clear difference"
-    if higher_is_better is None or name in _MORE:
-        return f"{first if difference.value > 0 else other} {_MORE.get(name, 'higher')}"
-    return f"{first if (difference.value > 0) == higher_is_better else other} better"
+    higher, lower = titles if difference.value > 0 else titles[::-1]
+    more = spec.more if spec is not None else ""
+    if higher_is_better is None or more:
+        return f"{higher} {more or 'higher'}"
+    return f"{higher if higher_is_better else lower} better"
 
 
 def _agreement_lines(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from rl2qc.core.files import atomic_path
+from rl2qc.core.progress import Progress, track
+from rl2qc.core.provenance import versions
+from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.groups import slide_ids
 from rl2qc.images.sources.files import list_images
-from rl2qc.metrics.dice import dice
+from rl2qc.metrics import dice as of_arrays
+from rl2qc.scoring.settings import DiceSettings
 from rl2qc.stats.resampling import bootstrap
 
-__all__ = ["SCHEMA_VERSION", "MaskOverlap", "mask_overlap", "read_mask", "schema"]
+__all__ = ["SCHEMA_VERSION", "Dice", "dice", "read_mask", "schema"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Below so many pairs or slides an interval over them is rough.
 _FEW = 10
 
 
+_WORST = 5
+
+
 @dataclass(frozen=True)
-class MaskOverlap:
+class Dice(Result):
     """Dice of pairs of masks.
 
     Attributes
@@ -36,7 +41,7 @@ class MaskOverlap:
     value
         Mean over the pairs.
     low, high
-        95 % bootstrap interval over the pairs, or slides; None for a single one.
+        Bootstrap interval over the pairs, or slides; None for a single one.
     names
         File name of each pair, without its suffix.
     per_image
@@ -49,6 +54,8 @@ class MaskOverlap:
         Slide or patient of each pair, resampled whole; None where pairs were.
     warnings
         Plain sentences.
+    provenance
+        Inputs, settings and versions.
     """
 
     value: float
@@ -60,39 +67,53 @@ class MaskOverlap:
     n_empty: int
     groups: tuple[str, ...] | None
     warnings: tuple[str, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, as the schema in the package describes it (`schema`)."""
+        """Plain data for JSON, as the schema in the package describes it (:func:`schema`)."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
-    def to_json(self, path: str | Path) -> None:
-        """Write :meth:`to_dict` to ``path``, whole or not at all."""
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+    def csv_rows(self) -> Sequence[Mapping[str, Any]]:
+        """One line a pair."""
+        groups = self.groups or ("",) * len(self.names)
+        return [
+            {"name": name, "dice": value, "group": group}
+            for name, value, group in zip(self.names, self.per_image, groups, strict=True)
+        ]
+
+    def table(self) -> str:
+        """The mean with its interval, and the worst pairs."""
+        spread = "" if self.low is None else f"  ({self.low:.4f} to {self.high:.4f})"
+        slides = "" if self.groups is None else f" of {len(set(self.groups))} slides"
+        count = f"{len(self.names)} pairs{slides}, {self.n_empty} empty"
+        worst = sorted(zip(self.per_image, self.names, strict=True))[:_WORST]
+        return f"dice  {self.value:.4f}{spread}  {count}\nworst " + ", ".join(
+            f"{name} {value:.3f}" for value, name in worst
+        )
 
 
-def mask_overlap(
+def dice(
     masks_a: str | Path,
     masks_b: str | Path,
+    settings: DiceSettings | None = None,
     *,
-    labels: Sequence[int] | None = None,
-    group_pattern: str | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
-) -> MaskOverlap:
+    progress: bool | Progress = False,
+    **changes: Any,
+) -> Dice:
     """Mean Dice of the masks of two folders, paired by file name without suffix.
+
+    For models that translate stains or styles: segment source and translation, then compare.
 
     Parameters
     ----------
     masks_a, masks_b
         Folders (searched recursively), files or globs.
-    labels
-        Classes to average over; all that is not 0 is foreground where left out.
-    group_pattern
-        Regular expression whose first group is the slide or patient of a mask of the first
-        folder (`rl2qc.images.groups.slide_ids`): whole groups are then resampled.
-    n_resamples, seed
-        Of the bootstrap interval.
+    settings
+        Labels, groups (of the masks of the first folder), the interval.
+    progress
+        Show a bar on the standard error, or call a function with (done, total, what).
+    **changes
+        Single settings: ``labels=[1, 2]``.
 
     Raises
     ------
@@ -100,7 +121,19 @@ def mask_overlap(
         For masks without a partner, labels that no mask holds, or a pattern that does not match.
     ImageError
         For files that are no masks, or pairs of different size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folders = [Path(tempfile.mkdtemp()) for _ in "ab"]
+    >>> for folder, width in zip(folders, (4, 2)):
+    ...     mask = np.zeros((8, 8), np.uint8)
+    ...     mask[:, :width] = 255
+    ...     Image.fromarray(mask).save(folder / "m.png")
+    >>> round(dice(*folders).value, 3)
+    0.667
     """
+    settings = DiceSettings.resolve(settings, changes)
     first, second = (_by_stem(masks) for masks in (masks_a, masks_b))
     for here, there, folder in ((first, second, masks_b), (second, first, masks_a)):
         if alone := [stem for stem in here if stem not in there]:
@@ -109,66 +142,97 @@ def mask_overlap(
                 f"such as {here[alone[0]].name}"
             )
     groups = None
-    if group_pattern is not None:
+    if settings.group_pattern is not None:
         paths = [str(path) for path in first.values()]
-        groups = slide_ids(paths, group_pattern, option="--group-pattern")
-    per_image, n_empty = [], 0
-    held: tuple[set[int], set[int]] = set(), set()
-    for stem in first:  # one pair at a time: folders may be large
-        pair = read_mask(first[stem]), read_mask(second[stem])
+        groups = slide_ids(paths, settings.group_pattern, option="--group-pattern")
+    found = _Pairs(settings.labels)
+    with track(progress, "masks", len(first)) as step:
+        for stem in first:  # one pair at a time: folders may be large
+            found.add(first[stem], second[stem])
+            step(1)
+    units = len(first) if groups is None else len(set(groups))
+    low, high = _interval(found.values, groups, settings) if units > 1 else (None, None)
+    warnings = _label_warnings(settings.labels or (), found.held, (masks_a, masks_b))
+    warnings += _warnings(found, units, groups is not None, [*first.values(), *second.values()])
+    return Dice(
+        float(np.mean(found.values)),
+        low,
+        high,
+        tuple(first),
+        tuple(found.values),
+        None if settings.labels is None else tuple(settings.labels),
+        found.n_empty,
+        None if groups is None else tuple(groups),
+        tuple(warnings),
+        {
+            "masks_a": str(masks_a),
+            "masks_b": str(masks_b),
+            "settings": settings.record(),
+            "versions": versions(),
+        },
+    )
+
+
+class _Pairs:
+    """Dice of pairs of masks, and which labels either side holds."""
+
+    def __init__(self, labels: Sequence[int] | None) -> None:
+        self.labels, self.n_empty = labels, 0
+        self.values: list[float] = []
+        self.held: tuple[set[int], set[int]] = set(), set()
+
+    def add(self, first: Path, second: Path) -> None:
+        pair = read_mask(first), read_mask(second)
         try:
-            found = dice(pair[:1], pair[1:], labels=labels)
+            found = of_arrays.dice(pair[:1], pair[1:], labels=self.labels)
         except ValueError as error:
-            raise ImageError(f"{first[stem]} and {second[stem]}: {error}") from None
-        per_image.append(found.value)
-        n_empty += found.n_empty
-        if labels is not None:
-            for seen, mask in zip(held, pair, strict=True):
+            raise ImageError(f"{first} and {second}: {error}") from None
+        self.values.append(found.value)
+        self.n_empty += found.n_empty
+        if self.labels is not None:
+            for seen, mask in zip(self.held, pair, strict=True):
                 seen.update(np.unique(mask).astype(int).tolist())
-    warnings = _about_labels(labels or (), held, (masks_a, masks_b))
-    if n_empty == len(per_image):
+
+
+def _interval(
+    values: Sequence[float], groups: Sequence[str] | None, settings: DiceSettings
+) -> tuple[float, float]:
+    found = bootstrap(
+        np.mean,
+        values,
+        groups=None if groups is None else [groups],
+        n_resamples=settings.n_resamples,
+        level=settings.level,
+        bounds=(0, 1),
+        seed=settings.seed,
+    )
+    return found.low, found.high
+
+
+def _warnings(found: _Pairs, units: int, by_slide: bool, files: Sequence[Path]) -> list[str]:
+    warnings = []
+    if found.n_empty == len(found.values):
         warnings.append(
-            f"all {n_empty} pairs are empty and score 1: is there nothing to segment, or did the "
-            "segmentation fail?"
+            f"all {found.n_empty} pairs are empty and score 1: is there nothing to segment, or "
+            "did the segmentation fail?"
         )
-    units, name = (len(per_image), "pairs") if groups is None else (len(set(groups)), "slides")
-    low = high = None
-    if units > 1:
-        interval = bootstrap(
-            np.mean,
-            per_image,
-            groups=None if groups is None else [groups],
-            n_resamples=n_resamples,
-            bounds=(0, 1),
-            seed=seed,
-        )
-        low, high = interval.low, interval.high
     if 1 < units < _FEW:
+        name = "slides" if by_slide else "pairs"
         warnings.append(f"{units} {name} are few: the interval over them is rough")
-    if lossy := [p for p in (*first.values(), *second.values()) if p.suffix.lower() in _LOSSY]:
+    if lossy := [path for path in files if path.suffix.lower() in _LOSSY]:
         warnings.append(
             f"{len(lossy)} masks are JPEG files, such as {lossy[0].name}: compression blurs their "
             "edges, and every grey but 0 counts as foreground; save masks as PNG"
         )
-    return MaskOverlap(
-        float(np.mean(per_image)),
-        low,
-        high,
-        tuple(first),
-        tuple(per_image),
-        None if labels is None else tuple(labels),
-        n_empty,
-        None if groups is None else tuple(groups),
-        tuple(warnings),
-    )
+    return warnings
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of :meth:`MaskOverlap.to_dict`."""
+    """The JSON Schema of :meth::meth:`Dice.to_dict`."""
     return load_schema("scoring", "dice")
 
 
-def _about_labels(
+def _label_warnings(
     labels: Sequence[int], held: tuple[set[int], set[int]], folders: tuple[str | Path, str | Path]
 ) -> list[str]:
     """Warnings of labels that a folder lacks; UsageError where nothing is left to compare."""

@@ -3,238 +3,130 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from rl2qc.errors import UsageError
-from rl2qc.features.base import FeatureExtractor, find_extractors
-from rl2qc.features.cache import FeatureCache
-from rl2qc.features.of_model import ModelStatistics
-from rl2qc.images.groups import match_slides, slide_ids
-from rl2qc.images.resolution import check_scale
-from rl2qc.images.sources.base import Patches, PatchSource, as_source
-from rl2qc.metrics.inception import inception_score
-from rl2qc.model.network.backbone import POOLED
-from rl2qc.model.quality import QualityModel
-from rl2qc.scoring.settings import ScoreSettings, kinds
-from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
+from rl2qc.images.sources.images import PatchSource
+from rl2qc.metrics.matrices import Rows
 
-__all__ = [
-    "HELD_OUT",
-    "ImageSet",
-    "about_likelihoods",
-    "at_most",
-    "at_one_size",
-    "check_size",
-    "drawn",
-    "measure_sets",
-]
+__all__ = ["ImageSet"]
 
-_Rows: TypeAlias = NDArray[np.intp]
-
-# Title of the real images that the generator has not seen.
-HELD_OUT = "held-out"
+# Bounds of what is held of pixels at once.
+_MOST_IMAGES, _MOST_BYTES = 1000, 96 << 20
+# By need of a metric, the arrays of a set that serve it.
+_ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "features": ("features",),
+    "latents": ("latents",),
+    "likelihood": ("log_likelihood", "keep"),
+    "probabilities": ("probabilities",),
+    "pixels": ("pixels",),
+    "unseen": (),
+}
+_MISSING = {
+    "probabilities": "needs a classifier's probabilities: rl2qc score --probabilities FILE.npy, "
+    "of real images --real-probabilities, or --features inception"
+}
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """One set of images, measured; what no chosen metric asks for is None.
+    """One set of images, measured.
+
+    What no chosen metric asks for is not there: asking for it is a ``ValueError`` that says so.
 
     Attributes
     ----------
     source
-    features : (n, d) float32
-        Of the extractor.
-    latents : (n, 512) float32
-    log_likelihood : (n,) float64
-    keep : (n,) bool
-    probabilities : (n, classes) float64
+        The images.
+    arrays
+        What was measured of them, a row an image, by name: the properties below.
     groups : (n,) str
+        Slide or patient of each image, or None.
+    unseen
+        Of the real set: real images that the generator has not seen, or None.
     """
 
     source: PatchSource
-    features: NDArray[np.float32] | None = None
-    latents: NDArray[np.float32] | None = None
-    log_likelihood: NDArray[np.float64] | None = None
-    keep: NDArray[np.bool_] | None = None
-    probabilities: NDArray[np.float64] | None = None
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: NDArray[np.str_] | None = None
+    unseen: ImageSet | None = None
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def take(self, rows: _Rows) -> ImageSet:
-        """The images at ``rows``, in that order."""
-        measured = {
-            name: None if (values := getattr(self, name)) is None else values[rows]
-            for name in (field.name for field in fields(self))
-            if name != "source"
-        }
-        return ImageSet(self.source.take(rows), **measured)
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """(n, d), of the extractor."""
+        return self._get("features")
 
+    @property
+    def latents(self) -> NDArray[np.float32]:
+        """(n, 512), of the model."""
+        return self._get("latents")
 
-def at_one_size(
-    sets: Mapping[str, Patches], model: QualityModel, settings: ScoreSettings
-) -> tuple[dict[str, PatchSource], list[str]]:
-    """All sets at the model's patch size, or the smallest one's where it is below, and warnings.
+    @property
+    def log_likelihood(self) -> NDArray[np.float64]:
+        """(n,), of the model, in nats."""
+        return self._get("log_likelihood")
 
-    Raises
-    ------
-    UsageError
-        For images of another resolution than the model's.
-    """
-    scale = check_scale(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
-    warnings = [] if scale is None else [scale]
-    sources = {title: as_source(patches) for title, patches in sets.items()}
-    size = min(model.patch_size, *(s.size for s in sources.values()))
-    if size < model.patch_size:
-        warnings.append(
-            f"images are {size} px, the model's patches {model.patch_size} px: distances hold, "
-            f"likelihoods and kept shares are not calibrated at {size} px (rl2qc train on real "
-            "images of this size calibrates them)"
-        )
-    return {t: as_source(s, size) for t, s in sources.items()}, warnings
+    @property
+    def keep(self) -> NDArray[np.bool_]:
+        """(n,), whether the filter keeps an image."""
+        return self._get("keep")
 
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(n, classes), of a classifier."""
+        return self._get("probabilities")
 
-def check_size(title: str, source: PatchSource, settings: ScoreSettings) -> None:
-    """UsageError for a set that is too small to be scored."""
-    if len(source) < 2:
-        raise UsageError(f"the {title} set holds one image: at least two are needed")
-    wanted = chosen_metrics(settings.metrics)
-    if settings.k >= len(source) and any(name.startswith("wad_div") for name in wanted):
-        raise UsageError(
-            f"k = {settings.k} needs more than {settings.k} images, the {title} set holds "
-            f"{len(source)}: give more images or a smaller k"
-        )
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(n, h, w, 3)."""
+        return self._get("pixels")
 
+    def has(self, name: str) -> bool:
+        """Whether an array of that name was measured."""
+        return name in self.arrays
 
-def measure_sets(
-    sources: Mapping[str, PatchSource],
-    model: QualityModel,
-    settings: ScoreSettings,
-    *,
-    probabilities: Mapping[str, ArrayLike] | None = None,
-    progress: bool = False,
-) -> tuple[dict[str, ImageSet], FeatureExtractor]:
-    """Features, latents, likelihoods and groups of every set, as the metrics ask for.
+    def _get(self, name: str) -> NDArray[Any]:
+        if name not in self.arrays:
+            raise ValueError(_MISSING.get(name, f"needs {name.replace('_', ' ')} of the images"))
+        return self.arrays[name]
 
-    Parameters
-    ----------
-    sources
-        By title; ``real`` is the set whose groups must be known where a pattern is given, and
-        `HELD_OUT` one that needs none.
-    probabilities
-        Class posteriors by title.
-
-    Raises
-    ------
-    UsageError
-        For a pattern that does not match, or probabilities or features that are not one row an
-        image.
-    """
-    extractors = find_extractors(settings.features, model, list(sources))
-    # What the model's features, latents and scores all follow from.
-    statistics = ModelStatistics(model)
-    asked, cache = kinds(settings), FeatureCache()
-
-    def features(by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
-        if settings.cache and by.cached:
-            return cache.features(by, source, progress=progress)
-        return by.extract(source, progress=progress)
-
-    sets = {}
-    for title, source in sources.items():
-        latents = judged = chosen = None
-        extractor = extractors[title]
-        if asked & {"latents", "likelihood"} or extractor.follows is model:
-            of_stages = features(statistics, source)
-            own = of_stages[:, POOLED].copy()
-            latents, judged = model.latents_of_features(own), model.judge(of_stages)
-        if extractor.follows is model:
-            chosen = extractor.of_statistics(of_stages)
-        elif asked & {"features", "probabilities"}:
-            chosen = features(extractor, source)
-        if settings.distance == "cosine" and chosen is not None:
-            _check_cosine(source, chosen)
-        sets[title] = ImageSet(
-            source,
-            chosen,
-            latents,
-            None if judged is None else judged["log_likelihood"],
-            None if judged is None else judged["p_value"] > settings.alpha,
-            _probabilities(title, source, (probabilities or {}).get(title), extractor, chosen),
-            _groups(title, source, settings.group_pattern),
-        )
-    return sets, extractors["real"]
-
-
-def about_likelihoods(names: Sequence[str], real: ImageSet) -> list[str]:
-    """A warning if the metrics called ``names`` ask a model that rejects the real images."""
-    asked = any(CATALOGUE[name].kind == "likelihood" for name in names)
-    if not asked or real.keep is None or (kept := float(real.keep.mean())) >= 0.5:
-        return []
-    return [
-        f"the filter keeps {kept:.0%} of the real images: they are unlike this model's reference, "
-        "so train a model on your own clean patches (rl2qc train) before trusting likelihoods"
-    ]
-
-
-def drawn(image_set: ImageSet, n: int, seed: int) -> ImageSet:
-    """``n`` images of a set, drawn at random without repetition; all where there are no more."""
-    return image_set if len(image_set) <= n else image_set.take(at_most(len(image_set), n, seed))
-
-
-def at_most(n: int, most: int, seed: int) -> _Rows:
-    """``most`` of ``n`` rows, drawn at random and sorted; all where there are no more."""
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-
-
-def _check_cosine(source: PatchSource, features: NDArray[np.float32]) -> None:
-    nonzero = features.any(axis=1)
-    if not nonzero.all():
-        raise UsageError(
-            f"the cosine distance of {source.names[int(np.argmin(nonzero))]} is undefined, all its "
-            "features being 0: leave the image out or take --distance euclidean"
+    def take(self, rows: Rows, needs: Sequence[str] | None = None) -> ImageSet:
+        """The images at ``rows``, in that order, with all arrays or those of some needs."""
+        names = {n for need in needs for n in _ARRAYS[need]} if needs is not None else self.arrays
+        return ImageSet(
+            self.source.take(rows),
+            {name: self.arrays[name][rows] for name in names if name in self.arrays},
+            None if self.groups is None else self.groups[rows],
+            self.unseen,
         )
 
+    def drawn(self, most: int, seed: int) -> Rows:
+        """``most`` row numbers, drawn at random and sorted; all where there are no more."""
+        if len(self) <= most:
+            return np.arange(len(self))
+        return np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
 
-def _probabilities(
-    title: str,
-    source: PatchSource,
-    given: ArrayLike | None,
-    extractor: FeatureExtractor,
-    features: NDArray[np.float32] | None,
-) -> NDArray[np.float64] | None:
-    if given is None:
-        return None if features is None else extractor.probabilities(features)
-    p = np.asarray(given)
-    if p.ndim != 2 or len(p) != len(source) or p.dtype.kind not in "fiu":
-        raise UsageError(
-            f"the probabilities of the {title} set must be numbers of shape ({len(source)}, "
-            f"classes), one row an image in the order of the files, got {p.shape} of {p.dtype}"
-        )
-    try:
-        inception_score(p, splits=1)
-    except ValueError as error:
-        raise UsageError(f"the probabilities of the {title} set: {error}") from None
-    return p.astype(np.float64)
+    def beside(self, unseen: ImageSet) -> ImageSet:
+        """The same real set with other unseen images."""
+        return replace(self, unseen=unseen)
 
+    @property
+    def n_groups(self) -> int | None:
+        """Slides or patients; None where they are not known."""
+        return None if self.groups is None else len(set(self.groups.tolist()))
 
-def _groups(title: str, source: PatchSource, pattern: str | None) -> NDArray[np.str_] | None:
-    if pattern is None:
-        return None
-    option = "--group-pattern"
-    if title != "real" and set(match_slides(source.names, pattern, option=option)) == {None}:
-        return None
-    labels = np.array(slide_ids(source.names, pattern, option=option))
-    if title != HELD_OUT and len(set(labels.tolist())) < 2:
-        raise UsageError(
-            f"--group-pattern {pattern!r} finds a single slide in the {title} set: at least two "
-            "are needed to resample by slide"
-        )
-    return labels
+    @property
+    def readable(self) -> int:
+        """How many images can be held at once: at most 1,000, and 96 MB of pixels."""
+        return min(_MOST_IMAGES, max(2, _MOST_BYTES // (3 * self.source.size**2)))
+
+    def with_pixels(self) -> ImageSet:
+        """The same with the pixels of all images, read now."""
+        pixels = np.stack([self.source[i] for i in range(len(self))])
+        return replace(self, arrays={**self.arrays, "pixels": pixels})

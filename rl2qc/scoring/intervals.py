@@ -9,43 +9,47 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.metrics.matrices import Rows
 from rl2qc.scoring.image_sets import ImageSet
-from rl2qc.scoring.rows import Stack
-from rl2qc.scoring.settings import ScoreSettings, resamples_of
-from rl2qc.scoring.spec import CATALOGUE
-from rl2qc.scoring.values import Value
+from rl2qc.scoring.rows import Stack, Stacks
+from rl2qc.scoring.spec import MetricSpec, Value
 from rl2qc.stats.resampling import Interval, bootstrap, subsample
 
 __all__ = ["interval_of", "narrowing"]
 
 
-def interval_of(
-    name: str, value: Value, stack: Stack, pair: tuple[ImageSet, ImageSet], settings: ScoreSettings
-) -> Interval:
-    """Of the resampled images, narrowed to all that the value was computed on."""
-    spec, metric = CATALOGUE[name], stack.metrics[name]
-    # A set that the metric does not look at adds nothing, and its size says nothing.
-    looked_at = [i for i, n in enumerate((value.n_real, value.n_generated)) if n]
+def interval_of(spec: MetricSpec, value: Value, stacks: Stacks) -> Interval:
+    """Of the resampled images, narrowed to all that the value was computed on.
 
-    def of_drawn(*drawn: NDArray[np.intp]) -> float:
+    Raises
+    ------
+    ValueError
+        For sets too small to be resampled, or resamples for which the metric is not defined.
+    """
+    settings, stack = stacks.settings, stacks.stack(spec)
+    metric, sizes = stack.metric(spec), (value.n_real or 0, value.n_generated or 0)
+    # A set that the metric does not look at adds nothing, and its size says nothing.
+    looked_at = [i for i, n in enumerate(sizes) if n]
+
+    def of_drawn(*drawn: Rows) -> float:
         real, generated = (
             drawn[looked_at.index(i)] if i in looked_at else rows
             for i, rows in enumerate(stack.rows)
         )
         return metric(real, generated)
 
-    resample = bootstrap if spec.method == "bootstrap" else subsample
+    resample = bootstrap if spec.resample == "bootstrap" else subsample
     found = resample(
         of_drawn,
         *(stack.rows[i] for i in looked_at),
         groups=[stack.groups[i] for i in looked_at],
-        n_resamples=resamples_of(name, settings),
+        n_resamples=spec.resamples(settings.n_resamples),
         level=settings.level,
         bounds=spec.bounds,
         value=value.value,
         seed=settings.seed,
     )
-    narrowed = narrowing((value.n_real, value.n_generated), stack, pair)
+    narrowed = narrowing(sizes, stack, stacks.sets)
     low, high = (
         # How far an end that was cut off would reach is not known.
         end if end == bound else value.value + narrowed * (end - value.value)

@@ -14,9 +14,9 @@ from rl2qc.errors import UsageError
 from rl2qc.html import environment
 from rl2qc.html.charts import Histogram, histogram, size_chart
 from rl2qc.html.environment import encode
-from rl2qc.images.sources.base import PatchSource
+from rl2qc.images.sources.images import PatchSource
 from rl2qc.scoring.evidence import Evidence
-from rl2qc.scoring.scorecard import Scorecard
+from rl2qc.scoring.verdict import standing
 
 __all__ = ["write_page"]
 
@@ -25,32 +25,33 @@ _STRIP, _NEIGHBOUR_ROWS = 10, 3
 _SIDE = 128
 
 
-def write_page(card: Scorecard, path: str | Path) -> None:
-    """Write the page of a scorecard to ``path``, whole or not at all.
+def write_page(card: Any, path: str | Path) -> None:
+    """Write the page of a scorecard, which knows it, to ``path``, whole or not at all.
 
     Raises
     ------
     UsageError
         For a scorecard without its evidence, such as one read back from JSON.
     """
-    evidence = card.evidence
+    evidence: Evidence | None = card.evidence
     if evidence is None:
         raise UsageError("the page needs the scorecard as score() returned it")
     environment.write_page(
         path,
         "score.html.j2",
         card=card,
-        rows=[{"name": name, "metric": m, "interval": interval(m.low, m.high)}
-              for name, m in card.metrics.items()],
+        made=card.provenance,
+        rows=[{"name": name, "metric": m, "interval": interval(m.low, m.high),
+               "standing": standing(m)} for name, m in card.metrics.items()],
         likelihood=_both(evidence.log_likelihood),
         spacing=_both(evidence.spacing),
-        nulls=[
+        baselines=[
             {
                 "name": name,
                 "metric": card.metrics[name],
                 "histogram": histogram({"real": values}, mark=card.metrics[name].observed),
             }
-            for name, values in evidence.nulls.items()
+            for name, values in evidence.baselines.items()
         ],
         curves=[{"name": n, "curve": c, "chart": size_chart(c.n, c.values, c.limit)}
                 for n, c in card.against_n.items() if len(c.n) > 1],

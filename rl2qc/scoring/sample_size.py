@@ -4,54 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rl2qc.metrics.frechet import fid_infinity
+from rl2qc.metrics.matrices import Rows
 from rl2qc.scoring.image_sets import ImageSet
-from rl2qc.scoring.rows import Stack
-from rl2qc.scoring.scorecard import Curve
-from rl2qc.scoring.settings import ScoreSettings
-from rl2qc.scoring.spec import CATALOGUE
+from rl2qc.scoring.results import Curve
+from rl2qc.scoring.rows import RowMetric, Stack, Stacks
+from rl2qc.scoring.spec import MetricSpec
 
-__all__ = ["about_sizes", "curves"]
+__all__ = ["curves", "size_warnings"]
+
+_Draws: TypeAlias = Sequence[Sequence[tuple[Rows, Rows]]]
 
 # Sizes of the curves as shares of a set, how often each is drawn, and the fewest images.
 _SHARES, _REPEATS, _FEWEST = (0.125, 0.25, 0.5, 1.0), 3, 10
-# Of either set, for the line of FID in 1/N: it takes no more images to draw it well.
-_LIMIT_IMAGES, _LIMIT_POINTS = 20_000, 6
-# Metrics of fitted covariances.
-_OF_COVARIANCES = ("fid", "r_fid")
 # Below so many slides an interval over slides is rough.
 _FEW_GROUPS = 10
 
 
-def curves(
-    names: Sequence[str],
-    pair: tuple[ImageSet, ImageSet],
-    stack: Stack,
-    settings: ScoreSettings,
-) -> dict[str, Curve]:
-    """Metrics against the number of images, and where FID goes along its 1/N law.
+def curves(specs: Sequence[MetricSpec], stacks: Stacks) -> dict[str, Curve]:
+    """Metrics against the number of images, and where they go where a law is known.
 
     Parameters
     ----------
-    names
-        Of the metrics; those that have no curve are left out.
-    pair
-        The real and the generated set.
-    stack
-        Their rows.
-    settings
-        Without resamples there are no curves.
+    specs
+        The metrics; those that have no curve are left out.
+    stacks
+        The real and the generated set; without resamples there are no curves.
     """
+    drawn: dict[int, _Draws] = {}
+    found = {}
+    for spec in specs:
+        if not spec.curve or spec.of == "real" or not stacks.settings.n_resamples:
+            continue
+        stack = stacks.stack(spec)
+        if id(stack) not in drawn:
+            drawn[id(stack)] = _draws(stack)
+        try:
+            curve = _curve(stack.metric(spec), drawn[id(stack)])
+        except ValueError:  # too few images for this metric at the smallest size
+            continue
+        if curve is not None:
+            found[spec.name] = _with_limit(spec, curve, stacks)
+    return found
+
+
+def _draws(stack: Stack) -> _Draws:
+    """Rows of both sets at every size; none where there are too few of them."""
     real, generated = stack.rows
     shares = [s for s in _SHARES if s * min(len(real), len(generated)) >= _FEWEST]
-    if not settings.n_resamples or len(shares) < 2:
-        return {}
-    rng = np.random.default_rng(settings.seed)
-    draws = [
+    rng = np.random.default_rng(stack.settings.seed)
+    return [
         [
             (
                 np.sort(rng.permutation(real)[: round(share * len(real))]),
@@ -61,38 +66,38 @@ def curves(
         ]
         for share in shares
     ]
-    found = {}
-    for name in names:
-        # The ratio of FIDs is a median over splits of whole sets, which a subset has not got.
-        if CATALOGUE[name].kind not in ("features", "latents") or name == "r_fid":
-            continue
-        if name not in stack.metrics:
-            continue
-        try:
-            metric = stack.metrics[name]
-            means = [float(np.mean([metric(*rows) for rows in draw])) for draw in draws]
-        except ValueError:  # too few images for this metric at the smallest size
-            continue
-        found[name] = Curve(tuple(len(draw[0][1]) for draw in draws), tuple(means))
-    if "fid" in found:
-        found["fid"] = _with_limit(found["fid"], pair, settings.seed)
-    return found
 
 
-def about_sizes(
-    names: Sequence[str], sets: Mapping[str, ImageSet], floor: str = "floor"
+def _curve(metric: RowMetric, draws: _Draws) -> Curve | None:
+    if len(draws) < 2:
+        return None
+    means = [float(np.mean([metric(*rows) for rows in draw])) for draw in draws]
+    return Curve(tuple(len(draw[0][1]) for draw in draws), tuple(means))
+
+
+def _with_limit(spec: MetricSpec, curve: Curve, stacks: Stacks) -> Curve:
+    """A curve with what its metric knows of the limit, of the whole sets."""
+    if not callable(spec.curve):
+        return curve
+    try:
+        real, generated = stacks.sets_of(spec)
+        return spec.curve(curve, real, generated, stacks.settings)
+    except ValueError as error:
+        return replace(curve, note=f"no limit: {error}")
+
+
+def size_warnings(
+    specs: Sequence[MetricSpec], sets: Mapping[str, ImageSet], baseline: str = "baseline"
 ) -> list[str]:
-    """Warnings of numbers of images that are too small for the metrics called ``names``.
+    """Warnings of numbers of images that are too small for the metrics.
 
-    ``floor`` is what the reader is to compare them with.
+    ``baseline`` is what the reader is to compare them with.
     """
-    dimension = max(
-        (s.features.shape[1] for s in sets.values() if s.features is not None), default=0
-    )
+    dimension = max((s.features.shape[1] for s in sets.values() if s.has("features")), default=0)
     wanted = {
         # Below that many images a covariance is not determined.
-        name: max(CATALOGUE[name].enough, dimension + 1 if name in _OF_COVARIANCES else 0)
-        for name in names
+        spec.name: max(spec.enough, dimension + 1 if spec.fits_covariance else 0)
+        for spec in specs
     }
     warnings = []
     if few := [title for title, s in sets.items() if len(s) < max(wanted.values(), default=0)]:
@@ -102,12 +107,12 @@ def about_sizes(
             if enough > smallest:
                 sizes.setdefault(enough, []).append(name)
         settle = "; ".join(f"{', '.join(sizes[n])} ({n})" for n in sorted(sizes, reverse=True))
-        biased = [name for name in names if name in _OF_COVARIANCES and smallest <= dimension]
+        biased = [s.name for s in specs if s.fits_covariance and smallest <= dimension]
         why = f"; so few in {dimension} dimensions bias {_listed(biased)}" if biased else ""
         warnings.append(
             f"{_listed([f'{len(sets[title])} {title}' for title in few])} images are few; wanted: "
-            f"{settle}. Compare these metrics with their {floor} and with sets of the same size, "
-            f"not with published values{why}"
+            f"{settle}. Compare these metrics with their {baseline} and with sets of the same "
+            f"size, not with published values{why}"
         )
     for title, s in sets.items():
         if s.groups is not None and (n := len(set(s.groups.tolist()))) < _FEW_GROUPS:
@@ -117,22 +122,3 @@ def about_sizes(
 
 def _listed(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-
-
-def _with_limit(curve: Curve, pair: tuple[ImageSet, ImageSet], seed: int) -> Curve:
-    """A curve of FID with its extrapolation, where there are images enough for the 1/N law."""
-    real, generated = (_some(s, seed) for s in pair)
-    limit = fid_infinity(real, generated, n_points=_LIMIT_POINTS, seed=seed)
-    if limit.warnings:
-        return replace(curve, note="; ".join(limit.warnings))
-    sizes = f"{limit.sizes[0]} to {limit.sizes[-1]} images"
-    note = f"linear in 1/N from {sizes}: R squared {limit.r_squared:.3f}"
-    return replace(curve, limit=limit.value, note=note)
-
-
-def _some(image_set: ImageSet, seed: int) -> NDArray[np.float32]:
-    x = image_set.features
-    assert x is not None
-    if len(x) <= _LIMIT_IMAGES:
-        return x
-    return x[np.random.default_rng(seed).permutation(len(x))[:_LIMIT_IMAGES]]

@@ -1,77 +1,79 @@
-"""Score a generated set against a real one: every metric, its interval, its floor, its verdict."""
+"""Score a generated set against a real one: metrics, intervals, baselines, verdicts."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from rl2qc.core.progress import progress_bar
-from rl2qc.core.provenance import versions
+from rl2qc.core.progress import Progress, track
+from rl2qc.core.renamed import old_keyword
+from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import Patches
-from rl2qc.model.quality import QualityModel
-from rl2qc.scoring.baselines import Floors, against_null, beside, r_fid_of_floors
-from rl2qc.scoring.copies import about_copies, about_held_out, copies
-from rl2qc.scoring.evidence import Evidence
-from rl2qc.scoring.image_sets import (
-    HELD_OUT,
-    ImageSet,
-    about_likelihoods,
-    at_one_size,
-    check_size,
-    measure_sets,
-)
+from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
+from rl2qc.scoring.baselines import Baselines, Found
+from rl2qc.scoring.copies import copies, copy_warnings, unseen_warnings
+from rl2qc.scoring.evidence import evidence_of
 from rl2qc.scoring.intervals import interval_of
-from rl2qc.scoring.rows import RESAMPLED_AT_MOST, Stack, feature_stack, pixel_stack
-from rl2qc.scoring.sample_size import about_sizes, curves
-from rl2qc.scoring.scorecard import Metric, Scorecard, verdict
-from rl2qc.scoring.settings import ScoreSettings, kinds
-from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
-from rl2qc.scoring.values import Value, full_values
+from rl2qc.scoring.measure import likelihood_warnings, measure_sets
+from rl2qc.scoring.results import Curve, MetricResult
+from rl2qc.scoring.rows import Stacks
+from rl2qc.scoring.sample_size import curves, size_warnings
+from rl2qc.scoring.scorecard import Scorecard
+from rl2qc.scoring.settings import ScoreSettings
+from rl2qc.scoring.spec import MetricSpec, Value, chosen_metrics
+from rl2qc.scoring.values import full_values
+from rl2qc.scoring.verdict import verdict
+from rl2qc.stats.baseline import Baseline
+from rl2qc.stats.resampling import Interval
 
 __all__ = ["score"]
-
-_NEAREST = 4
 
 
 def score(
     generated: Patches,
     real: Patches,
-    model: QualityModel,
+    model: str | Path | QualityModel = DEFAULT_MODEL,
     settings: ScoreSettings | None = None,
     *,
-    probabilities: ArrayLike | None = None,
-    real_probabilities: ArrayLike | None = None,
-    held_out: Patches | None = None,
-    progress: bool = False,
+    unseen: Patches | None = None,
+    probabilities: ArrayLike | str | Path | Mapping[str, Any] | None = None,
+    progress: bool | Progress = False,
+    **changes: Any,
 ) -> Scorecard:
-    """Score generated images against real ones on a model's features.
+    """Score generated images against real ones.
 
     Both sets are taken at one size: the model's, or the smaller one's where a set is smaller
     (with a warning: likelihoods are calibrated for the model's size only). Values are those of
-    the pure functions in `rl2qc.metrics`; intervals and floors come from resampling at most 1,000
-    images of each set (the intervals are then narrowed to the number of all). ``r_fid`` is FID's
-    floor over FID at the floor's numbers of images.
+    the pure functions in :mod:`rl2qc.metrics`; intervals and baselines come from resampling at
+    most 1,000 images of each set (the intervals are then narrowed to the number of all).
 
     Parameters
     ----------
     generated, real
         Anything that :func:`~rl2qc.images.sources.base.as_source` reads.
     model
+        Name of a shipped model, a model file, or a model.
     settings
-        Which metrics, and how; `ScoreSettings()` where left out.
-    probabilities, real_probabilities : array_like, shape (n, classes), optional
-        A classifier's posteriors, for the Inception score.
-    held_out
+        Which metrics, and how.
+    unseen
         Real images that the generator has not seen, ``real`` being those that it was trained on:
         for the adjusted IRS and for what generated images have in common with training images
         (``nearer_train``). Without them the real set is halved where such images are needed.
+    probabilities : array_like, path or mapping, optional
+        A classifier's posteriors (n, classes) of the generated images, or a ``.npy`` file of
+        them, for the Inception score; a mapping gives those of ``"generated"`` and ``"real"``.
     progress
-        Show bars on stderr.
+        Show bars on the standard error, or call a function with (done, total, what).
+    **changes
+        Single settings: ``k=5``.
 
     Raises
     ------
@@ -80,179 +82,159 @@ def score(
         the model's, or options that do not fit.
     ImageError
         Files that are no images or too small.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
+    >>> card = score(images[:12], images[12:], metrics=["swd"], n_resamples=0)
+    >>> 0 < card["swd"] < 1
+    True
     """
     started = time.monotonic()
-    settings = ScoreSettings() if settings is None else settings
-    inputs = {"generated": generated, "real": real}
-    if held_out is not None:
-        inputs[HELD_OUT] = held_out
-    sources, warnings = at_one_size(inputs, model, settings)
-    for title in ("generated", "real"):
-        check_size(title, sources[title], settings)
-    given = {"generated": probabilities, "real": real_probabilities}
-    sets, extractor = measure_sets(
-        sources,
+    if "held_out" in changes:
+        unseen = old_keyword("held_out", "unseen", changes)
+    given = {"generated": probabilities, "real": changes.pop("real_probabilities", None)}
+    if isinstance(probabilities, Mapping):
+        given = dict(probabilities)
+    settings = ScoreSettings.resolve(settings, changes)
+    specs = chosen_metrics(settings.metrics, unseen=unseen is not None)
+    measured = measure_sets(
+        {"generated": generated, "real": real},
         model,
+        specs,
         settings,
-        probabilities={t: p for t, p in given.items() if p is not None},
+        unseen=unseen,
+        probabilities={t: _load_array(t, p) for t, p in given.items() if p is not None},
         progress=progress,
     )
-    pair, aside = (sets["real"], sets["generated"]), sets.get(HELD_OUT)
-    names = _names(settings, aside)
-    stack = feature_stack(pair, settings, aside)
-    stacks = dict.fromkeys(names, stack)
-    pixels = None
-    if "pixels" in kinds(settings):
-        of_pixels, samples = pixel_stack(pair, settings)
-        stacks |= {name: of_pixels for name in names if CATALOGUE[name].kind == "pixels"}
-        pixels = (samples[0], samples[1])
-    # The floor of FID gives its ratio at no cost, and without a second answer.
-    alone = [name for name in names if name != "r_fid" or not settings.n_resamples]
-    values = full_values(tuple(alone), *pair, settings, pixels, aside)
-    copied = copies(pair[1], pair[0])
-
-    metrics, nulls = {}, {}
-    floors = Floors(settings, pair, aside)
-    # Thousands of small products: threads would wait for each other longer than they work.
-    with threadpool_limits(1):
-        for name in progress_bar(progress, "resampling", names):
-            value = values[name] if name in values else r_fid_of_floors(floors, stack, settings)
-            row, null_values = _row(name, value, stacks[name], floors, pair, settings)
-            said = verdict(name, row, min(map(len, pair)), len(copied[0]))
-            metrics[name] = replace(row, verdict=said)
-            if len(null_values):
-                nulls[name] = null_values
-        against_n = curves(names, pair, stack, settings)
-    run = {
-        "n_generated": len(sets["generated"]),
-        "n_real": len(sets["real"]),
-        "n_held_out": 0 if aside is None else len(aside),
-        "k": settings.k,
-        "prdc_k": settings.prdc_k,
-        "prdc_convention": settings.prdc_convention,
-        "distance": settings.distance,
-        "alpha": settings.alpha,
-        "seed": settings.seed,
-        "level": settings.level,
-        "n_resamples": settings.n_resamples,
-        "resampled_images_at_most": RESAMPLED_AT_MOST,
-        "groups": {
-            title: None if s.groups is None else len(set(s.groups.tolist()))
-            for title, s in (("generated", pair[1]), ("real", pair[0]))
-        },
-        "patch_size": sources["real"].size,
-        "mpp": settings.mpp,
-        "features": extractor.name,
-        "features_identity": extractor.identity,
-        "dtype": "float32 features, float64 metrics",
-        "checkpoint": model.name,
-        "checkpoint_sha256": model.sha256,
-        "device": str(model.device),
-        "versions": versions(),
-    }
-    warnings += about_likelihoods(names, pair[0])
-    warnings += about_copies(pair[1], pair[0], copied) + about_held_out(pair[0], aside)
-    defined = [name for name, metric in metrics.items() if not math.isnan(metric.value)]
-    warnings += about_sizes(defined, {"generated": pair[1], "real": pair[0]})
-    return Scorecard(
-        metrics,
-        {**run, "seconds": round(time.monotonic() - started, 1)},
-        tuple(warnings),
-        against_n,
-        _evidence(pair, stack, nulls, settings),
+    judged, reference = measured.sets["generated"], measured.sets["real"]
+    stacks = Stacks((reference, judged), settings)
+    copied = copies(judged, reference)
+    metrics, baselines, against_n = _scored(specs, stacks, len(copied[0]), progress)
+    defined = [spec for spec in specs if not math.isnan(metrics[spec.name].value)]
+    warnings = (
+        *measured.warnings,
+        *likelihood_warnings(specs, reference),
+        *copy_warnings(judged, reference, copied),
+        *unseen_warnings(reference),
+        *size_warnings(defined, {"generated": judged, "real": reference}),
     )
+    made = {
+        "n_generated": len(judged),
+        "n_real": len(reference),
+        "n_unseen": 0 if reference.unseen is None else len(reference.unseen),
+        "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
+        "resampled_images_at_most": stacks.most,
+        **measured.provenance(settings),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    return Scorecard(metrics, made, warnings, against_n, evidence_of(stacks, baselines))
 
 
-def _names(settings: ScoreSettings, held_out: ImageSet | None) -> tuple[str, ...]:
-    """The metrics to compute: by default also the one that held-out images make possible."""
-    names = chosen_metrics(settings.metrics)
-    if settings.metrics is None and held_out is not None:
-        return chosen_metrics([*names, "nearer_train"])
-    return names
+def _scored(
+    specs: Sequence[MetricSpec], stacks: Stacks, n_copies: int, progress: bool | Progress
+) -> tuple[dict[str, MetricResult], dict[str, NDArray[np.float64]], dict[str, Curve]]:
+    """Every metric by name, the values behind its baseline, and its curve."""
+    resampled = bool(stacks.settings.n_resamples)
+    values = full_values([s for s in specs if not (resampled and s.from_baselines)], stacks)
+    stacks.prepare(specs)
+    baselines = Baselines(stacks)
+    rows, of_real = {}, {}
+    # Thousands of small products: threads would wait for each other longer than they work.
+    with threadpool_limits(1), track(progress, "resampling", len(specs)) as step:
+        for spec in specs:
+            value = values[spec.name] if spec.name in values else _of_baselines(spec, baselines)
+            row, found = _row(spec, value, stacks, baselines)
+            said = verdict(spec, row, min(map(len, stacks.sets)), n_copies)
+            rows[spec.name] = replace(row, verdict=said)
+            if found is not None and len(found.values):
+                of_real[spec.name] = found.values
+            step(1)
+        return rows, of_real, curves(specs, stacks)
+
+
+def _of_baselines(spec: MetricSpec, baselines: Baselines) -> Value:
+    assert spec.from_baselines is not None
+    try:
+        return spec.from_baselines(baselines)
+    except ValueError as error:
+        return Value(math.nan, str(error))
 
 
 def _row(
-    name: str,
-    value: Value,
-    stack: Stack,
-    floors: Floors,
-    pair: tuple[ImageSet, ImageSet],
-    settings: ScoreSettings,
-) -> tuple[Metric, NDArray[np.float64]]:
-    """One metric with its interval and its floor, and the values behind the floor."""
-    spec = CATALOGUE[name]
-    row = Metric(
+    spec: MetricSpec, value: Value, stacks: Stacks, baselines: Baselines
+) -> tuple[MetricResult, Found | None]:
+    """One metric with its interval and its baseline."""
+    row = MetricResult(
         value.value,
         spec.higher_is_better,
         spec.meaning,
         low=value.low,
         high=value.high,
         std=value.std,
-        n_real=value.n_real,
-        n_generated=value.n_generated,
-        note=value.note,
+        n_real=value.n_real or 0,
+        n_generated=value.n_generated or 0,
         method=value.method,
     )
-    nulls = np.empty(0)
-    if value.null is not None:
-        return beside(row, value.null), nulls
-    if math.isnan(value.value) or not settings.n_resamples or name not in stack.metrics:
-        return row, nulls
-    problems = []
-    # The occupancy model takes all images for independent, which those of a slide are not.
-    if not value.method or (value.method == "occupancy" and _grouped(pair)):
+    notes, found = [value.note], None
+    if not math.isnan(value.value):
+        if _is_resampled(spec, value, stacks):
+            try:
+                row = _with_interval(row, interval_of(spec, value, stacks))
+            except ValueError as error:
+                notes.append(f"no interval: {error}")
         try:
-            found = interval_of(name, value, stack, pair, settings)
-            row = replace(
-                row,
-                low=found.low,
-                high=found.high,
-                method=found.method + " by slide" * found.by_group,
-                n_resamples=found.n_resamples,
-            )
+            found = baselines.find(spec, value)
         except ValueError as error:
-            problems.append(f"no interval: {error}")
-    if spec.above:  # rows of the real set alone have nothing to be compared with
-        try:
-            row, nulls = against_null(name, row, stack, floors, settings)
-        except ValueError as error:
-            problems.append(f"no floor: {error}")
-    return replace(row, note="; ".join(filter(None, (row.note, *problems)))), nulls
+            notes.append(f"no baseline: {error}")
+        if found is not None:
+            row = _beside(row, found.baseline)
+            notes.append(found.note)
+    return replace(row, note="; ".join(filter(None, notes))), found
 
 
-def _grouped(pair: tuple[ImageSet, ImageSet]) -> bool:
-    return any(s.groups is not None for s in pair)
+def _is_resampled(spec: MetricSpec, value: Value, stacks: Stacks) -> bool:
+    if spec.resample is None or not stacks.settings.n_resamples:
+        return False
+    return not value.method or (value.of_independent and stacks.grouped)
 
 
-def _evidence(
-    pair: tuple[ImageSet, ImageSet],
-    stack: Stack,
-    nulls: dict[str, NDArray[np.float64]],
-    settings: ScoreSettings,
-) -> Evidence:
-    titles = ("real", "generated")
-    spacing, nearest, distances = {}, np.empty((0, 0), dtype=np.intp), np.empty((0, 0))
-    if stack.features is not None:
-        size = min(len(rows) for rows in stack.rows)
-        rng = np.random.default_rng(settings.seed)
-        for title, rows in zip(titles, stack.rows, strict=True):
-            if size > settings.k:
-                drawn = rng.permutation(rows)[:size]
-                spacing[title] = stack.features.spacing(drawn).ravel()
-        real, generated = stack.rows
-        at, distances = stack.features.nearest(generated, real, min(_NEAREST, len(real)))
-        nearest = stack.images[0][at]
-    return Evidence(
-        sources={t: s.source for t, s in zip(titles, pair, strict=True)},
-        log_likelihood={
-            t: s.log_likelihood
-            for t, s in zip(titles, pair, strict=True)
-            if s.log_likelihood is not None
-        },
-        keep={t: s.keep for t, s in zip(titles, pair, strict=True) if s.keep is not None},
-        nulls=nulls,
-        spacing=spacing,
-        generated=stack.images[1],
-        nearest=nearest,
-        nearest_distance=distances,
+def _with_interval(row: MetricResult, found: Interval) -> MetricResult:
+    return replace(
+        row,
+        low=found.low,
+        high=found.high,
+        method=found.method + " by slide" * found.by_group,
+        n_resamples=found.n_resamples,
     )
+
+
+def _beside(row: MetricResult, found: Baseline) -> MetricResult:
+    return replace(
+        row,
+        baseline=found.value,
+        baseline_low=found.low,
+        baseline_high=found.high,
+        observed=found.observed,
+        percentile=found.percentile,
+        baseline_n_real=found.n_real,
+        baseline_n_generated=found.n_generated,
+    )
+
+
+def _load_array(title: str, given: ArrayLike | str | Path) -> ArrayLike:
+    """Probabilities as they are, or of a file."""
+    if not isinstance(given, str | Path):
+        return given
+    option = {"generated": "--probabilities", "real": "--real-probabilities"}.get(title, title)
+    if not Path(given).is_file():
+        raise UsageError(f"no such file: {option} {given}")
+    try:
+        # Without pickle: a file of probabilities needs no code to be run.
+        array = np.load(given, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays")
+    except (ValueError, EOFError, OSError) as error:
+        raise UsageError(f"{option} {given} is no .npy array: {error}") from None
+    return array

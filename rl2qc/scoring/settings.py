@@ -1,114 +1,174 @@
-"""How to score: what the user can choose."""
+"""How to score, to compare, and to hold masks against each other: what the user can choose."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import get_args
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
 
+from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.errors import UsageError
-from rl2qc.features.base import DEFAULT_FEATURES, Extractor
-from rl2qc.metrics.neighbors import Metric
-from rl2qc.metrics.prdc import Convention
-from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
+from rl2qc.features.base import DEFAULT_FEATURES
+from rl2qc.scoring.spec import chosen_metrics
 
-__all__ = ["ScoreSettings", "kinds", "resamples_of"]
+__all__ = ["CompareSettings", "DiceSettings", "ScoreSettings"]
 
-# Most resamples of the metrics that cost most: enough to fix the ends of an interval roughly.
-_PIXEL_RESAMPLES, _FID_RESAMPLES = 60, 100
+_GROUPS = (
+    "Regular expression whose first group is the slide or patient, in the file name or in the path "
+    "below the set's folder: intervals then resample whole groups."
+)
+
+
+def split_names(names: str) -> tuple[str, ...]:
+    """Comma-separated names without blanks.
+
+    Examples
+    --------
+    >>> split_names("rl2, fid,")
+    ('rl2', 'fid')
+    """
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
-class ScoreSettings:
+class ScoreSettings(Settings):
     """How to score.
-
-    Parameters
-    ----------
-    metrics : sequence of str, optional
-        Names in `rl2qc.scoring.spec.CATALOGUE`; None for all but the optional ones.
-    k : int
-        Neighbours of WAD-Div.
-    prdc_k : int
-        Neighbours of precision, recall, density and coverage.
-    prdc_convention : {"prdc", "kynkaanniemi"}
-        Whether an image on the edge of a ball lies in it (`rl2qc.metrics.prdc.prdc`).
-    distance : {"euclidean", "cosine"}
-        Between neighbours in WAD-Div, IRS and authenticity; precision, recall, density and
-        coverage are defined by the Euclidean one.
-    alpha : float
-        False-positive rate at which the filter keeps an image: p-value above alpha.
-    features : str, path or Extractor
-        For the metrics of features: name or file of an extractor, or one of your own
-        (:func:`rl2qc.features.base.find_extractors`), or a folder of features that were computed
-        elsewhere (`rl2qc.features.precomputed.load_precomputed`). RL2 and likelihoods are always
-        the model's own.
-    cache : bool
-        Keep features between runs (`rl2qc.features.cache.FeatureCache`).
-    group_pattern : str, optional
-        Regular expression whose first group is the slide or patient, in the file name or else in
-        the path below the folder that a set's files share (`rl2qc.images.groups.slide_ids`):
-        whole groups are then resampled. Generated images that it does not match stand by
-        themselves.
-    mpp : float, optional
-        Microns per pixel of the images, to be held against the model's; None for not known.
-    any_mpp : bool
-        Only warn where they are far apart.
-    n_resamples : int
-        Resamples of intervals and of the real-against-real null; 0 for values alone.
-    level : float
-        Coverage of the intervals.
-    seed : int
-        Of every random draw.
 
     Raises
     ------
     UsageError
-        For options out of range.
+        For options out of range, or a metric that is not known.
+
+    Examples
+    --------
+    >>> ScoreSettings(metrics=["rl2", "fid"]).changes(seed=1).record()["seed"]
+    1
     """
 
-    metrics: Sequence[str] | None = None
-    k: int = 3
-    prdc_k: int = 5
-    prdc_convention: Convention = "prdc"
-    distance: Metric = "euclidean"
-    alpha: float = 0.05
-    features: str | Path | Extractor = DEFAULT_FEATURES
-    cache: bool = True
-    group_pattern: str | None = None
-    mpp: float | None = None
-    any_mpp: bool = False
-    n_resamples: int = 200
-    level: float = 0.95
-    seed: int = 0
+    metrics: Sequence[str] | None = option(
+        None,
+        help="Comma-separated names. Default: all but those that are shown on request alone.",
+        parse=split_names,
+        metavar="NAMES",
+        show_default=False,
+    )
+    features: Any = option(
+        DEFAULT_FEATURES,
+        help="What the metrics of features are computed on: model, latents, imagenet-resnet18, "
+        "inception, a weights file, or a folder of features computed elsewhere (real.npy and "
+        "generated.npy, in compare NAME.npy of every set; one row an image). In Python also an "
+        "extractor of your own.",
+        metavar="NAME|FILE|DIR",
+    )
+    distance: Literal["euclidean", "cosine"] = option(
+        "euclidean",
+        help="Between neighbours in WAD-Div, IRS and authenticity.",
+        choices=("euclidean", "cosine"),
+    )
+    group_pattern: str | None = option(None, help=_GROUPS)
+    mpp: float | None = option(
+        None,
+        help="Microns per pixel of the images, to be held against the model's.",
+        show_default="taken to be the model's",
+    )
+    any_mpp: bool = option(False, help="Allow --mpp far from what the model was trained at.")
+    n_resamples: int = option(
+        200,
+        help="Resamples of intervals and baselines; 0 for values alone.",
+        within=Interval(0),
+    )
+    level: float = option(0.95, help="Coverage of the intervals.", within=Interval(0, 1, "neither"))
+    k: int = option(3, help="Neighbours of WAD-Div.", flags=("-k",), within=Interval(1))
+    prdc_k: int = option(
+        5, help="Neighbours of precision, recall, density and coverage.", within=Interval(1)
+    )
+    prdc_convention: Literal["prdc", "kynkaanniemi"] = option(
+        "prdc",
+        help="Whether an image on the edge of a ball counts as outside (prdc) or inside; it "
+        "matters for copies alone.",
+        choices=("prdc", "kynkaanniemi"),
+    )
+    alpha: float = option(
+        0.05,
+        help="The filter keeps images with a p-value above this.",
+        within=Interval(0, 1, "left"),
+    )
+    batch_size: int | None = option(
+        None,
+        help="Images a forward pass.",
+        phase="speed",
+        within=Interval(1),
+        show_default="the model's, 32",
+    )
+    cache: bool = option(
+        True,
+        help="Read and keep features between runs.",
+        phase="speed",
+        flags=("--cache/--no-cache",),
+    )
+    seed: int = option(0, help="Of every random draw.", within=Interval(0))
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "level"):
-            if not 0 < getattr(self, name) < 1:
-                raise UsageError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        for name in ("k", "prdc_k"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name, kind in (("distance", Metric), ("prdc_convention", Convention)):
-            if getattr(self, name) not in get_args(kind):
-                known = " or ".join(get_args(kind))
-                raise UsageError(f"{name} must be {known}, got {getattr(self, name)!r}")
-        if self.n_resamples < 0 or self.n_resamples == 1:
-            raise UsageError(f"n_resamples must be 0 or at least 2, got {self.n_resamples}")
-        if self.seed < 0:
-            raise UsageError(f"seed must not be negative, got {self.seed}")
-        chosen_metrics(self.metrics)
+        super().__post_init__()
+        if self.n_resamples == 1:
+            raise UsageError("n_resamples must be 0 or at least 2, got 1")
+        if isinstance(self.metrics, str):
+            object.__setattr__(self, "metrics", split_names(self.metrics))
+        if self.metrics is not None:
+            chosen_metrics(self.metrics)
 
 
-def kinds(settings: ScoreSettings) -> set[str]:
-    """What the chosen metrics are computed from."""
-    return {CATALOGUE[name].kind for name in chosen_metrics(settings.metrics)}
+@dataclass(frozen=True)
+class CompareSettings(ScoreSettings):
+    """How to compare generated sets."""
+
+    paired: bool = option(
+        False,
+        help="Image i of every set belongs together (one seed or scene), in the order of the file "
+        "names.",
+    )
+    agreement: bool = option(
+        False,
+        help="How alike the metrics rank the sets, for two sets as well; from three on it is "
+        "always shown.",
+    )
+
+    @classmethod
+    def of(cls, settings: ScoreSettings | None) -> Self | None:
+        """Settings of a score with the defaults of a comparison."""
+        if settings is None or isinstance(settings, cls):
+            return settings
+        return cls(**{f.name: getattr(settings, f.name) for f in fields(settings)})
 
 
-def resamples_of(name: str, settings: ScoreSettings) -> int:
-    """How many resamples a metric gets."""
-    if CATALOGUE[name].kind == "pixels":
-        return min(settings.n_resamples, _PIXEL_RESAMPLES)
-    if name in ("fid", "r_fid"):
-        return min(settings.n_resamples, _FID_RESAMPLES)
-    return settings.n_resamples
+def _labels(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(name) for name in split_names(text))
+    except ValueError:
+        raise UsageError(f"--labels must be whole numbers, got {text!r}") from None
+
+
+@dataclass(frozen=True)
+class DiceSettings(Settings):
+    """How to hold masks against each other."""
+
+    labels: Sequence[int] | None = option(
+        None,
+        help="Comma-separated label numbers to average over. Default: all but 0 is foreground.",
+        parse=_labels,
+        metavar="NUMBERS",
+        show_default=False,
+    )
+    group_pattern: str | None = option(
+        None,
+        help="Regular expression whose first group is the slide or patient, in the file name or "
+        "in the path below the folder: the interval then resamples whole groups.",
+    )
+    n_resamples: int = option(1000, help="Resamples of the interval.", within=Interval(2))
+    level: float = option(0.95, help="Coverage of the interval.", within=Interval(0, 1, "neither"))
+    seed: int = option(0, help="Of the resamples.", within=Interval(0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels is not None and not len(self.labels):
+            raise UsageError("--labels names no label: give at least one")

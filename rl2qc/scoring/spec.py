@@ -1,267 +1,285 @@
-"""The metrics of a scorecard: what each says, which way is better, how it is resampled."""
+"""What a metric says of itself: all that cards, comparisons and their files know of it.
+
+A metric is a function and a :class:`MetricSpec` that is registered. Nothing anywhere asks for a
+metric by its name; what is special about one is a field of its spec.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from rl2qc.core.registry import Registry
 from rl2qc.errors import UsageError
 
-__all__ = ["CATALOGUE", "Kind", "Spec", "chosen_metrics"]
+if TYPE_CHECKING:
+    from rl2qc.metrics.matrices import Matrices, Rows
+    from rl2qc.scoring.image_sets import ImageSet
+    from rl2qc.scoring.results import Curve, MetricResult
+    from rl2qc.stats.difference import Difference
 
-Kind: TypeAlias = Literal["latents", "likelihood", "features", "pixels", "probabilities"]
+__all__ = [
+    "ANY",
+    "METRICS",
+    "NOT_NEGATIVE",
+    "SHARE",
+    "Alarm",
+    "MetricSpec",
+    "Need",
+    "Value",
+    "chosen_metrics",
+    "needs_of",
+    "register_metric",
+]
+
+Need: TypeAlias = Literal["features", "latents", "likelihood", "pixels", "probabilities", "unseen"]
+Shown: TypeAlias = Literal["always", "on request", "with unseen"]
+Side: TypeAlias = Literal["both", "generated", "real"]
+
+ANY = (-math.inf, math.inf)
+NOT_NEGATIVE = (0.0, math.inf)
+SHARE = (0.0, 1.0)
+
+_NAN = math.nan
+# A name is a key in JSON and a cell in CSV; the schemas hold the same pattern.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# What can be resampled by rows: an array of all images at once.
+_STACKED = {"features", "latents", "pixels"}
 
 
 @dataclass(frozen=True)
-class Spec:
-    """One row of the scorecard before it has a value.
+class Value:
+    """What a metric found on whole sets, where a bare number does not say it all.
+
+    Attributes
+    ----------
+    value
+        NaN where it is not defined; ``note`` says why.
+    note
+        How it was made.
+    low, high, method
+        An interval of its own, and what it comes from: it is then not resampled.
+    of_independent
+        That interval takes all images for independent: where slides or patients are known, it is
+        joined with one that resamples these.
+    std
+        Standard deviation of the parts that the value is the mean of, such as KID's subsets.
+    error
+        Standard error of the value.
+    n_real, n_generated
+        Images that it was computed on; those of the sets where left out.
+    """
+
+    value: float
+    note: str = ""
+    low: float = _NAN
+    high: float = _NAN
+    method: str = ""
+    of_independent: bool = False
+    std: float = _NAN
+    error: float = _NAN
+    n_real: int | None = None
+    n_generated: int | None = None
+
+
+class Alarm(str):
+    """Words of a verdict that a reader must not miss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A metric of the scorecard.
 
     Parameters
     ----------
-    kind : str
-        What it is computed from.
+    name
+        Letters, digits and underscores.
+    needs
+        What it is computed from: "features" of the extractor that was chosen, the model's
+        "latents" or its "likelihood" (and who is kept), "pixels", a classifier's
+        "probabilities"; "unseen" asks for real images that the generator has not seen.
     higher_is_better : bool or None
         None where neither direction is good in itself.
-    meaning : str
+    meaning
         What it says, in a few plain words.
-    below, above : str
-        What it means to lie below or above real against real.
-    method : {"bootstrap", "subsample"}
-        How it is resampled: repeated images corrupt neighbour-based metrics.
-    bounds : (float, float)
-        Range of the metric.
-    enough : int
+    below, above
+        What it means to lie below or above real images that are compared with real ones.
+    compute : callable
+        ``compute(real, generated, settings)`` of two :class:`~rl2qc.scoring.image_sets.ImageSet`,
+        which hold what the metric needs, and :class:`~rl2qc.scoring.settings.ScoreSettings`: a
+        float or a :class:`Value`. Several specs may share one
+        function that gives a mapping by name; it is called once. A ``ValueError`` says in one line
+        why there is no value.
+    rows : callable, optional
+        ``rows(matrices, real, generated, settings)``: the same of rows of the
+        :class:`~rl2qc.metrics.matrices.Matrices` of all images, fast. Without it ``compute`` is
+        called on each resample.
+    tolerance
+        By what share the value may change with the order of the images, or between ``rows`` and
+        ``compute``, where random draws are made.
+    order
+        Place in the table; others come behind those of the package.
+    of : {"both", "generated", "real"}
+        The sets that it looks at. One of the real set alone has no baseline, and no place in a
+        comparison.
+    resample : {"subsample", "bootstrap"} or None
+        How the interval is made: repeated images, which a bootstrap has, corrupt metrics of
+        neighbours. None for a metric whose ``compute`` gives the interval.
+    resamples_at_most
+        For metrics that cost much.
+    bounds
+        Range of the metric; ``(0, 1)`` says that it is a share of images.
+    enough
         Images in the smaller set below which it has not settled; 0 where any number will do.
-    optional : bool
-        Only computed when asked for by name.
+    fits_covariance
+        Whether it is biased for fewer images than dimensions.
+    depends_on_n
+        Whether its expected value shifts with the number of generated images.
+    check : callable, optional
+        ``check(title, n, settings)``: raise ``UsageError`` for a set of ``n`` images that is too
+        small to be asked for the metric at all.
+    baseline : callable, optional
+        What it is compared with (:mod:`rl2qc.scoring.baselines`); parts of the real set against
+        each other where left out.
+    from_baselines : callable, optional
+        Gives the value in place of ``compute`` where there are baselines: one that they hold.
+    curve : bool or callable
+        Whether it is drawn against the number of images; a function
+        ``curve(curve, real, generated, settings)`` adds what it knows of the limit.
+    shown : {"always", "on request", "with unseen"}
+        When it is computed without being asked for by name.
+    verdict : callable, optional
+        ``verdict(result, n_copies)``: words for a case of its own (an
+        :class:`Alarm` where they must not be missed), or None.
+    compared : callable, optional
+        ``compared(difference)``: the same in a comparison of two generated sets.
+    more
+        What a higher value is called in a comparison, where it is not simply better.
     """
 
-    kind: Kind
+    name: str
+    needs: Need | tuple[Need, ...]
     higher_is_better: bool | None
     meaning: str
     below: str
     above: str
-    method: Literal["bootstrap", "subsample"] = "subsample"
-    bounds: tuple[float, float] = (0.0, float("inf"))
+    compute: Callable[[ImageSet, ImageSet, Any], Any]
+    rows: Callable[[Matrices, Rows, Rows, Any], Any] | None = None
+    tolerance: float = 1e-4
+    order: float = 1000.0
+    of: Side = "both"
+    resample: Literal["subsample", "bootstrap"] | None = "subsample"
+    resamples_at_most: int | None = None
+    bounds: tuple[float, float] = ANY
     enough: int = 0
-    optional: bool = False
+    fits_covariance: bool = False
+    depends_on_n: bool = True
+    check: Callable[[str, int, Any], None] | None = None
+    baseline: Callable[[MetricSpec, Value, Any], Any] | None = None
+    from_baselines: Callable[[Any], Value] | None = None
+    curve: bool | Callable[[Curve, ImageSet, ImageSet, Any], Curve] = True
+    shown: Shown = "always"
+    verdict: Callable[[MetricResult, int], str | None] | None = None
+    compared: Callable[[Difference], str | None] | None = None
+    more: str = ""
+
+    def __post_init__(self) -> None:
+        needs = (self.needs,) if isinstance(self.needs, str) else tuple(self.needs)
+        object.__setattr__(self, "needs", needs)
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"a metric's name has letters, digits and underscores, got {self.name!r}"
+            )
+        if unknown := set(needs) - set(get_args(Need)):
+            known = ", ".join(get_args(Need))
+            raise UsageError(f"{self.name} needs {unknown.pop()!r}: choose from {known}")
+        if not set(needs) - {"unseen"}:
+            raise UsageError(f"{self.name} must need something of the images: features, pixels, ..")
+        if self.rows is not None and not _STACKED & set(needs):
+            raise UsageError(f"{self.name}: rows are of features, latents or pixels")
+        for name, kind in (("of", Side), ("shown", Shown)):
+            if getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise UsageError(f"{self.name}: {name} must be one of {known}")
+        if self.resample not in ("subsample", "bootstrap", None):
+            raise UsageError(f"{self.name}: resample must be subsample, bootstrap or None")
+        if not self.bounds[0] < self.bounds[1]:
+            raise UsageError(f"{self.name}: bounds must be a lower and an upper one")
+
+    def resamples(self, n: int) -> int:
+        """How many resamples the metric gets where ``n`` are asked for."""
+        return n if self.resamples_at_most is None else min(n, self.resamples_at_most)
 
 
-_SHARE = (0.0, 1.0)
-_ANY = (float("-inf"), float("inf"))
-_FAR = "farther from real than real sets are from each other"
-_NEAR = "nearer to real than real sets are to each other: copies?"
+METRICS: Registry[MetricSpec] = Registry(
+    "metric", room="rl2qc.scoring.specs", group="rl2qc.metrics"
+)
+"""All metrics by name: those of :mod:`rl2qc.scoring.specs`, of other packages (entry points of the
+group ``rl2qc.metrics``) and of scripts (:func:`register_metric`)."""
 
 
-def _likelihood(name: str, meaning: str, share: bool = False) -> dict[str, Spec]:
-    bounds = _SHARE if share else _ANY
-    less, more = ("fewer", "more") if share else ("lower", "higher")
-    return {
-        f"{name}_real": Spec("likelihood", None, f"{meaning}, real", "", "", "bootstrap", bounds),
-        f"{name}_generated": Spec(
-            "likelihood",
-            True,
-            f"{meaning}, generated",
-            f"{less} than of real images",
-            f"{more} than of real images: smoother or simpler than real?",
-            "bootstrap",
-            bounds,
-        ),
-    }
+def register_metric(spec: MetricSpec, *, replace: bool = False) -> MetricSpec:
+    """Add a metric to cards, comparisons, their files and pages.
 
-
-CATALOGUE: dict[str, Spec] = {
-    "rl2": Spec(
-        "latents", False, "distance of the mean latents", _NEAR, _FAR, "bootstrap", enough=300
-    ),
-    "wad_div_zero": Spec(
-        "features",
-        True,
-        "mean distance to the nearest neighbours",
-        "images lie closer together than real ones: less varied",
-        "images lie farther apart than real ones: more varied, or noisier",
-        enough=300,
-    ),
-    "wad_div_exponential": Spec(
-        "features",
-        None,
-        "neighbour distances against an exponential law",
-        "nearer to an exponential law than real ones",
-        "farther from an exponential law than real ones",
-        enough=300,
-    ),
-    "wad_div_empirical": Spec(
-        "features",
-        False,
-        "neighbour distances against those of the real set",
-        "spacing closer to real than real sets have",
-        "spacing unlike that of real images",
-        enough=300,
-    ),
-    "wad_div_normalized": Spec(
-        "features",
-        True,
-        "0: all alike, 1: as dispersed as the real set",
-        "less varied than real",
-        "at least as varied as real",
-        # A ratio cut off at 1, and no share of images.
-        bounds=(float("-inf"), 1.0),
-        enough=300,
-    ),
-    "wad_div_ratio": Spec(
-        "features",
-        None,
-        "the same unclipped: above 1, more dispersed than real",
-        "less varied than real",
-        "more dispersed than real: more varied, or noisier",
-        enough=300,
-    ),
-    "irs_alpha": Spec(
-        "features",
-        True,
-        "share of the real images that generated ones retrieve",
-        "repeats fewer modes than real images cover",
-        "spreads over more real images than real ones do",
-        bounds=_SHARE,
-        enough=100,
-    ),
-    "irs_inf": Spec(
-        "features",
-        True,
-        "that share for infinitely many generated images",
-        "misses part of what real images cover",
-        "covers more than real images do",
-        bounds=_SHARE,
-        enough=100,
-    ),
-    "irs_adjusted": Spec(
-        "features",
-        True,
-        "that share relative to held-out real images",
-        "misses part of what held-out real images cover",
-        "covers more than held-out real images do",
-        enough=100,
-    ),
-    "fid": Spec(
-        "features", False, "distance of the fitted Gaussians", _NEAR, _FAR, "bootstrap", enough=300
-    ),
-    "r_fid": Spec(
-        "features",
-        True,
-        "real-against-real FID as a share of the observed one",
-        _FAR,
-        _NEAR,
-        enough=300,
-    ),
-    "kid": Spec(
-        "features", False, "kernel distance, unbiased", _NEAR, _FAR, bounds=_ANY, enough=50
-    ),
-    "swd": Spec(
-        "pixels",
-        False,
-        "distance of local textures at every scale",
-        "textures nearer to real than real sets are to each other: copies?",
-        "textures unlike those of real images",
-        enough=50,
-    ),
-    "inception_score": Spec(
-        "probabilities",
-        True,
-        "how sure a classifier is of each image, and how varied its answers",
-        "less distinct or less varied than real",
-        "more distinct or more varied than real",
-        "bootstrap",
-        bounds=(1.0, float("inf")),
-        enough=1000,
-    ),
-    "precision": Spec(
-        "features",
-        True,
-        "share of generated images that look real",
-        "fewer images look real than of held-out real ones",
-        "more images look real than of held-out real ones: safe and simple?",
-        bounds=_SHARE,
-        enough=100,
-    ),
-    "recall": Spec(
-        "features",
-        True,
-        "share of real images that could have been generated",
-        "part of the real images is out of reach",
-        "reaches more than held-out real images do: more spread out",
-        bounds=_SHARE,
-        enough=100,
-    ),
-    "density": Spec(
-        "features",
-        True,
-        "how deep generated images lie among real ones",
-        "lies in thinner regions than held-out real images",
-        "lies in denser regions than held-out real images: safe and simple?",
-        enough=100,
-    ),
-    "coverage": Spec(
-        "features",
-        True,
-        "share of real images with a generated one nearby",
-        "fewer real images are covered than by held-out real ones",
-        "more real images are covered than by held-out real ones",
-        bounds=_SHARE,
-        enough=100,
-    ),
-    "authenticity": Spec(
-        "features",
-        True,
-        "share of generated images that are no near-copies",
-        "nearer to single real images than new real ones are: copies?",
-        "no sign of copies; new real images lie nearer",
-        bounds=_SHARE,
-        enough=100,
-    ),
-    "nearer_train": Spec(
-        "features",
-        False,
-        "share nearer to the real (training) set than to held-out images",
-        "nearer to the held-out images than chance has it",
-        "nearer to the real set than chance has it: copies of training images?",
-        bounds=_SHARE,
-        enough=100,
-        optional=True,
-    ),
-    "ms_ssim": Spec(
-        "pixels",
-        None,
-        "mean similarity of pairs of generated images",
-        "pairs look less alike than real ones",
-        "pairs look more alike than real ones",
-        bounds=_SHARE,
-        enough=50,
-        optional=True,
-    ),
-    **_likelihood("mean_log_likelihood", "mean log p in nats"),
-    **_likelihood("median_log_likelihood", "median log p in nats"),
-    **_likelihood("kept_fraction", "share that the filter keeps", share=True),
-}
-
-
-def chosen_metrics(names: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics asked for in the order of the table; None asks for all but optional ones.
+    Parameters
+    ----------
+    spec
+        The metric.
+    replace
+        Take the place of a metric of that name.
 
     Raises
     ------
     UsageError
-        For a name that is no metric.
+        There is a metric of that name, and ``replace`` is False.
 
     Examples
     --------
-    >>> chosen_metrics(["fid", "rl2"])
-    ('rl2', 'fid')
+    >>> def shift(real, generated, settings):
+    ...     return float(abs(real.features.mean() - generated.features.mean()))
+    >>> spec = register_metric(MetricSpec(
+    ...     name="shift", needs="features", higher_is_better=False,
+    ...     meaning="shift of the mean", below="nearer than real sets", above="farther",
+    ...     compute=shift))
+    >>> "shift" in METRICS
+    True
+    >>> METRICS.unregister("shift")
+    """
+    return METRICS.register(spec, replace=replace)
+
+
+def chosen_metrics(names: Sequence[str] | None, *, unseen: bool = False) -> tuple[MetricSpec, ...]:
+    """The metrics asked for, in the order of the table.
+
+    Parameters
+    ----------
+    names
+        None asks for all but those that are computed on request alone.
+    unseen
+        Whether there are real images that the generator has not seen.
+
+    Raises
+    ------
+    UsageError
+        For a name that is no metric, or none at all.
+
+    Examples
+    --------
+    >>> [spec.name for spec in chosen_metrics(["fid", "rl2"])]
+    ['rl2', 'fid']
     """
     if names is None:
-        return tuple(name for name, spec in CATALOGUE.items() if not spec.optional)
+        shown = {"always", "with unseen"} if unseen else {"always"}
+        return tuple(spec for spec in METRICS if spec.shown in shown)
     if not names:
         raise UsageError("no metrics chosen: name at least one")
-    if unknown := [name for name in names if name not in CATALOGUE]:
-        raise UsageError(f"no metric {unknown[0]!r}: choose from {', '.join(CATALOGUE)}")
-    return tuple(name for name in CATALOGUE if name in names)
+    wanted = {METRICS.get(name).name for name in names}
+    return tuple(spec for spec in METRICS if spec.name in wanted)
+
+
+def needs_of(specs: Sequence[MetricSpec]) -> set[str]:
+    """What the metrics are computed from."""
+    return {need for spec in specs for need in spec.needs}

@@ -107,7 +107,7 @@ def as_feature_pair(
     *,
     min_rows: int = 1,
 ) -> tuple[FloatArray, FloatArray]:
-    """Check two feature arrays with `as_features`, and that their dimensions match.
+    """Check two feature arrays with :func:`as_features`, and that their dimensions match.
 
     Examples
     --------

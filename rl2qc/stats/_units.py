@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.stats._checks import as_count
 
-__all__ = ["Array", "Rows", "Units", "check_options", "finite", "split"]
+__all__ = ["Array", "Draws", "Rows", "Units", "check_options", "drawn_as", "finite", "split"]
 
 Array: TypeAlias = NDArray[Any]
 Rows: TypeAlias = NDArray[np.intp]
+
+
+class Draws(TypedDict, total=False):
+    """Keywords of all resampling: how often, for which coverage, and the seed."""
+
+    n_resamples: int
+    level: float
+    seed: int | np.random.Generator
 
 
 class Units:
@@ -53,6 +61,21 @@ class Units:
     def rows(self, units: Rows) -> Rows:
         """Rows of the sample that are of these units."""
         return units if self.groups is None else np.concatenate([self.groups[u] for u in units])
+
+
+def drawn_as(draws: Draws) -> tuple[int, float, int | np.random.Generator]:
+    """What :class:`Draws` say, with defaults for what they leave out.
+
+    Raises
+    ------
+    TypeError
+        For a keyword that is none of them.
+    """
+    known: dict[str, Any] = {"n_resamples": 200, "level": 0.95, "seed": 0}
+    if unknown := set(draws) - set(known):
+        raise TypeError(f"no keyword {sorted(unknown)[0]!r}: there are {', '.join(known)}")
+    n_resamples, level, seed = (known | dict(draws)).values()
+    return n_resamples, level, seed
 
 
 def check_options(n_resamples: int, level: float, at_least: int = 2) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rl2qc.stats._shares import share_bounds
-from rl2qc.stats._units import Array, Rows, Units, finite
+from rl2qc.stats._units import Array, Draws, Rows, Units, drawn_as, finite
 from rl2qc.stats.resampling import Method, bootstrap, subsample
 
 __all__ = ["Difference", "paired_difference"]
@@ -52,18 +53,13 @@ class Difference:
 def paired_difference(
     metric: Callable[[Array, Array], float],
     real: ArrayLike,
-    generated_a: ArrayLike,
-    generated_b: ArrayLike,
+    generated: tuple[ArrayLike, ArrayLike],
     *,
     method: Method = "bootstrap",
     paired: bool = False,
-    real_groups: ArrayLike | None = None,
-    groups_a: ArrayLike | None = None,
-    groups_b: ArrayLike | None = None,
-    n_resamples: int = 200,
-    level: float = 0.95,
+    groups: Sequence[ArrayLike | None] | None = None,
     bounds: tuple[float, float] = (-np.inf, np.inf),
-    seed: int | np.random.Generator = 0,
+    **draws: Unpack[Draws],
 ) -> Difference:
     r"""Interval of ``metric(real, a) - metric(real, b)``, both against the same real resample.
 
@@ -73,16 +69,18 @@ def paired_difference(
     ----------
     metric : callable
         ``metric(real, generated)``, a float.
-    real, generated_a, generated_b : array_like, rows are images
+    real : array_like, rows are images
+    generated : (array_like, array_like)
+        The two sets, a and b.
     method : {"bootstrap", "subsample"}
-        See `bootstrap` and `subsample`.
+        See :func:`~rl2qc.stats.resampling.bootstrap` and
+        :func:`~rl2qc.stats.resampling.subsample`.
     paired : bool
         Row i of both generated sets belongs together (one seed, scene or source image): the rows
-        are drawn together, by ``groups_a`` where given.
-    real_groups, groups_a, groups_b : array_like, shape (n,), optional
-        Slide or patient of each image.
-    n_resamples, level, seed
-        As in `bootstrap`.
+        are drawn together.
+    groups : sequence of (array_like or None), optional
+        Slide or patient of each image of the real set, of a and of b; paired sets share theirs,
+        so there are two then.
     bounds : (float, float)
         Range of the metric. ``(0, 1)`` says that it is a share: near 0 and 1 resamples of shares
         hardly vary, so the interval then also holds the limits that follow from those of Clopper
@@ -90,11 +88,13 @@ def paired_difference(
         correlation r of their resamples:
         :math:`a - b \pm \sqrt{d_a^2 - 2 r d_a d_b + d_b^2}` with :math:`d_a = a - l_a`,
         :math:`d_b = u_b - b` below and :math:`d_a = u_a - a`, :math:`d_b = b - l_b` above.
+    n_resamples, level, seed
+        As in :func:`~rl2qc.stats.resampling.bootstrap`.
 
     Raises
     ------
     ValueError
-        As `bootstrap`, or for paired sets of different sizes.
+        As :func:`~rl2qc.stats.resampling.bootstrap`, or for paired sets of different sizes.
 
     References
     ----------
@@ -108,16 +108,19 @@ def paired_difference(
     >>> rng = np.random.default_rng(0)
     >>> real, near, far = (rng.normal(m, 1, size=(100, 1)) for m in (0, 1, 3))
     >>> def shift(a, b): return abs(a.mean() - b.mean())
-    >>> paired_difference(shift, real, near, far).significant
+    >>> paired_difference(shift, real, (near, far)).significant
     True
     """
-    x, a, b = np.atleast_1d(real), np.atleast_1d(generated_a), np.atleast_1d(generated_b)
+    x, a, b = (np.atleast_1d(sample) for sample in (real, *generated))
     if method not in ("bootstrap", "subsample"):
         raise ValueError(f'method must be "bootstrap" or "subsample", got {method!r}')
     if paired and len(a) != len(b):
         raise ValueError(f"paired sets must have as many images, got {len(a)} and {len(b)}")
-    if paired and groups_b is not None:
-        raise ValueError("paired sets share their groups: give groups_a only")
+    samples = (x, np.arange(len(a))) if paired else (x, a, b)
+    groups = [None] * len(samples) if groups is None else list(groups)
+    if paired and len(groups) > len(samples):
+        raise ValueError("paired sets share their groups: give those of the real set and of one")
+    n_resamples, level, seed = drawn_as(draws)
     value_a, value_b = finite(metric(x, a)), finite(metric(x, b))
 
     seen: list[tuple[float, float]] = []
@@ -129,8 +132,6 @@ def paired_difference(
     def together(r: Array, rows: Rows) -> float:
         return apart(r, a[rows], b[rows])
 
-    samples = (x, np.arange(len(a))) if paired else (x, a, b)
-    groups = (real_groups, groups_a) if paired else (real_groups, groups_a, groups_b)
     width = bounds[1] - bounds[0]
 
     interval = (bootstrap if method == "bootstrap" else subsample)(

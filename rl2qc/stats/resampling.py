@@ -5,21 +5,21 @@ this module. Images of one slide or patient are not independent, so whole groups
 group ids are given. And most metrics of generated sets are biased by an amount that depends on
 the number of images, and resamples shift that bias again: resampled values are therefore never
 used as they are, only their deviations from their own mean. An interval covers *the expected
-value of the metric at this number of images*; what that bias amounts to is the floor's to say
-(`rl2qc.stats.baseline`).
+value of the metric at this number of images*; what that bias amounts to is the baseline's to
+say (:mod:`rl2qc.stats.baseline`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.stats._shares import share_bounds
-from rl2qc.stats._units import Array, Rows, Units, check_options, finite
+from rl2qc.stats._units import Array, Draws, Rows, Units, check_options, drawn_as, finite
 
 __all__ = ["Interval", "Method", "bootstrap", "subsample"]
 
@@ -54,7 +54,7 @@ class Interval:
         """The smallest interval that holds this one and the bounds of another source.
 
         For a value with bounds of its own, such as those of the occupancy model of
-        `rl2qc.metrics.irs`, whose assumption of independent images resampling does not share.
+        :mod:`rl2qc.metrics.irs`, whose assumption of independent images resampling does not share.
 
         Examples
         --------
@@ -79,7 +79,7 @@ def bootstrap(
     r"""Bootstrap interval (drawing with replacement), for moment-based metrics.
 
     Not for neighbour-based metrics: a repeated image has a neighbour at distance 0 that the data
-    do not have. Use `subsample` there.
+    do not have. Use :func:`subsample` there.
 
     With :math:`\theta^*` the resampled values the interval is
     :math:`[\theta - q_{1-a}, \theta - q_a]`, q being quantiles of
@@ -91,7 +91,7 @@ def bootstrap(
     metric : callable
         Called with one resampled array for each sample; returns a float.
     *samples : array_like, rows are images
-        What to resample, each on its own. Leave what is to stay fixed to the closure of `metric`.
+        What to resample, each on its own. Leave what is to stay fixed to the closure of ``metric``.
     groups : sequence of (array_like or None), optional
         For each sample the slide or patient of each image, or ``None``.
     n_resamples : int
@@ -112,7 +112,7 @@ def bootstrap(
     ------
     ValueError
         For samples of fewer than two units, group ids that do not match, options out of range,
-        or a metric that is not finite. Errors of `metric` pass through.
+        or a metric that is not finite. Errors of ``metric`` pass through.
 
     References
     ----------
@@ -148,20 +148,18 @@ def subsample(
     *samples: ArrayLike,
     fraction: float = 0.5,
     groups: Sequence[ArrayLike | None] | None = None,
-    n_resamples: int = 200,
-    level: float = 0.95,
     bounds: tuple[float, float] = (-np.inf, np.inf),
     value: float | None = None,
-    seed: int | np.random.Generator = 0,
+    **draws: Unpack[Draws],
 ) -> Interval:
     r"""Subsampling interval (drawing without replacement), for neighbour-based metrics.
 
     A statistic of m of n units drawn without replacement has variance
     :math:`\sigma^2 (1/m - 1/n)` about that of all n, where an independent sample of n has
     :math:`\sigma^2 / n`. Deviations from the mean of the resamples are therefore multiplied by
-    :math:`\sqrt{m / (n - m)}`: by 1 for halves. The interval is then made as in `bootstrap`. The
-    metric must mean the same at m as at n images, up to a bias (which is removed): a mean, a
-    fraction or a distance does, a count does not.
+    :math:`\sqrt{m / (n - m)}`: by 1 for halves. The interval is then made as in
+    :func:`bootstrap`. The metric must mean the same at m as at n images, up to a bias (which is
+    removed): a mean, a fraction or a distance does, a count does not.
 
     Parameters
     ----------
@@ -170,13 +168,13 @@ def subsample(
     *samples : array_like, rows are images
     fraction : float
         m / n, between 0 and 1; m is rounded down, but at least 1.
-    groups, n_resamples, level, bounds, value, seed
-        As in `bootstrap`. Of grouped samples m and n count groups.
+    groups, bounds, value, n_resamples, level, seed
+        As in :func:`bootstrap`. Of grouped samples m and n count groups.
 
     Raises
     ------
     ValueError
-        As `bootstrap`.
+        As :func:`bootstrap`.
 
     References
     ----------
@@ -193,6 +191,7 @@ def subsample(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, got {fraction}")
+    n_resamples, level, seed = drawn_as(draws)
     arrays, units = _prepare(samples, groups)
     check_options(n_resamples, level)
     value = finite(metric(*arrays) if value is None else value)

@@ -51,7 +51,7 @@ def test_differences_with_intervals(rl2qc, folders, tiny_model_file, tiny_model,
     assert found["agreement"] is None
     first = done.out.splitlines()[0]
     assert "clean 40, noise0.3 40 generated against 40 real images, 64 px, model" in first
-    assert first.endswith("features rl2")
+    assert first.endswith("features model")
     for name in ("rl2", "fid", "kid", "swd", "coverage"):
         metric = found["metrics"][name]
         a, b = metric["values"]
@@ -131,12 +131,12 @@ def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
     assert done.code == 0, done.err
     found = json.loads(file.read_text())
     features = [tiny_model.features(str(folders / n)) for n in ("clean", "noise0.3")]
-    expected = [package.wad_div(x, metric="cosine").value for x in features]
+    expected = [package.wad_div(x, distance="cosine").value for x in features]
     assert found["metrics"]["wad_div_zero"]["values"] == pytest.approx(expected, rel=1e-4)
     difference = found["metrics"]["wad_div_zero"]["differences"]["noise0.3"]
     assert difference["value"] == pytest.approx(expected[0] - expected[1], rel=1e-3)
     assert difference["low"] < difference["value"] < difference["high"]
-    assert found["run"]["distance"] == "cosine"
+    assert found["provenance"]["settings"]["distance"] == "cosine"
 
 
 def test_small_samples_are_named_by_metric(rl2qc, folders, tiny_model_file):

@@ -101,7 +101,7 @@ def test_queries_against_another_set(dtype, backend, rng):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_cosine(backend, rng):
     x = rng.normal(size=(120, 10)) * 10 ** rng.uniform(-3, 3, size=(120, 1))
-    found = kneighbors(x, x, 3, exclude_self=True, metric="cosine", backend=backend)
+    found = kneighbors(x, x, 3, exclude_self=True, distance="cosine", backend=backend)
     expected = brute_force(x, x, 3, exclude_self=True, metric="cosine")
     np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-9, atol=1e-14)
     np.testing.assert_array_equal(found.indices, expected.indices)
@@ -110,7 +110,7 @@ def test_cosine(backend, rng):
 def test_cosine_tells_nearly_parallel_vectors_apart():
     # 1 - cos(angle) = 2 sin^2(angle / 2), far below the rounding of 1 - q.r
     angle = 1e-9
-    found = kneighbors([[1.0, 0.0]], [[np.cos(angle), np.sin(angle)]], 1, metric="cosine")
+    found = kneighbors([[1.0, 0.0]], [[np.cos(angle), np.sin(angle)]], 1, distance="cosine")
     np.testing.assert_allclose(found.distances[0, 0], 2 * np.sin(angle / 2) ** 2, rtol=1e-6)
 
 
@@ -213,9 +213,9 @@ def test_count_within_brute_force(make, strict, rng):
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_a_pair_lies_exactly_on_the_edge_of_its_own_ball(metric, rng):
     x = 50 + rng.normal(size=(90, 13))
-    radii = kneighbors(x, x, 4, exclude_self=True, metric=metric).distances[:, -1]
-    open_balls = count_within(x, x, radii, metric=metric)
-    closed_balls = count_within(x, x, radii, strict=False, metric=metric)
+    radii = kneighbors(x, x, 4, exclude_self=True, distance=metric).distances[:, -1]
+    open_balls = count_within(x, x, radii, distance=metric)
+    closed_balls = count_within(x, x, radii, strict=False, distance=metric)
     # Each ball holds its centre and three others inside, and its fourth neighbour on the edge.
     assert open_balls.sum() == 90 * 4
     assert closed_balls.sum() == 90 * 5
@@ -242,10 +242,10 @@ def test_a_pair_lies_exactly_on_the_edge_of_its_own_ball(metric, rng):
             "the same rows twice, got 1 queries and 2",
         ),
         (
-            lambda: kneighbors([[1.0]], [[2.0], [0.0]], 1, metric="cosine"),
+            lambda: kneighbors([[1.0]], [[2.0], [0.0]], 1, distance="cosine"),
             "cosine distance is undefined: row 1 of the reference",
         ),
-        (lambda: kneighbors([[1.0]], [[1.0]], 1, metric="l1"), "metric must be one of"),
+        (lambda: kneighbors([[1.0]], [[1.0]], 1, distance="l1"), "distance must be one of"),
         (lambda: kneighbors([[1.0]], [[1.0]], 1, backend="gpu"), "backend must be one of"),
         (lambda: kneighbors([[1.0]], [[1.0]], 1, memory_mb=0), "memory_mb must be positive"),
         (lambda: kneighbors([["a"]], [[1.0]], 1), "queries must hold real numbers"),

@@ -65,7 +65,7 @@ def features(request, rng):
 @pytest.mark.parametrize("k", [1, 3])
 def test_zero_reference(features, k, metric):
     expected = wasserstein_distance(oracle_distances(features, k, metric), np.zeros(10))
-    result = wad_div(features, k=k, metric=metric)
+    result = wad_div(features, k=k, distance=metric)
     assert result.value == pytest.approx(expected, rel=1e-6, abs=1e-12)
     assert result.zero == result.value
     assert (result.reference, result.n, result.n_reference) == ("zero", len(features), 0)
@@ -238,8 +238,8 @@ X = [[0.0], [1.0], [2.0], [4.0], [8.0]]
         ((X, [*X, [np.inf]]), {}, "reference must be finite: .* row 5"),
         ((X, np.ones((5, 2))), {}, "must have the same dimension, got 1 and 2"),
         ((X, "uniform"), {}, "reference must be 'zero', 'exponential' or an array"),
-        ((X,), {"metric": "l1"}, "metric must be one of"),
-        ((X,), {"metric": "cosine"}, "cosine distance is undefined: row 0"),
+        ((X,), {"distance": "l1"}, "distance must be one of"),
+        ((X,), {"distance": "cosine"}, "cosine distance is undefined: row 0"),
         ((X, "exponential"), {"method": "exact"}, "method must be one of"),
         ((X, "exponential"), {"ref_prob": 1.0}, r"ref_prob must be in \(0, 1\)"),
         ((X, "exponential"), {"ref_percentile": 101}, r"ref_percentile must be in \[0, 100\]"),

@@ -11,10 +11,11 @@ from scipy.stats import binomtest
 
 from rl2qc.errors import UsageError
 from rl2qc.scoring import rows as stacks
-from rl2qc.scoring.compare import OtherScore, compare
+from rl2qc.scoring.compare import compare
 from rl2qc.scoring.comparison import schema
+from rl2qc.scoring.other_scores import OtherScore
 from rl2qc.scoring.settings import ScoreSettings
-from rl2qc.scoring.spec import CATALOGUE
+from rl2qc.scoring.spec import METRICS
 from rl2qc.stats.resampling import bootstrap
 from rl2qc.synthetic.corruptions import corrupt
 
@@ -90,16 +91,14 @@ class TestSizes:
     def test_the_number_of_images_does_not_shift_the_others(self, images, tiny_model, rng):
         """What is compared at any size must not depend on it: the mean over parts is the whole."""
         from rl2qc.metrics.prdc import prdc
-        from rl2qc.scoring.compare import _OF_ANY_NUMBER
 
         x, y = rng.normal(size=(100, 4)), rng.normal(0.3, 1, size=(120, 4))
         for name in ("precision", "density"):
             whole = getattr(prdc(x, y), name)
             parts = [getattr(prdc(x, y[i : i + 20]), name) for i in range(0, 120, 20)]
             assert np.mean(parts) == pytest.approx(whole)
-            assert name in _OF_ANY_NUMBER
-        assert set(CATALOGUE) >= _OF_ANY_NUMBER
-        assert not set(N_DEPENDENT) & _OF_ANY_NUMBER
+            assert not METRICS.get(name).depends_on_n
+        assert all(METRICS.get(name).depends_on_n for name in N_DEPENDENT)
 
 
 def test_noise_is_no_better_for_being_spread(images, tiny_model):
@@ -224,9 +223,11 @@ def test_json_follows_the_schema_and_the_schema_the_code(images, tiny_model, tmp
     data = json.loads((tmp_path / "c.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(data, schema())
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert set(schema()["required"]) == set(data)
-    assert set(schema()["properties"]["run"]["required"]) == set(data["run"])
+    assert set(schema()["properties"]["provenance"]["required"]) == set(data["provenance"])
+    options = schema()["properties"]["provenance"]["properties"]["settings"]["required"]
+    assert set(options) == set(data["provenance"]["settings"])
     assert set(schema()["$defs"]["agreement"]["required"]) == set(data["agreement"])
     del data["metrics"]["rl2"]["values"]
     with pytest.raises(jsonschema.ValidationError):
@@ -254,8 +255,8 @@ class TestWarnings:
             ("flat", "mean_log_likelihood_generated")
         ]
 
-    def test_floors_are_said_to_be_elsewhere(self, part):
-        assert any("floor (rl2qc score)" in w for w in part.warnings)
+    def test_baselines_are_said_to_be_elsewhere(self, part):
+        assert any("baseline (rl2qc score)" in w for w in part.warnings)
 
 
 def test_the_table_says_how_often_chance_decides(part):

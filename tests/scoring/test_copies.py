@@ -9,11 +9,14 @@ import pytest
 
 from rl2qc.images.sources.base import as_source
 from rl2qc.metrics.authenticity import authenticity
-from rl2qc.scoring import copies as module
-from rl2qc.scoring.copies import about_copies, about_held_out, authenticity_null, copies
+from rl2qc.scoring.baselines import Baselines
+from rl2qc.scoring.copies import copies, copy_warnings, unseen_warnings
 from rl2qc.scoring.image_sets import ImageSet
+from rl2qc.scoring.rows import Stacks
 from rl2qc.scoring.score import score
 from rl2qc.scoring.settings import ScoreSettings
+from rl2qc.scoring.spec import METRICS, Value
+from rl2qc.scoring.specs import authenticity as module
 
 SETTINGS = ScoreSettings(n_resamples=400)
 
@@ -22,7 +25,15 @@ def image_set(features, groups=None) -> ImageSet:
     """A set of which the pictures do not matter."""
     pictures = np.zeros((len(features), 64, 64, 3), np.uint8)
     features = np.asarray(features, np.float32)
-    return ImageSet(as_source(pictures), features, groups=groups)
+    return ImageSet(as_source(pictures), {"features": features}, groups)
+
+
+def beside_new_images(real, generated, unseen, observed):
+    """The baseline of authenticity."""
+    real = real if unseen is None else real.beside(unseen)
+    baselines = Baselines(Stacks([real, generated], SETTINGS))
+    found = baselines.find(METRICS.get("authenticity"), Value(observed))
+    return found.baseline, found.values
 
 
 def left_out_by_hand(x, groups):
@@ -42,20 +53,20 @@ def test_copies_are_found_and_named(rng):
     mixed = image_set([*new[:5], *real[[7, 3]] * (1 + 1e-7)])
     found = copies(mixed, image_set(real))
     assert [f.tolist() for f in found] == [[5, 6], [7, 3]]
-    (text,) = about_copies(mixed, image_set(real), found)
+    (text,) = copy_warnings(mixed, image_set(real), found)
     names = mixed.source.names[5], image_set(real).source.names[7]
     assert f"2 of 7 generated images equal a real image ({names[0]} equals {names[1]})" in text
-    assert about_copies(mixed, image_set(new + 9), copies(mixed, image_set(new + 9))) == []
-    unknown = replace(mixed, features=None)
+    assert copy_warnings(mixed, image_set(new + 9), copies(mixed, image_set(new + 9))) == []
+    unknown = replace(mixed, arrays={})
     assert len(copies(unknown, image_set(real))[0]) == 0
 
 
-def test_held_out_images_that_are_not(rng):
+def test_unseen_images_that_are_not(rng):
     real, new = rng.normal(size=(2, 6, 3))
-    assert about_held_out(image_set(real), None) == []
-    assert about_held_out(image_set(real), image_set(new)) == []
-    mixed = image_set([*new, *real[:2]])
-    assert "2 of 8 held-out images are in the real set" in about_held_out(image_set(real), mixed)[0]
+    assert unseen_warnings(image_set(real)) == []
+    assert unseen_warnings(image_set(real).beside(image_set(new))) == []
+    (text,) = unseen_warnings(image_set(real).beside(image_set([*new, *real[:2]])))
+    assert "2 of 8 unseen images are in the real set" in text
 
 
 @pytest.mark.parametrize("reach", [1, 4, 64])
@@ -67,7 +78,7 @@ def test_every_image_is_left_out_with_its_slide(rng, monkeypatch, reach, n_slide
     # Images of a slide look alike; two are copies across slides.
     x = (rng.normal(size=(n_slides, 3))[labels] + 0.3 * rng.normal(size=(60, 3))).astype(np.float32)
     x[5] = x[6]
-    found = module._leave_one_out(x, labels.astype(str), "euclidean")
+    found = module.each_left_out(x, labels.astype(str), "euclidean")
     by_hand = left_out_by_hand(x.astype(float), labels)
     assert found.tolist() == by_hand.tolist()
     assert 0 < found.sum() < 60
@@ -75,27 +86,27 @@ def test_every_image_is_left_out_with_its_slide(rng, monkeypatch, reach, n_slide
 
 @pytest.mark.parametrize("slides", [None, 6])
 @pytest.mark.parametrize("duplicates", [0, 5])
-def test_the_floor_is_that_of_each_image_left_out(rng, slides, duplicates):
+def test_the_baseline_is_that_of_each_image_left_out(rng, slides, duplicates):
     x = rng.normal(size=(60, 3)).astype(np.float32)
     x[:duplicates] = x[30 : 30 + duplicates]
     labels = np.arange(60) if slides is None else rng.permutation(np.repeat(np.arange(6), 10))
     groups = None if slides is None else labels.astype(str)
-    null, values = authenticity_null(
-        image_set(x, groups), image_set(rng.normal(size=(600, 3))), None, 0.5, SETTINGS
+    found, values = beside_new_images(
+        image_set(x, groups), image_set(rng.normal(size=(600, 3))), None, 0.5
     )
     by_hand = left_out_by_hand(x.astype(float), labels)
     assert values.mean() == pytest.approx(by_hand.mean(), abs=0.02)
-    assert null.floor == np.median(values)
-    assert (null.n_real, null.n_generated, null.by_group) == (60, 600, slides is not None)
+    assert found.value == np.median(values)
+    assert (found.n_real, found.n_generated, found.by_group) == (60, 600, slides is not None)
 
 
-def test_the_floor_of_held_out_images_is_what_they_score(rng):
+def test_the_baseline_of_unseen_images_is_what_they_score(rng):
     real, new = rng.normal(size=(2, 80, 4))
     x, y = image_set(real), image_set(rng.normal(size=(500, 4)))
-    null, values = authenticity_null(x, y, image_set(new), 0.5, SETTINGS)
-    known = authenticity(real, y.features, new).held_out_value
+    found, values = beside_new_images(x, y, image_set(new), 0.5)
+    known = authenticity(real, y.features, new).unseen_value
     assert values.mean() == pytest.approx(known, abs=0.01)
-    assert null.low < known < null.high
+    assert found.low < known < found.high
 
 
 @pytest.mark.parametrize(("n_real", "n_generated"), [(40, 40), (150, 300), (200, 60)])
@@ -105,8 +116,8 @@ def test_new_images_are_seldom_taken_for_copies(n_real, n_generated):
     for _ in range(draws):
         real, new = image_set(rng.normal(size=(n_real, 6))), rng.normal(size=(n_generated, 6))
         observed = authenticity(real.features, new).value
-        null, _ = authenticity_null(real, image_set(new), None, observed, SETTINGS)
-        outside += not 2.5 <= null.percentile <= 97.5
+        found, _ = beside_new_images(real, image_set(new), None, observed)
+        outside += not 2.5 <= found.percentile <= 97.5
     assert outside <= 0.08 * draws
 
 
@@ -115,7 +126,7 @@ def test_too_few_to_leave_one_out(rng, slides):
     x = rng.normal(size=(2 if not slides else 4, 3))
     groups = np.array(["a", "a", "a", "b"]) if slides else None
     with pytest.raises(ValueError, match="real images"):
-        authenticity_null(image_set(x, groups), image_set(x), None, 0.5, SETTINGS)
+        beside_new_images(image_set(x, groups), image_set(x), None, 0.5)
 
 
 @pytest.mark.parametrize(("n", "copied"), [(30, 30), (100, 30), (300, 30)])
@@ -127,7 +138,7 @@ def test_copies_are_not_like_real(stained, tiny_model, n, copied):
     row = card.metrics["authenticity"]
     assert row.verdict == f"copies: {copied} of {n} generated images equal a real one"
     assert row.observed == row.value
-    assert row.null_percentile < (2.5 if copied > 0.2 * n else 50)
+    assert row.percentile < (2.5 if copied > 0.2 * n else 50)
     assert any(f"{copied} of {n} generated images equal a real image" in w for w in card.warnings)
     assert card.metrics["fid"].verdict != "like real"
 

@@ -46,7 +46,10 @@ def test_an_extractor_of_ones_own_is_scored_with(sets, tiny_model, cache, tmp_pa
         x, y = (MeanColour().extract(as_source(images)) for images in (real, generated))
         assert card["fid"] == pytest.approx(fid(x, y).value, rel=1e-5)
         assert card["recall"] == prdc(x, y).recall
-        assert (card.run["features"], card.run["features_identity"]) == (mine.name, mine.identity)
+        assert (card.provenance["features"], card.provenance["features_identity"]) == (
+            mine.name,
+            mine.identity,
+        )
     assert mine.seen == (70 if cache else 140)
 
 
@@ -60,16 +63,19 @@ def test_a_known_name_is_no_folder(sets, tiny_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = ScoreSettings(features="latents", n_resamples=0, cache=False, metrics=["fid"])
     card = score(*sets, tiny_model, settings)
-    assert card.run["features"] == "latents"
+    assert card.provenance["features"] == "latents"
 
 
 def test_rows_of_a_set():
     source = as_source(np.arange(5, dtype=np.uint8)[:, None, None, None].repeat(64, 1).repeat(64, 2)
                        .repeat(3, 3))  # fmt: skip
-    whole = ImageSet(source, features=np.eye(5), groups=np.array(list("abcde")))
+    whole = ImageSet(source, {"features": np.eye(5)}, np.array(list("abcde")))
     part = whole.take(np.array([3, 1]))
     assert len(part) == 2
     assert [int(part.source[i].max()) for i in range(2)] == [3, 1]
     np.testing.assert_array_equal(part.features, np.eye(5)[[3, 1]])
     assert part.groups.tolist() == ["d", "b"]
-    assert part.latents is None
+    assert not part.has("latents")
+    with pytest.raises(ValueError, match="needs latents of the images"):
+        part.latents  # noqa: B018
+    assert not whole.take(np.arange(2), needs=("likelihood",)).has("features")

@@ -40,9 +40,9 @@ def test_everything_is_on_the_page(card, tmp_path):
 def test_what_is_resampled_is_said_on_the_page(card, tmp_path):
     write_page(card, tmp_path / "page.html")
     text = " ".join(Page(tmp_path / "page.html").text.split())
-    assert "Floors: 15 real images against 15; authenticity 30 against 20." in text
+    assert "Baselines: 15 real images against 15; authenticity 30 against 20." in text
     assert "end at" not in text
-    large = replace(card, run={**card.run, "resampled_images_at_most": 12})
+    large = replace(card, provenance={**card.provenance, "resampled_images_at_most": 12})
     write_page(large, tmp_path / "page.html")
     text = " ".join(Page(tmp_path / "page.html").text.split())
     assert "draw from at most 12 images of a set" in text
@@ -77,5 +77,5 @@ def test_a_page_of_a_few_metrics(stained, tiny_model, tmp_path, metrics):
 
 def test_no_page_without_evidence(card, tmp_path):
     with pytest.raises(UsageError, match="score"):
-        write_page(Scorecard(card.metrics, card.run, card.warnings), tmp_path / "page.html")
+        write_page(Scorecard(card.metrics, card.provenance, card.warnings), tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()

@@ -16,18 +16,20 @@ from scipy.stats import binomtest, norm
 from rl2qc.errors import UsageError
 from rl2qc.features.inception import InceptionFeatures
 from rl2qc.images.sources.base import as_source
-from rl2qc.metrics.frechet import fid, r_fid
+from rl2qc.metrics.frechet import fid
+from rl2qc.metrics.frechet_ratio import r_fid
 from rl2qc.metrics.inception import inception_score
 from rl2qc.metrics.kernel import kid
 from rl2qc.metrics.ms_ssim import msssim_diversity
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.scoring import rows as stacks
-from rl2qc.scoring import score as scoring
+from rl2qc.scoring.results import MetricResult
 from rl2qc.scoring.score import score
-from rl2qc.scoring.scorecard import Metric, Scorecard, schema, verdict
+from rl2qc.scoring.scorecard import Scorecard, schema
 from rl2qc.scoring.settings import ScoreSettings
-from rl2qc.scoring.spec import CATALOGUE, chosen_metrics
-from rl2qc.stats.baseline import null_distribution
+from rl2qc.scoring.spec import METRICS, chosen_metrics
+from rl2qc.scoring.verdict import verdict
+from rl2qc.stats.baseline import real_baseline
 from rl2qc.stats.resampling import bootstrap
 from rl2qc.synthetic.corruptions import corrupt
 
@@ -48,29 +50,33 @@ def card(sets, tiny_model):
     return score(sets["noisy"], sets["real"], tiny_model, settings)
 
 
-def test_interval_and_floor_are_those_of_the_resampling_functions(card, sets, tiny_model):
+def test_interval_and_baseline_are_those_of_the_resampling_functions(card, sets, tiny_model):
     x, y = (tiny_model.latents(sets[n]) for n in ("real", "noisy"))
 
     def distance(a, b):
         return rl2(a, b).value
 
     expected = bootstrap(distance, x, y, n_resamples=30, seed=4)
-    null = null_distribution(distance, x, y, n_resamples=30, seed=4)
+    beside = real_baseline(distance, x, y, n_resamples=30, seed=4)
     m = card.metrics["rl2"]
-    got = (m.value, m.low, m.high, m.floor, m.floor_low, m.floor_high, m.observed)
-    wanted = (expected.value, expected.low, expected.high, null.floor, null.low, null.high,
-              null.observed)  # fmt: skip
+    got = (m.value, m.low, m.high, m.baseline, m.baseline_low, m.baseline_high, m.observed)
+    wanted = (expected.value, expected.low, expected.high, beside.value, beside.low, beside.high,
+              beside.observed)  # fmt: skip
     assert got == pytest.approx(wanted, rel=1e-4)
-    assert m.null_percentile == null.percentile
-    assert (m.null_n_real, m.null_n_generated) == (null.n_real, null.n_generated) == (30, 30)
+    assert m.percentile == beside.percentile
+    assert (
+        (m.baseline_n_real, m.baseline_n_generated)
+        == (beside.n_real, beside.n_generated)
+        == (30, 30)
+    )
 
 
 def test_the_ratio_of_fid_mirrors_fid(card):
     distance, ratio = card.metrics["fid"], card.metrics["r_fid"]
-    assert ratio.floor == 1
-    assert ratio.floor_low <= 1 <= ratio.floor_high
-    assert ratio.null_percentile == 100 - distance.null_percentile
-    assert ratio.value == ratio.observed == distance.floor / distance.observed
+    assert ratio.baseline == 1
+    assert ratio.baseline_low <= 1 <= ratio.baseline_high
+    assert ratio.percentile == 100 - distance.percentile
+    assert ratio.value == ratio.observed == distance.baseline / distance.observed
     assert (ratio.n_real, ratio.n_generated) == (30, 30)
     assert "do not determine a covariance" in ratio.note
 
@@ -116,12 +122,11 @@ def test_curves_end_at_the_whole_sets(card):
 
 
 def test_resamples_of_large_sets_are_bounded(sets, tiny_model, monkeypatch):
-    for module in (stacks, scoring):
-        monkeypatch.setattr(module, "RESAMPLED_AT_MOST", 25)
+    monkeypatch.setattr(stacks, "RESAMPLED_AT_MOST", 25)
     settings = ScoreSettings(n_resamples=10, cache=False, metrics=["rl2", "precision"])
     card = score(sets["noisy"], sets["real"], tiny_model, settings)
     assert card.metrics["rl2"].n_real == 60
-    assert card.metrics["rl2"].null_n_generated == 12
+    assert card.metrics["rl2"].baseline_n_generated == 12
     x, y = (tiny_model.latents(sets[n]) for n in ("real", "noisy"))
     assert card["rl2"] == pytest.approx(rl2(x, y).value)
     assert "at most 25 images of a set" in " ".join(card.table().split())
@@ -206,18 +211,18 @@ def test_ms_ssim_stands_beside_that_of_the_real_set(sets, tiny_model):
     wide, narrow = rows[0.95], rows[0.5]
     known = {n: msssim_diversity(sets[n], n_pairs=200) for n in sets}
     assert (wide.value, wide.std) == (known["noisy"].value, known["noisy"].std)
-    assert wide.floor == known["real"].value
-    assert (wide.null_n_real, wide.null_n_generated) == (60, 40)
+    assert wide.baseline == known["real"].value
+    assert (wide.baseline_n_real, wide.baseline_n_generated) == (60, 40)
     quantiles = norm.ppf([0.975, 0.75])
     for (a, b), (c, d) in (
         ((wide.low, wide.high), (narrow.low, narrow.high)),
-        ((wide.floor_low, wide.floor_high), (narrow.floor_low, narrow.floor_high)),
+        ((wide.baseline_low, wide.baseline_high), (narrow.baseline_low, narrow.baseline_high)),
     ):
         assert (b - a) / (d - c) == pytest.approx(quantiles[0] / quantiles[1])
     # Twenty pairs of 40 images are counted on, thirty of 60.
     errors = known["noisy"].std / math.sqrt(20), known["real"].std / math.sqrt(30)
     z = (known["noisy"].value - known["real"].value) / math.hypot(*errors)
-    assert wide.null_percentile == pytest.approx(100 * norm.cdf(z))
+    assert wide.percentile == pytest.approx(100 * norm.cdf(z))
     assert wide.verdict
 
 
@@ -235,9 +240,9 @@ def test_one_field_shifted_and_turned_hides_from_ms_ssim(stained, tiny_model):
         n_resamples=40, cache=False, metrics=["ms_ssim", "wad_div_zero", "irs_alpha"]
     )
     found = score(np.stack(repeated), np.stack(real), tiny_model, settings).metrics
-    assert found["ms_ssim"].null_percentile < 97.5
-    assert found["wad_div_zero"].verdict == CATALOGUE["wad_div_zero"].below
-    assert found["irs_alpha"].verdict == CATALOGUE["irs_alpha"].below
+    assert found["ms_ssim"].percentile < 97.5
+    assert found["wad_div_zero"].verdict == METRICS.get("wad_div_zero").below
+    assert found["irs_alpha"].verdict == METRICS.get("irs_alpha").below
 
 
 def test_swd_says_what_it_does_not_see(card):
@@ -250,9 +255,12 @@ def test_json_follows_the_schema_and_the_schema_the_code(card):
     jsonschema.Draft202012Validator.check_schema(schema())
     data = json.loads(json.dumps(card.to_dict(), allow_nan=False))
     jsonschema.validate(data, schema())
-    assert set(schema()["$defs"]["metric"]["required"]) == {f.name for f in fields(Metric)}
-    assert set(schema()["properties"]["metrics"]["propertyNames"]["enum"]) == set(CATALOGUE)
-    del data["metrics"]["rl2"]["floor"]
+    assert set(schema()["$defs"]["metric"]["required"]) == {f.name for f in fields(MetricResult)}
+    assert data["schema_version"] == 2
+    assert set(schema()["properties"]["provenance"]["required"]) == set(data["provenance"])
+    options = schema()["properties"]["provenance"]["properties"]["settings"]["required"]
+    assert set(options) == set(data["provenance"]["settings"])
+    del data["metrics"]["rl2"]["baseline"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, schema())
 
@@ -262,28 +270,28 @@ def test_every_metric_of_the_issue_is_there():
         "rl2", "wad_div_zero", "wad_div_exponential", "wad_div_empirical", "wad_div_normalized",
         "irs_alpha", "irs_inf", "irs_adjusted", "fid", "r_fid", "kid", "swd", "inception_score",
         "precision", "recall", "density", "coverage", "authenticity",
-    } <= set(chosen_metrics(None))  # fmt: skip
+    } <= {spec.name for spec in chosen_metrics(None)}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "percentile", "words"),
     [
-        ("fid", 100, "farther from real than real sets are from each other (3.0 x the floor)"),
+        ("fid", 100, "farther from real than real sets are from each other (3.0 x the baseline)"),
         ("fid", 0, "nearer to real than real sets are to each other: copies?"),
         ("fid", 50, "like real"),
         ("fid", 97.5, "like real"),
-        ("coverage", 0, "fewer real images are covered than by held-out real ones"),
+        ("coverage", 0, "fewer real images are covered than by other real ones"),
         ("wad_div_ratio", 100, "more dispersed than real: more varied, or noisier"),
         ("kept_fraction_real", math.nan, ""),
     ],
 )
 def test_verdicts(name, percentile, words):
-    spec = CATALOGUE[name]
-    metric = Metric(
-        6.0, spec.higher_is_better, "", floor=2.0, observed=6.0, null_percentile=percentile
+    spec = METRICS.get(name)
+    metric = MetricResult(
+        6.0, spec.higher_is_better, "", baseline=2.0, observed=6.0, percentile=percentile
     )
-    assert verdict(name, metric, 300) == words
-    assert verdict(name, replace(metric, value=math.nan), 300) == "not computed"
+    assert verdict(METRICS.get(name), metric, 300) == words
+    assert verdict(METRICS.get(name), replace(metric, value=math.nan), 300) == "not computed"
 
 
 @pytest.mark.parametrize(
@@ -298,35 +306,37 @@ def test_verdicts(name, percentile, words):
     ],
 )
 def test_a_few_images_are_not_like_real(name, n, words):
-    assert verdict(name, Metric(1.0, True, "", null_percentile=50.0), n) == words
-    far = verdict(name, Metric(1.0, True, "", null_percentile=0.0), n)
-    assert far == CATALOGUE[name].below
+    assert verdict(METRICS.get(name), MetricResult(1.0, True, "", percentile=50.0), n) == words
+    far = verdict(METRICS.get(name), MetricResult(1.0, True, "", percentile=0.0), n)
+    assert far == METRICS.get(name).below
 
 
 def test_a_clipped_value_is_not_called_like_real():
-    clipped = Metric(1.0, True, "", floor=1.0, observed=1.0, null_percentile=66.0)
+    clipped = MetricResult(1.0, True, "", baseline=1.0, observed=1.0, percentile=66.0)
     words = "at least as dispersed as real: see wad_div_ratio"
-    assert verdict("wad_div_normalized", clipped, 600) == words
-    assert verdict("wad_div_normalized", replace(clipped, value=0.98), 600) == "like real"
-    less = replace(clipped, value=0.4, null_percentile=0.0)
-    assert verdict("wad_div_normalized", less, 600) == "less varied than real"
+    assert verdict(METRICS.get("wad_div_normalized"), clipped, 600) == words
+    assert (
+        verdict(METRICS.get("wad_div_normalized"), replace(clipped, value=0.98), 600) == "like real"
+    )
+    less = replace(clipped, value=0.4, percentile=0.0)
+    assert verdict(METRICS.get("wad_div_normalized"), less, 600) == "less varied than real"
 
 
 def test_copies_are_in_every_verdict_that_would_praise():
-    alike = Metric(1.0, True, "", floor=1.0, null_percentile=50.0, n_generated=600)
+    alike = MetricResult(1.0, True, "", baseline=1.0, percentile=50.0, n_generated=600)
     assert (
-        verdict("authenticity", alike, 300, 1)
+        verdict(METRICS.get("authenticity"), alike, 300, 1)
         == "copies: 1 of 600 generated images equal a real one"
     )
-    assert verdict("fid", alike, 300, 1) == "like real"
-    assert verdict("fid", alike, 300, 100) == "like real, to which copies add"
+    assert verdict(METRICS.get("fid"), alike, 300, 1) == "like real"
+    assert verdict(METRICS.get("fid"), alike, 300, 100) == "like real, to which copies add"
 
 
 def test_a_filter_that_keeps_nothing_is_no_praise():
-    kept = Metric(0.0, True, "", floor=0.0, observed=0.0, null_percentile=50.0)
+    kept = MetricResult(0.0, True, "", baseline=0.0, observed=0.0, percentile=50.0)
     name = "kept_fraction_generated"
-    assert verdict(name, kept, 300) == "none is kept, nor of the real images"
-    assert verdict(name, replace(kept, value=0.9, floor=0.9), 300) == "like real"
+    assert verdict(METRICS.get(name), kept, 300) == "none is kept, nor of the real images"
+    assert verdict(METRICS.get(name), replace(kept, value=0.9, baseline=0.9), 300) == "like real"
 
 
 def test_the_table_has_a_line_a_metric_and_its_notes(card):
@@ -338,26 +348,27 @@ def test_the_table_has_a_line_a_metric_and_its_notes(card):
 
 
 def _bare_card(**metrics):
-    run = {"n_real": 4000, "n_generated": 4000, "resampled_images_at_most": 1000, "level": 0.95}
-    return Scorecard(metrics, run, ())
+    made = {"n_real": 4000, "n_generated": 4000, "resampled_images_at_most": 1000}
+    return Scorecard(metrics, {**made, "settings": {"level": 0.95}}, ())
 
 
 def test_the_table_shows_the_pair_that_the_verdict_speaks_of():
-    """All 4,000 images score 2.9; the floor of 500 images is 17.1, where they score 18.9."""
-    row = Metric(2.86, False, "", floor=17.1, observed=18.9, null_percentile=100.0,
-                 null_n_real=500, null_n_generated=500, n_real=4000, n_generated=4000)  # fmt: skip
-    other = Metric(0.5, True, "", floor=0.4, observed=0.4, null_percentile=50.0,
-                   null_n_real=4000, null_n_generated=4000)  # fmt: skip
-    words = verdict("fid", row, 4000)
-    assert words.endswith("(1.1 x the floor)")
+    """All 4,000 images score 2.9; the baseline of 500 images is 17.1, where they score 18.9."""
+    row = MetricResult(2.86, False, "", baseline=17.1, observed=18.9, percentile=100.0,
+                       baseline_n_real=500, baseline_n_generated=500, n_real=4000,
+                       n_generated=4000)  # fmt: skip
+    other = MetricResult(0.5, True, "", baseline=0.4, observed=0.4, percentile=50.0,
+                         baseline_n_real=4000, baseline_n_generated=4000)  # fmt: skip
+    words = verdict(METRICS.get("fid"), row, 4000)
+    assert words.endswith("(1.1 x the baseline)")
     table = _bare_card(fid=replace(row, verdict=words), kid=row, authenticity=other).table()
     header, line, more = table.splitlines()[:3]
-    assert header.split() == ["metric", "value", "interval", "at", "n", "floor", "null", "%",
+    assert header.split() == ["metric", "value", "interval", "at", "n", "baseline", "%", "below",
                               "verdict"]  # fmt: skip
     assert line.split()[2:7] == ["2.86", "-", "18.9", "17.1", "100"]
     assert f"{line.split('100  ')[1]} {more.strip()}" == words
     text = " ".join(table.split())
-    assert "Floors: 500 real images against 500; authenticity 4000 against 4000." in text
+    assert "Baselines: 500 real images against 500; authenticity 4000 against 4000." in text
     assert "at most 1,000 images of a set" in text
 
 
@@ -373,16 +384,16 @@ def test_one_warning_of_small_samples_names_the_metrics(card):
     assert "inception_score" not in text  # it has no value to beware of
 
 
-def test_groups_reach_the_floor(sets, tiny_model, tmp_path):
+def test_groups_reach_the_baseline(sets, tiny_model, tmp_path):
     for i, image in enumerate(sets["real"]):
         Image.fromarray(image).save(tmp_path / f"p{i // 15}_{i}.png")
     settings = ScoreSettings(
         n_resamples=10, cache=False, metrics=["rl2", "irs_adjusted"], group_pattern=r"^(p\d)_"
     )
     card = score(sets["noisy"], str(tmp_path), tiny_model, settings)
-    assert card.run["groups"] == {"generated": None, "real": 4}
+    assert card.provenance["groups"] == {"generated": None, "real": 4}
     assert card.metrics["rl2"].method == "bootstrap by slide"
-    assert "30 real images as training set, 30 held out" in card.metrics["irs_adjusted"].note
+    assert "30 real images as training set, 30 unseen" in card.metrics["irs_adjusted"].note
 
 
 @pytest.mark.parametrize(
@@ -391,9 +402,9 @@ def test_groups_reach_the_floor(sets, tiny_model, tmp_path):
         ({"metrics": []}, "no metrics chosen"),
         ({"metrics": ["psnr"]}, "no metric 'psnr'"),
         ({"k": 0}, "k must be at least 1"),
-        ({"level": 1.0}, "level must lie between 0 and 1"),
+        ({"level": 1.0}, r"level must lie in \(0, 1\)"),
         ({"n_resamples": 1}, "n_resamples must be 0 or at least 2"),
-        ({"seed": -1}, "seed must not be negative"),
+        ({"seed": -1}, "seed must be at least 0"),
     ],
 )
 def test_bad_settings(options, message):
@@ -427,7 +438,7 @@ def test_inception_features_give_probabilities_of_both_sets(sets, tiny_model):
     assert card["inception_score"] == pytest.approx(
         inception_score(classifier.probabilities(y)).value
     )
-    assert card.metrics["inception_score"].floor > 1
+    assert card.metrics["inception_score"].baseline > 1
     latents = [tiny_model.latents(sets[n]) for n in ("real", "noisy")]
     assert card["rl2"] == pytest.approx(rl2(*latents).value)
-    assert card.run["features_identity"] == "colours"
+    assert card.provenance["features_identity"] == "colours"

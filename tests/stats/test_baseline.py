@@ -1,4 +1,4 @@
-"""Real-against-real nulls: floors, sizes, groups, where generated sets stand."""
+"""Baselines of real against real: their values, sizes, groups, where generated sets stand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from rl2qc.stats.baseline import null_distribution
+from rl2qc.stats.baseline import real_baseline
 
 
 def mean(x):
@@ -19,23 +19,23 @@ def distance(a, b):
 
 def test_floor_is_the_expected_distance_of_disjoint_parts(rng):
     real = rng.normal(size=(400, 1))
-    null = null_distribution(distance, real, rng.normal(size=(200, 1)), n_resamples=2000)
+    found = real_baseline(distance, real, rng.normal(size=(200, 1)), n_resamples=2000)
     # |N(0, s^2 (1/200 + 1/200))|: median and 95 % range of the absolute value.
     scale = real.std() * np.sqrt(2 / 200)
-    assert null.floor == pytest.approx(scale * norm.ppf(0.75), rel=0.1)
-    assert null.high == pytest.approx(scale * norm.ppf(1 - 0.025 / 2), rel=0.1)
-    assert null.low == pytest.approx(scale * norm.ppf(0.5 + 0.025 / 2), rel=0.5)
+    assert found.value == pytest.approx(scale * norm.ppf(0.75), rel=0.1)
+    assert found.high == pytest.approx(scale * norm.ppf(1 - 0.025 / 2), rel=0.1)
+    assert found.low == pytest.approx(scale * norm.ppf(0.5 + 0.025 / 2), rel=0.5)
 
 
 def test_where_generated_sets_stand(rng):
     real = rng.normal(size=(300, 4))
     percentiles = [
-        null_distribution(distance, real, rng.normal(size=(150, 4))).percentile for _ in range(20)
+        real_baseline(distance, real, rng.normal(size=(150, 4))).percentile for _ in range(20)
     ]
     assert 20 < np.mean(percentiles) < 85
-    assert null_distribution(distance, real, rng.normal(1, 1, size=(150, 4))).percentile == 100
+    assert real_baseline(distance, real, rng.normal(1, 1, size=(150, 4))).percentile == 100
     # A set that copies the mean of the real one is closer than its own parts are.
-    assert null_distribution(distance, real, np.tile(real.mean(0), (150, 1))).percentile < 40
+    assert real_baseline(distance, real, np.tile(real.mean(0), (150, 1))).percentile < 40
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_both_comparisons_are_made_at_one_size_on_disjoint_images(n_real, n_gene
         calls.append((a, b))
         return float(len(calls))
 
-    null = null_distribution(record, real, generated, n_resamples=6)
-    assert (null.n_real, null.n_generated, null.n_resamples) == (*expected, 6)
+    found = real_baseline(record, real, generated, n_resamples=6)
+    assert (found.n_real, found.n_generated, found.n_resamples) == (*expected, 6)
     for (rest, aside), (again, drawn) in zip(calls[::2], calls[1::2], strict=True):
         assert (len(rest), len(aside), len(drawn)) == (*expected, expected[1])
         assert np.array_equal(rest, again)
@@ -60,9 +60,9 @@ def test_both_comparisons_are_made_at_one_size_on_disjoint_images(n_real, n_gene
 
 
 def test_percentile_counts_ties_by_half():
-    null = null_distribution(lambda a, b: 1.0, np.zeros(8), np.zeros(4), n_resamples=10)
-    assert (null.floor, null.low, null.high, null.observed) == (1, 1, 1, 1)
-    assert null.percentile == 50
+    found = real_baseline(lambda a, b: 1.0, np.zeros(8), np.zeros(4), n_resamples=10)
+    assert (found.value, found.low, found.high, found.observed) == (1, 1, 1, 1)
+    assert found.percentile == 50
 
 
 def test_null_by_group_never_cuts_a_group(rng):
@@ -74,8 +74,8 @@ def test_null_by_group_never_cuts_a_group(rng):
         calls.append((a, b))
         return 0.0
 
-    null = null_distribution(record, sample, np.arange(8), real_groups=slide, n_resamples=40)
-    assert null.by_group
+    found = real_baseline(record, sample, np.arange(8), real_groups=slide, n_resamples=40)
+    assert found.by_group
     for (rest, aside), (again, drawn) in zip(calls[::2], calls[1::2], strict=True):
         assert not set(slide[rest]) & set(slide[aside])
         assert np.array_equal(rest, again)
@@ -92,7 +92,7 @@ def test_null_by_group_leaves_a_group_on_either_side():
         sizes.add((len(a), len(b)))
         return 0.0
 
-    null_distribution(record, np.arange(10), np.arange(10), real_groups=slide, n_resamples=40)
+    real_baseline(record, np.arange(10), np.arange(10), real_groups=slide, n_resamples=40)
     assert sizes == {(9, 1), (1, 5)}
 
 
@@ -100,9 +100,9 @@ def test_null_by_group_holds_the_differences_between_slides(rng):
     slide = np.repeat(np.arange(12), 20)
     real = rng.normal(size=(12, 2))[slide] + 0.1 * rng.normal(size=(240, 2))
     generated = real[:60]
-    by_image = null_distribution(distance, real, generated)
-    by_slide = null_distribution(distance, real, generated, real_groups=slide)
-    assert by_slide.floor > 2 * by_image.floor
+    by_image = real_baseline(distance, real, generated)
+    by_slide = real_baseline(distance, real, generated, real_groups=slide)
+    assert by_slide.value > 2 * by_image.value
 
 
 def test_generated_groups_are_drawn_whole(rng):
@@ -113,21 +113,21 @@ def test_generated_groups_are_drawn_whole(rng):
         drawn.append(b)
         return 0.0
 
-    null_distribution(record, np.zeros(16), np.arange(20), generated_groups=scene, n_resamples=20)
+    real_baseline(record, np.zeros(16), np.arange(20), generated_groups=scene, n_resamples=20)
     for rows in drawn[1::2]:
         assert len(rows) == 8 == np.isin(scene, scene[rows]).sum()
 
 
 def test_a_single_generated_group_is_drawn_by_image():
-    null = null_distribution(distance, np.eye(8), np.eye(8)[:4], generated_groups=["a"] * 4)
-    assert null.n_generated == 4
+    found = real_baseline(distance, np.eye(8), np.eye(8)[:4], generated_groups=["a"] * 4)
+    assert found.n_generated == 4
 
 
 def test_null_is_seeded(rng):
     real, generated = rng.normal(size=(40, 2)), rng.normal(size=(20, 2))
-    first = null_distribution(distance, real, generated, seed=1)
-    assert first == null_distribution(distance, real, generated, seed=np.random.default_rng(1))
-    assert first != null_distribution(distance, real, generated, seed=2)
+    first = real_baseline(distance, real, generated, seed=1)
+    assert first == real_baseline(distance, real, generated, seed=np.random.default_rng(1))
+    assert first != real_baseline(distance, real, generated, seed=2)
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_null_is_seeded(rng):
 )
 def test_bad_nulls(real, generated, options, message):
     with pytest.raises(ValueError, match=message):
-        null_distribution(distance, real, generated, **options)
+        real_baseline(distance, real, generated, **options)

@@ -21,7 +21,7 @@ def distance(a, b):
 @pytest.mark.parametrize("method", ["bootstrap", "subsample"])
 def test_difference_of_two_sets(method, rng):
     real, near, far = (rng.normal(m, 1, size=(80, 3)) for m in (0, 0.5, 1.5))
-    result = paired_difference(distance, real, near, far, method=method)
+    result = paired_difference(distance, real, (near, far), method=method)
     assert (result.value_a, result.value_b) == (distance(real, near), distance(real, far))
     assert result.value == result.value_a - result.value_b
     assert result.low <= result.value <= result.high < 0
@@ -31,7 +31,7 @@ def test_difference_of_two_sets(method, rng):
         lambda r, a, b: distance(r, a) - distance(r, b), real, near, far
     )
     assert (result.low, result.high) == (by_hand.low, by_hand.high)
-    swapped = paired_difference(distance, real, far, near, method=method)
+    swapped = paired_difference(distance, real, (far, near), method=method)
     assert swapped.value == -result.value
     assert swapped.significant
 
@@ -46,8 +46,8 @@ def test_the_shared_real_set_and_pairing_sharpen_the_difference(method, rng):
         return result.high - result.low
 
     apart = [bootstrap(distance, real, s) for s in (a, b)]
-    together = paired_difference(distance, real, a, b, method=method)
-    paired = paired_difference(distance, real, a, b, method=method, paired=True)
+    together = paired_difference(distance, real, (a, b), method=method)
+    paired = paired_difference(distance, real, (a, b), method=method, paired=True)
     assert width(together) < np.hypot(*(width(i) for i in apart))
     assert width(paired) < width(together) / 2
     assert paired.significant
@@ -61,14 +61,14 @@ def test_difference_covers(rng):
     hits = 0
     for _ in range(100):
         real, a, b = rng.normal(size=30), rng.normal(1, 1, size=40), rng.normal(0.5, 1, size=40)
-        result = paired_difference(mean_gap, real, a, b, n_resamples=80, level=0.9, seed=rng)
+        result = paired_difference(mean_gap, real, (a, b), n_resamples=80, level=0.9, seed=rng)
         hits += result.low <= 0.5 <= result.high
     assert hits >= binom.ppf(1e-4, 100, 0.87)
 
 
 def test_a_set_against_itself_differs_by_nothing(rng):
     real, a = rng.normal(size=(30, 2)), rng.normal(size=(20, 2))
-    result = paired_difference(distance, real, a, a, paired=True)
+    result = paired_difference(distance, real, (a, a), paired=True)
     assert (result.value, result.low, result.high) == (0, 0, 0)
     assert not result.significant
 
@@ -77,19 +77,18 @@ def test_difference_by_group_and_seeded(rng):
     real, a, b = rng.normal(size=(30, 2)), rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
     slide, scene = np.arange(30) // 5, np.arange(20) // 4
     for paired in (False, True):
-        result = paired_difference(
-            distance, real, a, b, paired=paired, real_groups=slide, groups_a=scene, seed=1
-        )
+        groups = [slide, scene] if paired else [slide, scene, None]
+        result = paired_difference(distance, real, (a, b), paired=paired, groups=groups, seed=1)
         assert result.by_group
+        again = np.random.default_rng(1)
         assert result == paired_difference(
-            distance, real, a, b, paired=paired, real_groups=slide, groups_a=scene,
-            seed=np.random.default_rng(1),
-        )  # fmt: skip
+            distance, real, (a, b), paired=paired, groups=groups, seed=again
+        )
 
 
 def test_sets_of_different_size_are_warned_of(rng):
     real, a = rng.normal(size=(30, 2)), rng.normal(size=(20, 2))
-    assert "20 and 10 images" in paired_difference(distance, real, a, a[:10]).warnings[0]
+    assert "20 and 10 images" in paired_difference(distance, real, (a, a[:10])).warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -97,15 +96,25 @@ def test_sets_of_different_size_are_warned_of(rng):
     [
         (np.eye(3), np.eye(3), {"method": "jackknife"}, "method"),
         (np.eye(3), np.eye(3)[:2], {"paired": True}, "as many images, got 3 and 2"),
-        (np.eye(3), np.eye(3), {"paired": True, "groups_b": [1, 2, 3]}, "share their groups"),
-        (np.eye(3), np.eye(3), {"groups_a": [1, 2]}, "one id an image"),
+        (
+            np.eye(3),
+            np.eye(3),
+            {"paired": True, "groups": [None, None, [1, 2, 3]]},
+            "share their groups",
+        ),
+        (np.eye(3), np.eye(3), {"groups": [None, [1, 2], None]}, "one id an image"),
         (np.eye(3)[:1], np.eye(3), {}, "at least 2 images"),
         (np.eye(3), np.full((3, 3), np.nan), {}, "must be finite"),
     ],
 )
 def test_bad_differences(a, b, options, message):
     with pytest.raises(ValueError, match=message):
-        paired_difference(distance, np.eye(3), a, b, **options)
+        paired_difference(distance, np.eye(3), (a, b), **options)
+
+
+def test_an_unknown_keyword_is_refused():
+    with pytest.raises(TypeError, match="no keyword 'n_resample': there are n_resamples"):
+        paired_difference(distance, np.eye(3), (np.eye(3), np.eye(3)), n_resample=5)
 
 
 def ones_and_zeros(k, n):
@@ -121,7 +130,7 @@ def share(_, generated):
 def test_equal_shares_at_an_end_are_not_known_exactly(method, k):
     """Of two shares that do not vary the difference is as uncertain as one: Clopper-Pearson's."""
     x = ones_and_zeros(k, 60)
-    found = paired_difference(share, np.arange(60), x, x, method=method, bounds=(0, 1))
+    found = paired_difference(share, np.arange(60), (x, x), method=method, bounds=(0, 1))
     exact = binomtest(0, 60).proportion_ci().high
     assert (found.low, found.high) == pytest.approx((-exact, exact))
     assert not found.significant
@@ -135,7 +144,7 @@ def test_differences_of_shares_are_covered(method, p, q):
     for _ in range(150):
         a, b = rng.binomial(1, p, 60).astype(float), rng.binomial(1, q, 60).astype(float)
         found = paired_difference(
-            share, np.arange(60), a, b, method=method, bounds=(0, 1), n_resamples=100, seed=rng
+            share, np.arange(60), (a, b), method=method, bounds=(0, 1), n_resamples=100, seed=rng
         )
         hits += found.low <= p - q <= found.high
     assert hits >= 0.93 * 150
@@ -149,14 +158,14 @@ def test_what_shares_have_in_common_still_sharpens_their_difference(rng):
     def shared(r, generated):
         return 0.9 * mean(r) + 0.1 * mean(generated)
 
-    found = paired_difference(shared, real, a, b, bounds=(0, 1))
+    found = paired_difference(shared, real, (a, b), bounds=(0, 1))
     alone = bootstrap(lambda r: shared(r, a), real, bounds=(0, 1))
     assert found.high - found.low < 0.4 * (alone.high - alone.low)
 
 
 def test_differences_stay_within_the_range_of_the_metric(rng):
     found = paired_difference(
-        lambda _, x: mean(x), np.arange(60), np.r_[np.ones(3), 0], np.zeros(4), bounds=(0, 1)
+        lambda _, x: mean(x), np.arange(60), (np.r_[np.ones(3), 0], np.zeros(4)), bounds=(0, 1)
     )
     assert -1 <= found.low <= found.high <= 1
 
@@ -164,7 +173,7 @@ def test_differences_stay_within_the_range_of_the_metric(rng):
 def test_shares_away_from_the_ends_keep_the_interval_of_their_resamples(rng):
     a, b = rng.permutation(ones_and_zeros(60, 100)), rng.permutation(ones_and_zeros(45, 100))
     plain, share_of = (
-        paired_difference(share, np.arange(100), a, b, n_resamples=1000, bounds=bounds)
+        paired_difference(share, np.arange(100), (a, b), n_resamples=1000, bounds=bounds)
         for bounds in ((-np.inf, np.inf), (0, 1))
     )
     assert share_of.high - share_of.low == pytest.approx(plain.high - plain.low, rel=0.1)

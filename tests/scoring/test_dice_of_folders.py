@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rl2qc.errors import UsageError
-from rl2qc.scoring.dice import mask_overlap, schema
+from rl2qc.scoring.dice import dice, schema
 
 
 def folder(path, masks):
@@ -42,14 +42,14 @@ def folders(rows, tmp_path):
 
 def test_labels_that_no_mask_holds_are_refused(folders):
     with pytest.raises(UsageError, match="no mask holds label 9: they hold 0, 1, 2"):
-        mask_overlap(*folders, labels=[9])
+        dice(*folders, labels=[9])
     with pytest.raises(UsageError, match="no mask holds label 7, 9"):
-        mask_overlap(*folders, labels=[9, 7])
+        dice(*folders, labels=[9, 7])
 
 
 def test_a_label_among_others_that_no_mask_holds_is_warned_about(folders):
-    found = mask_overlap(*folders, labels=[1, 9])
-    assert found.value == mask_overlap(*folders, labels=[1]).value
+    found = dice(*folders, labels=[1, 9])
+    assert found.value == dice(*folders, labels=[1]).value
     (warning,) = found.warnings
     assert "label 9 is in no mask" in warning
 
@@ -60,7 +60,7 @@ def test_another_coding_is_warned_about(folders, tmp_path, rows):
         tmp_path / "c", {f"s{i // 4}_{i:02d}": 255 * (striped(*r) == 1) for i, r in
                          enumerate(rows[0])}
     )  # fmt: skip
-    found = mask_overlap(folders[0], coded, labels=[1])
+    found = dice(folders[0], coded, labels=[1])
     assert found.value == 0
     (warning,) = found.warnings
     assert "label 1 is in no mask of" in warning and "which hold 0, 255" in warning
@@ -68,7 +68,7 @@ def test_another_coding_is_warned_about(folders, tmp_path, rows):
 
 def test_empty_pairs_alone_are_warned_about(tmp_path):
     a, b = (folder(tmp_path / n, {f"{i}": np.zeros((4, 4)) for i in range(12)}) for n in "ab")
-    found = mask_overlap(a, b)
+    found = dice(a, b)
     assert (found.value, found.n_empty) == (1, 12)
     assert any("all 12 pairs are empty" in w for w in found.warnings)
 
@@ -78,8 +78,8 @@ def test_few_pairs_are_warned_about(tmp_path, folders):
         folder(tmp_path / n, {"1": striped(1, 0), "2": striped(0, 1), "3": striped(1, 1)})
         for n in "cd"
     )
-    assert any("3 pairs are few" in w for w in mask_overlap(a, b).warnings)
-    assert not mask_overlap(*folders).warnings
+    assert any("3 pairs are few" in w for w in dice(a, b).warnings)
+    assert not dice(*folders).warnings
 
 
 def test_slides_are_resampled_whole(tmp_path):
@@ -91,38 +91,38 @@ def test_slides_are_resampled_whole(tmp_path):
             masks_a[f"s{slide:02d}_{i}"] = striped(1, 1, 1, 1)
             masks_b[f"s{slide:02d}_{i}"] = striped(*(np.arange(4) < 4 * share))
     a, b = folder(tmp_path / "a", masks_a), folder(tmp_path / "b", masks_b)
-    alone = mask_overlap(a, b)
-    by_slide = mask_overlap(a, b, group_pattern="^(s[0-9]+)_")
+    alone = dice(a, b)
+    by_slide = dice(a, b, group_pattern="^(s[0-9]+)_")
     assert by_slide.value == alone.value
     assert len(set(by_slide.groups)) == 12 and alone.groups is None
     ratio = (by_slide.high - by_slide.low) / (alone.high - alone.low)
     assert 3 < ratio < 6  # the square root of 20 pairs a slide
     with pytest.raises(UsageError, match="--group-pattern 'x' matches no part"):
-        mask_overlap(a, b, group_pattern="x")
+        dice(a, b, group_pattern="x")
 
 
 def test_slides_by_folder(tmp_path):
     masks = {f"p{i // 3}/m{i}": striped(1, 0) for i in range(12)}
     a, b = folder(tmp_path / "a", masks), folder(tmp_path / "b", masks)
-    found = mask_overlap(a, b, group_pattern="^(p.)/")
+    found = dice(a, b, group_pattern="^(p.)/")
     assert found.groups == tuple(f"p{i // 3}" for i in range(12))
     assert any("4 slides are few" in w for w in found.warnings)
 
 
 def test_a_single_slide_has_no_interval(folders):
-    found = mask_overlap(*folders, group_pattern="s")
+    found = dice(*folders, group_pattern="s")
     assert (set(found.groups), found.low, found.high) == ({"s"}, None, None)
 
 
 @pytest.mark.parametrize("single", [True, False])
 def test_json_follows_the_schema_and_the_schema_the_code(folders, tmp_path, single):
     pair = [f / "s0_00.png" for f in folders] if single else folders
-    found = mask_overlap(*pair, labels=[1, 2])
+    found = dice(*pair, labels=[1, 2])
     found.to_json(tmp_path / "dice.json")
     data = json.loads((tmp_path / "dice.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(data, schema())
-    assert data["schema_version"] == 1
+    assert data["schema_version"] == 2
     assert set(schema()["required"]) == set(schema()["properties"]) == set(data)
     data["per_image"][0] = 1.5
     with pytest.raises(jsonschema.ValidationError):

@@ -1,0 +1,265 @@
+"""What metrics need of image sets: features, latents, likelihoods, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rl2qc.core.progress import Progress
+from rl2qc.core.provenance import versions
+from rl2qc.errors import UsageError
+from rl2qc.features.base import FeatureExtractor, find_extractors
+from rl2qc.features.cache import FeatureCache
+from rl2qc.features.of_model import ModelStatistics
+from rl2qc.images.groups import match_slides, slide_ids
+from rl2qc.images.resolution import check_scale
+from rl2qc.images.sources.base import Patches, as_source
+from rl2qc.images.sources.images import PatchSource
+from rl2qc.metrics.inception import inception_score
+from rl2qc.model.network.backbone import POOLED
+from rl2qc.model.quality import QualityModel
+from rl2qc.scoring.image_sets import ImageSet
+from rl2qc.scoring.settings import ScoreSettings
+from rl2qc.scoring.spec import MetricSpec, needs_of
+
+__all__ = ["UNSEEN", "Measured", "likelihood_warnings", "measure_sets"]
+
+UNSEEN = "unseen"
+"""Title of the real images that the generator has not seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Sets of one size, measured, and what is to be said of them.
+
+    Attributes
+    ----------
+    sets
+        By title; the real one knows the unseen images.
+    extractor
+        Of the features.
+    model
+        Of latents and likelihoods.
+    size
+        Side of the patches in px.
+    warnings
+        Plain sentences.
+    """
+
+    sets: Mapping[str, ImageSet]
+    extractor: FeatureExtractor
+    model: QualityModel
+    size: int
+    warnings: tuple[str, ...]
+
+    def provenance(self, settings: ScoreSettings) -> dict[str, Any]:
+        """What was measured with what."""
+        return {
+            "patch_size": self.size,
+            "features": self.extractor.name,
+            "features_identity": self.extractor.identity,
+            "dtype": "float32 features, float64 metrics",
+            "checkpoint": self.model.name,
+            "checkpoint_sha256": self.model.sha256,
+            "device": str(self.model.device),
+            "settings": {**settings.record(), "features": self.extractor.name},
+            "versions": versions(),
+        }
+
+
+def measure_sets(
+    inputs: Mapping[str, Patches],
+    model: str | Path | QualityModel,
+    specs: Sequence[MetricSpec],
+    settings: ScoreSettings,
+    *,
+    unseen: Patches | None = None,
+    probabilities: Mapping[str, ArrayLike] | None = None,
+    progress: bool | Progress = False,
+) -> Measured:
+    """Everything that metrics need of every set.
+
+    All sets are taken at the model's patch size, or the smallest one's where it is below.
+
+    Parameters
+    ----------
+    inputs
+        By title; ``real`` is the set whose groups must be known where a pattern is given.
+    model
+        Name or file of a model, or a model.
+    specs, settings
+        What is measured, and how.
+    unseen
+        Real images that the generator has not seen; one slide of them will do.
+    probabilities
+        Class posteriors by title.
+    progress
+        Show bars on the standard error.
+
+    Raises
+    ------
+    UsageError
+        For images of another resolution than the model's, sets that are too small, a pattern that
+        does not match, or probabilities or features that are not one row an image.
+    ImageError
+        Files that are no images or too small.
+    """
+    patches = dict(inputs) if unseen is None else {**inputs, UNSEEN: unseen}
+    judge = QualityModel.load(model) if isinstance(model, str | Path) else model
+    sources, warnings = _at_one_size(patches, judge, settings)
+    for title in inputs:
+        _check_size(title, len(sources[title]), specs, settings)
+    # Before any work: names and probabilities cost nothing to check.
+    groups = {t: _groups(t, s, settings, t in inputs) for t, s in sources.items()}
+    given = {
+        title: _probabilities(title, sources[title], p)
+        for title, p in (probabilities or {}).items()
+    }
+    with _batches_of(judge, settings.batch_size):
+        extractors = find_extractors(settings.features, judge, list(sources))
+        measure = _Measuring(judge, settings, needs_of(specs), progress is True)
+        sets = {
+            title: ImageSet(
+                source, measure(source, extractors[title], given.get(title)), groups[title]
+            )
+            for title, source in sources.items()
+        }
+    if unseen is not None:
+        sets["real"] = sets["real"].beside(sets[UNSEEN])
+    size = sources["real"].size
+    return Measured(sets, extractors["real"], judge, size, tuple(warnings))
+
+
+@contextmanager
+def _batches_of(model: QualityModel, batch_size: int | None) -> Iterator[None]:
+    """Let a model take that many images a forward pass."""
+    before = model.batch_size
+    try:
+        model.batch_size = batch_size or before
+        yield
+    finally:
+        model.batch_size = before
+
+
+def likelihood_warnings(specs: Sequence[MetricSpec], real: ImageSet) -> list[str]:
+    """A warning if the metrics ask a model that rejects the real images."""
+    if "likelihood" not in needs_of(specs) or (kept := float(real.keep.mean())) >= 0.5:
+        return []
+    return [
+        f"the filter keeps {kept:.0%} of the real images: they are unlike this model's reference, "
+        "so train a model on your own clean patches (rl2qc train) before trusting likelihoods"
+    ]
+
+
+def _at_one_size(
+    inputs: Mapping[str, Patches], model: QualityModel, settings: ScoreSettings
+) -> tuple[dict[str, PatchSource], list[str]]:
+    scale = check_scale(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
+    warnings = [] if scale is None else [scale]
+    sources = {title: as_source(patches) for title, patches in inputs.items()}
+    size = min(model.patch_size, *(s.size for s in sources.values()))
+    if size < model.patch_size:
+        warnings.append(
+            f"images are {size} px, the model's patches {model.patch_size} px: distances hold, "
+            f"likelihoods and kept shares are not calibrated at {size} px (rl2qc train on real "
+            "images of this size calibrates them)"
+        )
+    return {t: as_source(s, size) for t, s in sources.items()}, warnings
+
+
+def _check_size(title: str, n: int, specs: Sequence[MetricSpec], settings: ScoreSettings) -> None:
+    if n < 2:
+        raise UsageError(f"the {title} set holds one image: at least two are needed")
+    for spec in specs:
+        if spec.check is not None:
+            spec.check(title, n, settings)
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """What is measured of each set, and how."""
+
+    model: QualityModel
+    settings: ScoreSettings
+    needs: set[str]
+    progress: bool
+    cache: FeatureCache = field(default_factory=FeatureCache)
+
+    def __call__(
+        self,
+        source: PatchSource,
+        extractor: FeatureExtractor,
+        probabilities: NDArray[np.float64] | None,
+    ) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {}
+        follows = extractor.follows is self.model
+        if follows or self.needs & {"latents", "likelihood"}:
+            # What the model's features, latents and scores all follow from.
+            of_stages = self._features(ModelStatistics(self.model), source)
+            judged = self.model.judge(of_stages)
+            arrays["latents"] = self.model.latents_of_features(of_stages[:, POOLED].copy())
+            arrays["log_likelihood"] = judged["log_likelihood"]
+            arrays["keep"] = judged["p_value"] > self.settings.alpha
+        if follows:
+            arrays["features"] = extractor.of_statistics(of_stages)
+        elif self.needs & {"features", "probabilities"}:
+            arrays["features"] = self._features(extractor, source)
+        if "features" in arrays:
+            if self.settings.distance == "cosine":
+                _check_cosine(source, arrays["features"])
+            if probabilities is None:
+                probabilities = extractor.probabilities(arrays["features"])
+        if probabilities is not None:
+            arrays["probabilities"] = probabilities
+        return arrays
+
+    def _features(self, by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
+        if self.settings.cache and by.cached:
+            return self.cache.features(by, source, progress=self.progress)
+        return by.extract(source, progress=self.progress)
+
+
+def _check_cosine(source: PatchSource, features: NDArray[np.float32]) -> None:
+    nonzero = features.any(axis=1)
+    if not nonzero.all():
+        raise UsageError(
+            f"the cosine distance of {source.names[int(np.argmin(nonzero))]} is undefined, all its "
+            "features being 0: leave the image out or take --distance euclidean"
+        )
+
+
+def _probabilities(title: str, source: PatchSource, given: ArrayLike) -> NDArray[np.float64]:
+    p = np.asarray(given)
+    if p.ndim != 2 or len(p) != len(source) or p.dtype.kind not in "fiu":
+        raise UsageError(
+            f"the probabilities of the {title} set must be numbers of shape ({len(source)}, "
+            f"classes), one row an image in the order of the files, got {p.shape} of {p.dtype}"
+        )
+    try:
+        inception_score(p, splits=1)
+    except ValueError as error:
+        raise UsageError(f"the probabilities of the {title} set: {error}") from None
+    return p.astype(np.float64)
+
+
+def _groups(
+    title: str, source: PatchSource, settings: ScoreSettings, is_scored: bool
+) -> NDArray[np.str_] | None:
+    pattern, option = settings.group_pattern, "--group-pattern"
+    if pattern is None:
+        return None
+    if title != "real" and set(match_slides(source.names, pattern, option=option)) == {None}:
+        return None
+    labels = np.array(slide_ids(source.names, pattern, option=option))
+    if is_scored and len(set(labels.tolist())) < 2:
+        raise UsageError(
+            f"--group-pattern {pattern!r} finds a single slide in the {title} set: at least two "
+            "are needed to resample by slide"
+        )
+    return labels
