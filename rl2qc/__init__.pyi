@@ -46,7 +46,12 @@ from rl2qc.metrics.prdc import prdc as prdc
 from rl2qc.metrics.rl2 import rl2 as rl2
 from rl2qc.metrics.sliced import swd as swd
 from rl2qc.metrics.wad_div import wad_div as wad_div
+from rl2qc.model.detectors.base import Detector as Detector
+from rl2qc.model.detectors.base import DetectorSpec as DetectorSpec
+from rl2qc.model.detectors.base import register_detector as register_detector
 from rl2qc.model.quality import QualityModel as QualityModel
+from rl2qc.model.train import train as train
+from rl2qc.model.training.settings import TrainSettings as TrainSettings
 from rl2qc.scoring.compare import compare as compare
 from rl2qc.scoring.comparison import Comparison as Comparison
 from rl2qc.scoring.dice import Dice as Dice

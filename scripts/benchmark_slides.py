@@ -1,11 +1,11 @@
-"""Forward passes of each engine, and a whole filter run against the bare forward pass.
+"""Forward passes of each runtime, and a whole filter run against the bare forward pass.
 
     python scripts/benchmark_slides.py ../shared/data/slides/colorectal_ink_a.tiff
 
 Everything is timed on the same batches and in turn, so that what else the machine does meets all
 alike. Ratios are taken round by round; medians are printed with their range over the rounds.
 
-Two questions are answered. How much faster is each engine than torchvision's ResNet-18 as it comes
+Two questions are answered. How much faster is each runtime than torchvision's ResNet-18 as it comes
 (eager, float32, contiguous)? And do reading, tissue, records and exports hide behind the model:
 what is the whole run's throughput over that of the model alone?
 """
@@ -33,13 +33,13 @@ from rl2qc.errors import Rl2qcError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.model.network.backbone import to_tensor
-from rl2qc.model.network.runtime import ENGINE_VARIABLE, ENGINES, Engine, compile_statistics
+from rl2qc.model.network.runtime import RUNTIME_VARIABLE, RUNTIMES, Runtime, compile_statistics
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 
 Batch = NDArray[np.uint8]
 Spread = dict[str, float]
 PLAIN, WHOLE, BARE = "plain ResNet-18", "whole run", "bare forward pass"
-COMPILED: tuple[Engine, ...] = ("torch", "onnx")
+COMPILED: tuple[Runtime, ...] = ("torch", "onnx")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Report:
 
 def main() -> None:
     arguments = _parse()
-    os.environ[ENGINE_VARIABLE] = arguments.engine
+    os.environ[RUNTIME_VARIABLE] = arguments.runtime
     model = QualityModel.load(arguments.model)
     settings = FilterSettings(
         batch_size=arguments.batch_size,
@@ -71,14 +71,14 @@ def main() -> None:
                 raise SystemExit(f"the run judged {row.tiles} tiles, not {tiles}: {row.error}")
 
     runs: dict[str, Callable[[], None]] = {WHOLE: whole, BARE: _each(model.measure, batches)}
-    if not arguments.no_engines:
+    if not arguments.no_runtimes:
         runs |= {name: _each(run, batches) for name, run in _forward_passes(model).items()}
     seconds = _time(runs, arguments.repeats)
     report = Report(
         setting={
             "slide": arguments.slide.name,
             "tiles": tiles,
-            "engine": compile_statistics(model.backbone, _shape(model)).name,
+            "runtime": compile_statistics(model.backbone, _shape(model)).name,
             "batch_size": arguments.batch_size,
             "reading_threads": arguments.workers,
             "torch_threads": torch.get_num_threads(),
@@ -99,12 +99,12 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("slide", type=Path)
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="that the run uses")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="auto", help="that the run uses")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--mpp-override", type=float)
-    parser.add_argument("--no-engines", action="store_true", help="time the run alone")
+    parser.add_argument("--no-runtimes", action="store_true", help="time the run alone")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -131,7 +131,7 @@ def _batches(slide: Path, model: QualityModel, settings: FilterSettings) -> list
 
 
 def _forward_passes(model: QualityModel) -> dict[str, Callable[[Batch], object]]:
-    """Plain ResNet-18, the backbone as it is, and every engine that is installed."""
+    """Plain ResNet-18, the backbone as it is, and every runtime that is installed."""
     network = torchvision.models.resnet18(weights=None).eval().to(model.device)
 
     def plain(batch: Batch) -> None:
@@ -144,9 +144,9 @@ def _forward_passes(model: QualityModel) -> dict[str, Callable[[Batch], object]]
             model.backbone.statistics(to_tensor(batch).to(model.device)).cpu()
 
     passes: dict[str, Callable[[Batch], object]] = {PLAIN: plain, "eager statistics": eager}
-    for engine in COMPILED:
+    for runtime in COMPILED:
         try:
-            forward = compile_statistics(model.backbone, _shape(model), engine)
+            forward = compile_statistics(model.backbone, _shape(model), runtime)
         except Rl2qcError as error:
             print(error, file=sys.stderr)
         else:

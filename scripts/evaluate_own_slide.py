@@ -17,7 +17,7 @@ import openslide
 from evaluate_ink import CELL, read
 
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.detectors.book import FILTER_SCORE, SCORES
+from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.quality import QualityModel
 from rl2qc.stats.auc import auc
 from rl2qc.synthetic.corruptions import corrupt
@@ -63,16 +63,17 @@ def main() -> None:
         sets[f"{name} {severity:g}"] = np.stack([corrupt(c, name, severity, rng) for c in clean])
 
     model = QualityModel.fit(reference, backbone=options.backbone, seed=options.seed)
-    judged = model.scores_(model.statistics(clean), SCORES)
+    scores = model.detectors_.names
+    judged = model.detectors_(model.statistics(clean), scores)
     p_values = conformal_p_values(judged[FILTER_SCORE], model.calibration_[FILTER_SCORE])
     print(
         f"{len(reference)} reference cells, {len(clean)} clean cells judged, "
         f"{(p_values > 0.05).mean():.1%} kept"
     )
     for name, images in sets.items():
-        other = model.scores_(model.statistics(images), SCORES)
+        other = model.detectors_(model.statistics(images), scores)
         print(f"{name}, n {len(images)}")
-        for score in SCORES:
+        for score in scores:
             # Degraded cells are copies of the clean ones.
             found = auc(judged[score], other[score], paired="ink" not in name)
             print(f"  {score:<16}{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")

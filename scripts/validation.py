@@ -27,7 +27,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 from training_images import slide, split_images
-from validation_detectors import DETECTORS, Detect, Reference
+from validation_detectors import DETECTORS, Detect, Validation
 
 from rl2qc.images.sources.base import center_crop
 from rl2qc.model.calibration import conformal_p_values
@@ -170,7 +170,7 @@ def judge(found: Arrays, detect: Detect) -> tuple[dict[str, float], dict[str, fl
             calibrates = found["own|calibrates"]
         else:
             groups, calibrates = found["lab|groups"], np.ones(len(clean), bool)
-        calibration, score = detect(Reference(clean, damaged, groups, calibrates))
+        calibration, score = detect(Validation(clean, damaged, groups, calibrates))
         clean = score(found[f"{suite}|clean"])
         p = conformal_p_values(clean, calibration)
         if suite == "own":

@@ -1,7 +1,7 @@
 """Detectors to choose from: the package's, its parts, others of other sizes, and those of papers.
 
-A detector is fitted to a :class:`Reference` and gives the scores of its calibrating rows, and a
-function that scores statistics (:data:`DETECTORS`, by what they are called in tables).
+A detector is fitted to :class:`Validation` patches and gives the scores of its calibrating rows,
+and a function that scores statistics (:data:`DETECTORS`, by what they are called in tables).
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from sklearn.neighbors import NearestNeighbors
 
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.density.ppca import PPCA
-from rl2qc.model.detectors.combined import Detector
+from rl2qc.model.detectors.base import FILTER_SCORE, Reference
+from rl2qc.model.detectors.combined import shortfall
 from rl2qc.model.detectors.folds import fold_rows
-from rl2qc.model.detectors.probe import DamageProbe
+from rl2qc.model.detectors.probe import DamageProbe, ProbeDetector
 from rl2qc.model.detectors.stages import StageDetector
 from rl2qc.model.network.backbone import POOLED, STAGE_WIDTHS
 from rl2qc.model.training.flow import fit_density
 
-__all__ = ["DETECTORS", "Detect", "Reference", "Score"]
+__all__ = ["DETECTORS", "Detect", "Score", "Validation"]
 
 Score = Callable[[np.ndarray], np.ndarray]
-Detect = Callable[["Reference"], tuple[np.ndarray, Score]]
+Detect = Callable[["Validation"], tuple[np.ndarray, Score]]
 
 
 @dataclass(frozen=True)
-class Reference:
+class Validation:
+    """Statistics of clean patches and of a damaged copy of each, and which of them calibrate."""
+
     clean: np.ndarray
     damaged: np.ndarray
     groups: np.ndarray
@@ -41,10 +44,22 @@ class Reference:
 def package(part: str) -> Detect:
     """The package's detector, or a part of it."""
 
-    def detect(of: Reference) -> tuple[np.ndarray, Score]:
-        rows = np.arange(len(of.clean))
-        fitted = Detector().fit(of.clean, of.damaged, rows, of.groups.tolist(), of.calibrates)
-        return fitted.calibration_[part], lambda y: fitted.scores(y)[part]
+    def detect(of: Validation) -> tuple[np.ndarray, Score]:
+        reference = Reference(
+            of.clean,
+            fold_rows(len(of.clean), of.groups.tolist(), 0),
+            damaged=of.damaged,
+            sources=np.arange(len(of.clean)),
+        )
+        stages, probe = StageDetector().fit(reference), ProbeDetector().fit(reference)
+
+        def parts(scores: dict[str, np.ndarray]) -> np.ndarray:
+            return shortfall(scores) if part == FILTER_SCORE else scores[part]
+
+        calibration = parts({"stages": stages.out_of_fold_, "probe": probe.out_of_fold_})
+        return calibration[of.calibrates], lambda y: parts(
+            {"stages": stages.scores(y), "probe": probe.scores(y)}
+        )
 
     return detect
 
@@ -52,10 +67,10 @@ def package(part: str) -> Detect:
 def stages(components: int, clusters: int) -> Detect:
     """Densities of the stages alone, of other sizes."""
 
-    def detect(of: Reference) -> tuple[np.ndarray, Score]:
+    def detect(of: Validation) -> tuple[np.ndarray, Score]:
         fold = fold_rows(len(of.clean), of.groups.tolist(), 0)
-        fitted = StageDetector(components, clusters).fit(of.clean, fold)
-        return fitted.out_of_fold_[of.calibrates], fitted.score_samples
+        fitted = StageDetector(components, clusters).fit(Reference(of.clean, fold))
+        return fitted.out_of_fold_[of.calibrates], fitted.scores
 
     return detect
 
@@ -75,7 +90,7 @@ def one_stage(stage: str) -> Detect:
 def probe(C: float) -> Detect:
     """The probe with another penalty."""
 
-    def detect(of: Reference) -> tuple[np.ndarray, Score]:
+    def detect(of: Validation) -> tuple[np.ndarray, Score]:
         fold = fold_rows(len(of.clean), of.groups.tolist(), 0)
         found = np.empty(len(of.clean))
         for f in np.unique(fold):
@@ -90,7 +105,7 @@ def probe(C: float) -> Detect:
 def split(fit: Callable[[np.ndarray, np.ndarray], Score]) -> Detect:
     """A score that needs patches held out: fitted to the rest, calibrated on them."""
 
-    def detect(of: Reference) -> tuple[np.ndarray, Score]:
+    def detect(of: Validation) -> tuple[np.ndarray, Score]:
         held = of.calibrates
         if held.all():
             held = fold_rows(len(of.clean), of.groups.tolist(), 0) == 0
@@ -146,7 +161,7 @@ def _flow(x: np.ndarray, held: np.ndarray, columns: slice, components: int, laye
 
 
 DETECTORS: dict[str, Detect] = {
-    "the package's: stages and probe": package("detector"),
+    "the package's: stages and probe": package(FILTER_SCORE),
     "its stages": package("stages"),
     "its probe": package("probe"),
     **{

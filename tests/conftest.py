@@ -34,10 +34,10 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_engine() -> Iterator[None]:
-    """Many small models would each be compiled; tests of other engines name theirs."""
+def _one_runtime() -> Iterator[None]:
+    """Many small models would each be compiled; tests of other runtimes name theirs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RL2QC_FORWARD", "torch")
+        patch.setenv("RL2QC_RUNTIME", "torch")
         yield
 
 

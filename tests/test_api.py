@@ -21,10 +21,13 @@ CALLS = {
     "open_slide",
     "read_results",
     "score",
+    "train",
 }
 THINGS = {"Damaged", "FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
 SPECS = {
     "CorruptionSpec",
+    "Detector",
+    "DetectorSpec",
     "ExportFormat",
     "Extractor",
     "ExtractorSpec",
@@ -37,6 +40,7 @@ SPECS = {
 }
 REGISTER = {
     "register_corruption",
+    "register_detector",
     "register_extractor",
     "register_format",
     "register_metric",
@@ -60,6 +64,7 @@ SETTINGS = {
     "FilterSettings",
     "RunSettings",
     "ScoreSettings",
+    "TrainSettings",
 }
 METRICS = {
     "authenticity",

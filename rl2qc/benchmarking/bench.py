@@ -24,7 +24,7 @@ from rl2qc.images.sources.base import PatchSource, center_crop
 from rl2qc.images.sources.images import Image, Images
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.wad_div import wad_div
-from rl2qc.model.detectors.book import FILTER_SCORE, SCORES
+from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
 from rl2qc.stats.auc import auc
@@ -94,7 +94,8 @@ class Bench:
         self, model: QualityModel, source: PatchSource, settings: BenchmarkSettings, step: Step
     ) -> None:
         self._model, self._settings, self._step = model, settings, step
-        self.detectors = (FILTER_SCORE, *(score for score in SCORES if score != FILTER_SCORE))
+        names = model.detectors_.names
+        self.detectors = (FILTER_SCORE, *(name for name in names if name != FILTER_SCORE))
         step(0, "clean")
         # Held, since every variant starts from them; variants are made batch by batch.
         self._images = [source[i] for i in range(len(source))]
@@ -216,7 +217,7 @@ class Bench:
         size = side or self._model.patch_size
         source = PatchSource(_Made(make, n, self._step), size, tuple(str(i) for i in range(n)))
         statistics = self._model.statistics(source)
-        scores = self._model.scores_(statistics, self.detectors)
+        scores = self._model.detectors_(statistics, self.detectors)
         features = statistics[:, POOLED].copy()
         return Measured(
             features,

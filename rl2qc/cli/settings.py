@@ -111,6 +111,8 @@ def _on_command_line(kind: Any, about: Option) -> Any:
     """The type that the command line reads: text where the option parses it itself."""
     arguments = [a for a in get_args(kind) if a is not type(None)]
     optional = type(None) in get_args(kind)
+    if about.repeated:
+        return list[str]
     if about.parse is not None:
         plain: Any = str
     elif get_origin(kind) in (Union, UnionType):
@@ -121,10 +123,14 @@ def _on_command_line(kind: Any, about: Option) -> Any:
 
 
 def _shown(default: Any, about: Option) -> Any:
+    if about.repeated:
+        return list(default)
     if about.parse is not None and isinstance(default, tuple | list):
         return ",".join(map(str, default))
     return default
 
 
 def _value(value: Any, about: Option) -> Any:
+    if about.repeated:
+        return tuple(value)
     return about.parse(value) if about.parse is not None and isinstance(value, str) else value

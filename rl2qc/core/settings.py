@@ -80,6 +80,7 @@ class Option:
     show_default: bool | str = True
     parse: Callable[[str], Any] | None = None
     per_input: bool = False
+    repeated: bool = False
     on_command_line: bool = True
 
     def known_choices(self) -> tuple[str, ...]:
@@ -122,6 +123,8 @@ def option(
         Makes the value of the text of the command line.
     per_input
         May differ from input to input of one folder of results.
+    repeated
+        May be given several times on the command line: the value is a tuple of texts.
     on_command_line
         False for what Python alone can give.
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.core.registry import Registry, nearest
+from rl2qc.core.registry import Extra, Registry, nearest
 from rl2qc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class ExtractorSpec:
     weights, preprocessing
         Where its weights come from, and how images are brought to what these expect.
     extra
-        The extra of rl2qc that must be installed.
+        The module that it needs, and what pip installs it by.
     accepts, open
         In place of ``make``: whether a path is of this kind, and what makes the extractor of each
         set of images of it, called with path, model and the titles of the sets.
@@ -148,7 +148,7 @@ class ExtractorSpec:
     meaning: str = ""
     weights: str = ""
     preprocessing: str = ""
-    extra: str | None = None
+    extra: Extra | None = None
     accepts: Callable[[Path], bool] | None = None
     open: Callable[[Path, QualityModel, Sequence[str]], Mapping[str, Extractor]] | None = None
     order: int = 100
@@ -166,15 +166,33 @@ EXTRACTORS: Registry[ExtractorSpec] = Registry(
 """All extractors; other packages add theirs by the entry points ``rl2qc.extractors``."""
 
 
-def register_extractor(spec: ExtractorSpec) -> ExtractorSpec:
-    """Add an extractor; returned as it is.
+def register_extractor(spec: ExtractorSpec, *, replace: bool = False) -> ExtractorSpec:
+    """Add an extractor: it is then understood wherever features are named.
+
+    Parameters
+    ----------
+    spec
+    replace
+        Whether one of that name may give way.
+
+    Returns
+    -------
+    The spec, as it is.
 
     Raises
     ------
     UsageError
         There is one of that name.
+
+    Examples
+    --------
+    >>> from rl2qc.features.of_model import ModelFeatures
+    >>> _ = register_extractor(ExtractorSpec("pooled", ModelFeatures, "the model's own"))
+    >>> "pooled" in EXTRACTORS
+    True
+    >>> EXTRACTORS.unregister("pooled")
     """
-    return EXTRACTORS.register(spec)
+    return EXTRACTORS.register(spec, replace=replace)
 
 
 def find_extractors(
@@ -209,18 +227,13 @@ def find_extractors(
     if not isinstance(features, str | Path):
         return dict.fromkeys(titles, _complete(features))
     spec = _spec(features)
-    try:
-        if spec.open is not None:
-            opened = spec.open(Path(features), model, titles)
-            return {title: _complete(opened[title]) for title in titles}
-        assert spec.make is not None
-        return dict.fromkeys(titles, _complete(spec.make(model)))
-    except ImportError as error:
-        if spec.extra is None:
-            raise
-        raise UsageError(
-            f"features {spec.name!r} need more: pip install 'rl2qc[{spec.extra}]' ({error})"
-        ) from error
+    if spec.extra is not None:
+        spec.extra.require(f"the extractor {spec.name}")
+    if spec.open is not None:
+        opened = spec.open(Path(features), model, titles)
+        return {title: _complete(opened[title]) for title in titles}
+    assert spec.make is not None
+    return dict.fromkeys(titles, _complete(spec.make(model)))
 
 
 def get_extractor(features: str | Path | Extractor, model: QualityModel) -> FeatureExtractor:

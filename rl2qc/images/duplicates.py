@@ -1,6 +1,6 @@
-"""Near-copies among patches: the same picture again, encoded anew, resized or sharpened.
+"""Near-duplicates among patches: the same picture again, encoded anew, resized or sharpened.
 
-Copies tell a model nothing new, and one of them in training makes its twin in the hold-out look
+They tell a model nothing new, and one of them in training makes its twin in the hold-out look
 more normal than new patches will. Pictures are compared by thumbnails, in which compression and
 noise average out; a neighbouring tile of the same tissue has another thumbnail.
 """
@@ -17,10 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from rl2qc.core.progress import progress_bar
-from rl2qc.images.sources.base import PatchSource
-
-__all__ = ["join_groups", "near_copies", "say_copies", "thumbnails"]
+__all__ = ["duplicate_warning", "join_groups", "near_duplicates", "thumbnail"]
 
 SIDE = 16
 # Of JPEG copies of quality 30, 99 % differ by less than 0.18; of 3,570 real patches, no two that
@@ -38,25 +35,22 @@ _CHUNK, _MAX_PAIRS = 64, 1_000_000
 Pairs = NDArray[np.int64]
 
 
-def thumbnails(source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
-    """Block means (n, 16, 16) float32 of the patches' brightness, in grey levels.
+def thumbnail(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Block means (16, 16) float32 of the brightness of a patch (h, w, 3), in grey levels.
 
     Examples
     --------
-    >>> from rl2qc.images.sources.base import as_source
-    >>> thumbnails(as_source(np.full((2, 64, 64, 3), 7, np.uint8))).shape
-    (2, 16, 16)
+    >>> float(thumbnail(np.full((64, 64, 3), 7, np.uint8)).mean().round(3))
+    7.0
     """
-    out = np.empty((len(source), SIDE, SIDE), np.float32)
-    rows = progress_bar(progress, "copies", range(len(source)), unit="img")
-    for i in rows:
-        brightness = source[i].astype(np.float32) @ _LUMA
-        out[i] = cv2.resize(brightness, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return out
+    brightness = patch.astype(np.float32) @ _LUMA
+    return np.asarray(cv2.resize(brightness, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
 
 
-def near_copies(pictures: NDArray[np.float32], tolerance: float = TOLERANCE) -> NDArray[np.int64]:
-    """Number the groups of near-copies.
+def near_duplicates(
+    pictures: NDArray[np.float32], tolerance: float = TOLERANCE
+) -> NDArray[np.int64]:
+    """Number the groups of near-duplicates.
 
     Pictures are near if they are equal or if, with their mean taken off and scaled to unit length,
     their Euclidean distance is at most ``tolerance``: about the ratio of noise to signal. What is
@@ -68,16 +62,16 @@ def near_copies(pictures: NDArray[np.float32], tolerance: float = TOLERANCE) -> 
     Parameters
     ----------
     pictures : (n, h, w) float32
-        Such as :func:`thumbnails`.
+        Such as :func:`thumbnail`.
 
     Returns
     -------
-    (n,) int64: equal for near-copies, and counted from 0 in order of the first of each group.
+    (n,) int64: equal for near-duplicates, and counted from 0 in order of the first of each group.
 
     Examples
     --------
     >>> a, b = np.random.default_rng(0).normal(size=(2, 16, 16)).astype(np.float32)
-    >>> near_copies(np.stack([a, b, 1.1 * a, b]))
+    >>> near_duplicates(np.stack([a, b, 1.1 * a, b]))
     array([0, 1, 0, 1])
     """
     n = len(pictures)
@@ -139,36 +133,36 @@ def _spanning(components: NDArray[np.int64]) -> Pairs:
     return pairs[:, pairs[0] < pairs[1]]
 
 
-def say_copies(copies: NDArray[np.int64], names: Sequence[str]) -> str | None:
-    """One line on how many patches have a near-copy, None if none has.
+def duplicate_warning(duplicates: NDArray[np.int64], names: Sequence[str]) -> str | None:
+    """One line on how many patches have a near-duplicate, None if none has.
 
     Examples
     --------
-    >>> say_copies(np.array([0, 1, 0]), ["a.png", "b.png", "c.png"])
-    '2 of 3 reference patches are near-copies of another (1 group), such as a.png and c.png'
+    >>> duplicate_warning(np.array([0, 1, 0]), ["a.png", "b.png", "c.png"])
+    '2 of 3 reference patches are near-duplicates of another (1 group), such as a.png and c.png'
     """
-    _, group, sizes = np.unique(copies, return_inverse=True, return_counts=True)
-    copied = sizes[group.reshape(-1)] > 1
-    if not copied.any():
+    _, group, sizes = np.unique(duplicates, return_inverse=True, return_counts=True)
+    doubled = sizes[group.reshape(-1)] > 1
+    if not doubled.any():
         return None
-    pair = np.flatnonzero(copies == copies[np.argmax(copied)])[:2]
+    pair = np.flatnonzero(duplicates == duplicates[np.argmax(doubled)])[:2]
     n_groups = int((sizes > 1).sum())
     return (
-        f"{int(copied.sum())} of {len(copies)} reference patches are near-copies of another "
-        f"({n_groups} {'group' if n_groups == 1 else 'groups'}), such as "
+        f"{int(doubled.sum())} of {len(duplicates)} reference patches are near-duplicates of "
+        f"another ({n_groups} {'group' if n_groups == 1 else 'groups'}), such as "
         f"{' and '.join(Path(names[i]).name for i in pair)}"
     )
 
 
 def join_groups(
-    copies: NDArray[np.int64], groups: Sequence[str] | None, largest: float
+    duplicates: NDArray[np.int64], groups: Sequence[str] | None, largest: float
 ) -> list[str] | None:
-    """Groups of patches, slides say, merged where a near-copy of one lies in another.
+    """Groups of patches, slides say, merged where a near-duplicate of one lies in another.
 
     Parameters
     ----------
-    copies : (n,)
-        Of :func:`near_copies`.
+    duplicates : (n,)
+        Of :func:`near_duplicates`.
     groups
         A name for each patch; None for patches that are on their own.
     largest
@@ -183,13 +177,15 @@ def join_groups(
     >>> join_groups(np.array([0, 1, 0, 2]), ["s1", "s1", "s2", "s3"], largest=3)
     ['0', '0', '0', '1']
     """
-    n = len(copies)
+    n = len(duplicates)
     own = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].reshape(-1)
-    # Patches, their groups and their copies as one graph.
+    # Patches, their groups and their near-duplicates as one graph.
     patches = np.arange(n)
     joined = _connected(
         3 * n,
-        np.concatenate([np.stack([patches, n + own]), np.stack([patches, 2 * n + copies])], axis=1),
+        np.concatenate(
+            [np.stack([patches, n + own]), np.stack([patches, 2 * n + duplicates])], axis=1
+        ),
     )[:n]
     if np.bincount(joined).max() > max(largest, np.bincount(own).max()):
         return None

@@ -12,7 +12,7 @@ from rl2qc.errors import UsageError
 __all__ = ["match_slides", "slide_ids"]
 
 
-def slide_ids(names: Sequence[str], pattern: str, *, option: str = "--slide-pattern") -> list[str]:
+def slide_ids(names: Sequence[str], pattern: str, *, option: str = "--group-pattern") -> list[str]:
     """The slide of each file: the first group of ``pattern`` (or all it matches) in its name.
 
     Where that finds fewer slides in the file names, ``pattern`` is matched against the paths below
@@ -51,9 +51,9 @@ def slide_ids(names: Sequence[str], pattern: str, *, option: str = "--slide-patt
 
 
 def match_slides(
-    names: Sequence[str], pattern: str, *, option: str = "--slide-pattern"
+    names: Sequence[str], pattern: str, *, option: str = "--group-pattern"
 ) -> list[str | None]:
-    """As `slide_ids`, with None where the pattern, or its group, finds nothing.
+    """As :func:`slide_ids`, with None where the pattern, or its group, finds nothing.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from torch import Tensor
 from rl2qc.errors import WorkError
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.model.density.features import FeatureDensity
-from rl2qc.model.detectors.book import ScoreBook
+from rl2qc.model.detectors.book import Calibration, DetectorSet
 from rl2qc.model.network.backbone import ResNet18Features
 
 __all__ = ["History", "ModelParts"]
@@ -27,12 +27,13 @@ class ModelParts:
     density: FeatureDensity
     patch_size: int
     mpp: float | None
-    scores: ScoreBook
-    calibration: dict[str, NDArray[np.float64]]
+    detectors: DetectorSet
+    calibration: Calibration
     reference_latent_mean: NDArray[np.float32]
     quantities: ReferenceQuantities | None
     history: History
     provenance: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.progress import Progress
 from rl2qc.core.threads import one_thread
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.base import Patches, PatchSource, as_source
+from rl2qc.images.reasons import ReferenceQuantities
+from rl2qc.images.sources.base import Patches, PatchSource
+from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.detectors.book import FILTER_SCORE, SCORES, Score
+from rl2qc.model.detectors.base import FILTER_SCORE
+from rl2qc.model.detectors.book import DetectorSet
 from rl2qc.model.network.backbone import POOLED, ResNet18Features
-from rl2qc.model.network.runtime import Engine
+from rl2qc.model.network.runtime import Runtime
 from rl2qc.model.network.statistics import StatisticsExtractor
 from rl2qc.model.parts import ModelParts
+from rl2qc.model.review import Review
 from rl2qc.model.storage import read_model, write_model
-from rl2qc.model.training.fit import Mode, fit_parts
-from rl2qc.model.zoo import find_checkpoint
+from rl2qc.model.training.fit import fit_reference
+from rl2qc.model.training.settings import TrainSettings
+from rl2qc.model.zoo import DEFAULT_MODEL, find_checkpoint
 
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
-
-DEFAULT_MODEL = "histology"
 
 
 class QualityModel:
@@ -32,7 +38,8 @@ class QualityModel:
 
     Made by :meth:`fit` or :meth:`load`. Wherever patches are asked for, anything that
     :func:`rl2qc.images.sources.base.as_source` reads will do: paths, an array (n, h, w, 3) uint8, a
-    torch Dataset.
+    torch Dataset. They are taken at :attr:`patch_size`, or at their own size where they are
+    smaller, with a warning: distances hold there, likelihoods and p-values are not calibrated.
 
     Attributes
     ----------
@@ -44,21 +51,28 @@ class QualityModel:
         Name of the checkpoint, "unsaved" before :meth:`save`.
     sha256
         Hash of the checkpoint, "" before :meth:`save`.
+    detectors_ : DetectorSet
+        The fitted detectors, each of which gives a score.
     calibration_ : dict of (m,) float64
-        Scores of clean patches that the score was not fitted to, by its name.
+        Scores of clean patches that a detector was not fitted to, by its name.
     reference_latent_mean_ : (512,) float32
         Mean latent of the training patches.
-    scores_ : ScoreBook
-        The fitted scores.
     quantities_
         Usual focus, colour and noise of the reference, from which reasons are told.
     history_
         Loss per epoch.
+    warnings_
+        What training found odd; nothing once the model is loaded.
+    review_
+        The least likely patches of the reference, where :func:`rl2qc.train` was asked for them.
     provenance
         How the model was made.
     extractor
         What turns patches into the statistics that every score rests on.
     """
+
+    quantities_: ReferenceQuantities | None
+    review_: Review | None = None
 
     def __init__(
         self,
@@ -68,18 +82,19 @@ class QualityModel:
         sha256: str = "",
         batch_size: int = 32,
         device: str | torch.device | None = None,
-        engine: Engine | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         self.extractor = StatisticsExtractor(
-            parts.backbone, batch_size=batch_size, device=device, engine=engine
+            parts.backbone, batch_size=batch_size, device=device, runtime=runtime
         )
         # The flow is small and wants float32 everywhere: it stays on the CPU.
         self.density = parts.density.eval()
         self.patch_size, self.mpp = parts.patch_size, parts.mpp
-        self.scores_, self.calibration_ = parts.scores, parts.calibration
+        self.detectors_, self.calibration_ = parts.detectors, parts.calibration
         self.reference_latent_mean_ = parts.reference_latent_mean
         self.quantities_ = parts.quantities
         self.history_, self.provenance = parts.history, parts.provenance
+        self.warnings_ = parts.warnings
         self.name, self.sha256 = name, sha256
 
     def __repr__(self) -> str:
@@ -111,54 +126,38 @@ class QualityModel:
     def fit(
         cls,
         patches: Patches,
+        settings: TrainSettings | None = None,
         *,
-        backbone: str | Path = DEFAULT_MODEL,
-        mode: Mode = "frozen",
-        patch_size: int | None = None,
-        mpp: float | None = None,
-        groups: Sequence[str] | None = None,
-        holdout: float = 0.2,
         held_out: Patches | None = None,
-        n_components: int = 128,
-        layers: int = 8,
-        hidden: int = 128,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        batch_size: int = 32,
-        seed: int = 0,
-        device: str | torch.device | None = None,
-        progress: bool = False,
+        groups: Sequence[str] | None = None,
+        progress: bool | Progress = False,
+        **changes: Any,
     ) -> QualityModel:
-        """Fit a model to clean reference patches.
+        """Fit a model to clean reference patches: the same that ``rl2qc train`` makes of them.
 
         Parameters
         ----------
         patches
             At least :data:`~rl2qc.model.training.split.MIN_PATCHES` clean patches.
-        backbone
-            "histology" (the shipped model's), another model file, "imagenet", "random" or a
-            weights file.
-        mode
-            "frozen" fits the density on fixed features; "joint" then trains backbone and flow
-            together, as the RL2 paper does, and stops when features collapse.
-        patch_size
-            Side in px; None takes the commonest short side of the patches, at most 256.
-        mpp
-            Microns per pixel of the patches, recorded for reading slides.
-        groups
-            Slide or patient of each patch (then of each in ``held_out``): no group is split between
-            training and hold-out, nor between the folds that calibrate. None: the folds keep
-            together what looks alike.
-        holdout
-            Share held out for early stopping and calibration.
+        settings
+            How; :class:`~rl2qc.model.training.settings.TrainSettings` says each option.
         held_out
-            Clean patches to hold out instead; every one of ``patches`` then trains.
-        n_components
-            Whitened components that the flow models.
-        epochs, learning_rate
-            Of the flow (300, 1e-3), or of the joint steps that follow it (5, 1e-5).
-        seed
-            Equal seeds give equal models on one machine.
+            Clean patches to hold out; every one of ``patches`` then trains. None holds out a share
+            of them, for early stopping and calibration.
+        groups
+            Slide or patient of each patch, then of each in ``held_out``: no group is split between
+            training and hold-out, nor between the folds that calibrate. Without them, tiles of one
+            image and near-duplicates are kept together, and the folds keep similar patches
+            together.
+        progress
+            A bar on stderr, or a function that is called with what is done.
+        changes
+            Single options in place of ``settings``, or on top of them: ``mpp=0.5``.
+
+        Returns
+        -------
+        QualityModel
+            :attr:`warnings_` says what is odd about the patches.
 
         Raises
         ------
@@ -168,27 +167,19 @@ class QualityModel:
             Patches that cannot be read or are too small.
         WorkError
             Training failed: features collapsed, or the loss is not finite.
+
+        Examples
+        --------
+        >>> patches = np.random.default_rng(0).integers(0, 256, (100, 64, 64, 3), np.uint8)
+        >>> model = QualityModel.fit(patches, backbone="random", epochs=1, mpp=0.5)
+        >>> model
+        QualityModel('unsaved', 64 px at 0.5 um/px)
         """
-        parts = fit_parts(
-            patches,
-            backbone=backbone,
-            mode=mode,
-            patch_size=patch_size,
-            mpp=mpp,
-            groups=groups,
-            holdout=holdout,
-            held_out=held_out,
-            n_components=n_components,
-            layers=layers,
-            hidden=hidden,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-            progress=progress,
+        resolved = TrainSettings.resolve(settings, changes)
+        fitted = fit_reference(
+            patches, resolved, held_out=held_out, groups=groups, progress=progress
         )
-        return cls(parts, batch_size=batch_size, device=device)
+        return cls(fitted.parts, batch_size=resolved.batch_size, device=resolved.device)
 
     @classmethod
     def load(
@@ -196,9 +187,18 @@ class QualityModel:
         name_or_path: str | Path = DEFAULT_MODEL,
         *,
         device: str | torch.device | None = None,
-        engine: Engine | None = None,
+        runtime: Runtime | None = None,
+        **old: Any,
     ) -> QualityModel:
         """Load a shipped model by name, or a model file.
+
+        Parameters
+        ----------
+        name_or_path
+        device
+            Where the network runs: a GPU if there is one.
+        runtime
+            What runs it (:func:`rl2qc.model.network.runtime.compile_statistics`).
 
         Raises
         ------
@@ -206,10 +206,20 @@ class QualityModel:
             No such name or file.
         CheckpointError
             The file is truncated, foreign or altered.
+
+        Examples
+        --------
+        >>> QualityModel.load("histology", device="cpu").patch_size
+        224
         """
+        if "engine" in old:
+            warnings.warn("engine is called runtime now", DeprecationWarning, stacklevel=2)
+            runtime = old.pop("engine")
+        if old:
+            raise UsageError(f"no option {next(iter(old))!r}: choose from device, runtime")
         path = find_checkpoint(name_or_path)
         parts, digest = read_model(path)
-        return cls(parts, name=path.stem, sha256=digest, device=device, engine=engine)
+        return cls(parts, name=path.stem, sha256=digest, device=device, runtime=runtime)
 
     def save(self, path: str | Path, *, backbone_of: str | None = None) -> None:
         """Write the model to ``path``, a ``.safetensors`` file; backbone in half precision.
@@ -223,7 +233,7 @@ class QualityModel:
             density=self.density,
             patch_size=self.patch_size,
             mpp=self.mpp,
-            scores=self.scores_,
+            detectors=self.detectors_,
             calibration=self.calibration_,
             reference_latent_mean=self.reference_latent_mean_,
             quantities=self.quantities_,
@@ -235,39 +245,52 @@ class QualityModel:
 
     # --- using one -------------------------------------------------------------------------
 
-    def features(self, patches: Patches, *, progress: bool = False) -> NDArray[np.float32]:
-        """Backbone features (n, 512) float32.
-
-        A :class:`PatchSource` is taken at its own size; anything else at ``patch_size``.
-        """
+    def features(
+        self, patches: Patches, *, progress: bool | Progress = False
+    ) -> NDArray[np.float32]:
+        """Backbone features (n, 512) float32."""
         return self.statistics(patches, progress=progress)[:, POOLED].copy()
 
-    def statistics(self, patches: Patches, *, progress: bool = False) -> NDArray[np.float32]:
-        """Stage statistics (n, 2048) float32; columns ``POOLED`` are the features."""
-        source = (
-            patches if isinstance(patches, PatchSource) else as_source(patches, self.patch_size)
-        )
-        return self.extractor.of_source(source, progress=progress)
+    def statistics(
+        self, patches: Patches, *, progress: bool | Progress = False
+    ) -> NDArray[np.float32]:
+        """Stage statistics (n, 2048) float32; columns ``POOLED`` are the features.
+
+        A :class:`~rl2qc.images.sources.base.PatchSource` is taken at its own size.
+        """
+        if not isinstance(patches, PatchSource):
+            sources, odd = at_one_size({"patches": patches}, self.patch_size)
+            patches = sources["patches"]
+            for line in odd:
+                warnings.warn(line, UserWarning, stacklevel=2)
+        return self.extractor.of_source(patches, progress=progress)
 
     def latents(self, patches: Patches) -> NDArray[np.float32]:
         """Latents (n, 512) float32: the flow's noise, in which RL2 is measured."""
         return self.latents_of_features(self.features(patches))
 
-    def score_samples(
-        self, patches: Patches, score: Score = "log_likelihood"
-    ) -> NDArray[np.float64]:
-        """A score (n,) float64 of each patch; higher is more normal.
+    def score_samples(self, patches: Patches, score: str = "log_likelihood") -> NDArray[np.float64]:
+        """A detector's score (n,) float64 of each patch; higher is more normal.
 
-        ``"log_likelihood"``, the default, is the flow's in nats; ``"detector"`` is the one that the
-        filter decides by. :class:`~rl2qc.model.detectors.book.ScoreBook` lists all.
+        Parameters
+        ----------
+        patches
+        score
+            Name of a detector: ``"log_likelihood"``, the default, is the flow's in nats;
+            ``"combined"`` is the one that the filter decides by. ``detectors_.names`` has all.
+
+        Raises
+        ------
+        UsageError
+            The model has no such detector.
         """
-        if score not in SCORES:
-            raise UsageError(f"unknown score {score!r}: choose from {', '.join(SCORES)}")
-        return self.scores_(self.statistics(patches), [score])[score]
+        name = self.detectors_.resolve(score)
+        return self.detectors_(self.statistics(patches), [name])[name]
 
-    def p_values(self, patches: Patches, score: Score = FILTER_SCORE) -> NDArray[np.float64]:
-        """Conformal p-value (n,) of each patch against the held-out clean patches."""
-        return conformal_p_values(self.score_samples(patches, score), self.calibration_[score])
+    def p_values(self, patches: Patches, score: str = FILTER_SCORE) -> NDArray[np.float64]:
+        """Conformal p-value (n,) of each patch against clean patches that took part in no fit."""
+        name = self.detectors_.resolve(score)
+        return conformal_p_values(self.score_samples(patches, name), self.calibration_[name])
 
     def judge(self, statistics: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """What the filter records of statistics (n, 2048), (n,) each.
@@ -275,7 +298,7 @@ class QualityModel:
         ``score`` is the filter's, ``log_likelihood`` the flow's in nats, and ``p_value`` the
         score's.
         """
-        found = self.scores_(np.asarray(statistics, np.float32), [FILTER_SCORE, "log_likelihood"])
+        found = self.detectors_(statistics, [FILTER_SCORE, "log_likelihood"])
         return {
             "score": found[FILTER_SCORE],
             "log_likelihood": found["log_likelihood"],
@@ -296,3 +319,17 @@ class QualityModel:
     def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
         """Latents (n, 512) float32 of features (n, 512)."""
         return self.density.latents_of(features)
+
+    # --- old names, understood until 1.0 ---------------------------------------------------
+
+    @property
+    def scores_(self) -> DetectorSet:
+        """Old name of :attr:`detectors_`."""
+        warnings.warn("scores_ is called detectors_ now", DeprecationWarning, stacklevel=2)
+        return self.detectors_
+
+    @property
+    def forward_name(self) -> str:
+        """Old name of :attr:`runtime_name`."""
+        warnings.warn("forward_name is called runtime_name now", DeprecationWarning, stacklevel=2)
+        return self.runtime_name

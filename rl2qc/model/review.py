@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rl2qc.core.files import atomic_path
+from rl2qc.core.files import atomic_path, write_csv
 from rl2qc.images.sources.base import PatchSource
+from rl2qc.model.detectors.base import Reference, Scores
 from rl2qc.model.detectors.folds import fold_rows
 from rl2qc.model.detectors.stages import StageDetector
-from rl2qc.model.quality import QualityModel
+from rl2qc.model.network.statistics import Statistics
 
 __all__ = ["Review", "review_reference"]
 
@@ -60,22 +60,13 @@ class Review:
 
         ``rl2qc train --exclude`` reads it.
         """
-        with (
-            atomic_path(path) as temporary,
-            # File names need not be valid text; they are written as the bytes that they are.
-            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["file", "score", "log_likelihood", "p_value", "rank"])
-            columns = (self.score, self.log_likelihood, self.p_value)
-            writer.writerows(
-                zip(
-                    self.source.names,
-                    *(column.tolist() for column in columns),
-                    range(1, len(self) + 1),
-                    strict=True,
-                )
-            )
+        columns = (self.score, self.log_likelihood, self.p_value)
+        ranks = range(1, len(self) + 1)
+        write_csv(
+            Path(path),
+            ["file", "score", "log_likelihood", "p_value", "rank"],
+            zip(self.source.names, *(column.tolist() for column in columns), ranks, strict=True),
+        )
 
     def to_png(self, path: str | Path) -> None:
         """Draw the first 200 with rank, score and file name: a contact sheet."""
@@ -103,11 +94,10 @@ class Review:
 
 
 def review_reference(
-    model: QualityModel,
     source: PatchSource,
+    statistics: Statistics,
+    judge: Callable[[Statistics], Mapping[str, NDArray[np.float64]]],
     groups: Sequence[str] | None = None,
-    *,
-    progress: bool = False,
 ) -> Review:
     """Find the 2 % of the reference, at least 10 patches, that are least like the rest of it.
 
@@ -118,10 +108,12 @@ def review_reference(
 
     Parameters
     ----------
-    model
-        The model that was trained on ``source``.
     source
         Training and held-out patches.
+    statistics : (n, 2048) float32
+        Theirs, by the backbone of the model that was trained on them.
+    judge
+        :meth:`rl2qc.model.quality.QualityModel.judge` of that model.
     groups
         Slide or patient of each: a patch is not scored by densities that saw others of its group.
 
@@ -130,27 +122,24 @@ def review_reference(
     .. [1] Rousseeuw and Van Driessen, "A fast algorithm for the minimum covariance determinant
        estimator", Technometrics 1999 (the C-step).
     """
-    statistics = model.statistics(source, progress=progress)
     score = _out_of_sample(statistics, groups)
     n = min(len(source), max(AT_LEAST, math.ceil(SHARE * len(source))))
     rows = np.argsort(score, kind="stable")[:n]
-    judged = model.judge(statistics[rows])
+    judged = judge(statistics[rows])
     return Review(
         source.take(rows), score[rows], judged["log_likelihood"], judged["p_value"], len(source)
     )
 
 
-def _out_of_sample(
-    statistics: NDArray[np.float32], groups: Sequence[str] | None
-) -> NDArray[np.float64]:
+def _out_of_sample(statistics: Statistics, groups: Sequence[str] | None) -> Scores:
     """Score (n,) of each patch by densities that did not see it."""
     fold = fold_rows(len(statistics), groups, seed=0)
-    first = StageDetector().fit(statistics, fold).out_of_fold_
+    first = StageDetector().fit(Reference(statistics, fold)).out_of_fold_
     kept = first > np.quantile(first, _ASIDE)
-    detector = StageDetector().fit(statistics[kept], fold[kept])
+    detector = StageDetector().fit(Reference(statistics[kept], fold[kept]))
     score = np.empty(len(statistics))
     score[kept] = detector.out_of_fold_
-    score[~kept] = detector.score_samples(statistics[~kept])
+    score[~kept] = detector.scores(statistics[~kept])
     return score
 
 

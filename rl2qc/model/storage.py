@@ -15,13 +15,27 @@ from rl2qc.errors import CheckpointError, UsageError
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.model.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
 from rl2qc.model.density.features import FeatureDensity
-from rl2qc.model.detectors.book import ScoreBook
-from rl2qc.model.detectors.combined import Detector
-from rl2qc.model.network.backbone import FEATURE_DIM, ResNet18Features
+from rl2qc.model.detectors.base import State
+from rl2qc.model.detectors.book import Calibration, DetectorSet
+from rl2qc.model.network.backbone import (
+    FEATURE_DIM,
+    ResNet18Features,
+    load_weights,
+    round_to_half,
+)
 from rl2qc.model.parts import History, ModelParts
 from rl2qc.model.zoo import find_checkpoint
 
-__all__ = ["read_model", "write_model"]
+__all__ = ["load_backbone", "read_model", "write_model"]
+
+# Where format 2 has what is now a detector's own: these names of tensors, and this number of the
+# header. All else stands under "detector.NAME." and "calibration.NAME".
+_PLACES = {
+    "detector.probe.standard": "detector.standard",
+    "detector.knn.reference": "reference_features",
+    "calibration.combined": "calibration.detector",
+}
+_MEDIAN = "typicality.median"
 
 
 def read_model(path: Path) -> tuple[ModelParts, str]:
@@ -45,13 +59,8 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
             density=density,
             patch_size=config["patch_size"],
             mpp=config["mpp"],
-            scores=ScoreBook(
-                density,
-                Detector.from_state(_arrays(tensors, "detector.")),
-                tensors["reference_features"].float().numpy(),
-                config["median_log_likelihood"],
-            ),
-            calibration=_arrays(tensors, "calibration."),
+            detectors=_detectors(tensors, config, density),
+            calibration=_calibration(tensors),
             reference_latent_mean=tensors["reference_latent_mean"].numpy(),
             quantities=ReferenceQuantities.from_state(_arrays(tensors, "quantities.")),
             history=History(**config["history"]),
@@ -62,6 +71,39 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
             f"{path} lacks a part of the model: {str(error).splitlines()[0]}"
         ) from error
     return parts, digest
+
+
+def load_backbone(source: str | Path, seed: int) -> tuple[ResNet18Features, str, float | None]:
+    """A backbone in the precision of model files, where it comes from, and at what resolution.
+
+    Parameters
+    ----------
+    source
+        A model, shipped or a file, or what
+        :func:`~rl2qc.model.network.backbone.load_weights` takes.
+    seed
+        Of random weights.
+
+    Returns
+    -------
+    The backbone, its origin in words, and the microns per pixel that it was trained at; None where
+    that is not recorded.
+    """
+    mpp = None
+    trunk = ResNet18Features()
+    if str(source) in ("imagenet", "random"):
+        origin = load_weights(trunk, str(source), seed=seed)
+    else:
+        path = find_checkpoint(source)
+        try:
+            parts, digest = read_model(path)
+        except CheckpointError:
+            origin = load_weights(trunk, path)  # plain weights
+        else:
+            trunk, mpp = parts.backbone, parts.mpp
+            origin = f"{path.stem} ({digest[:12]})"
+    round_to_half(trunk)
+    return trunk, origin, mpp
 
 
 def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None) -> str:
@@ -89,15 +131,16 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
         # It is there and the same, or nothing is written.
         _backbone_state({}, {"backbone_of": shared})
         tensors = {}
+    detectors = _flat(parts.detectors.states())
+    median = detectors.pop(_MEDIAN)
     return write_checkpoint(
         path,
         {
             **tensors,
             **{f"density.{k}": v for k, v in parts.density.state_dict().items()},
-            **_tensors("detector.", parts.scores.detector.state()),
-            **_tensors("calibration.", parts.calibration),
+            **_placed(_tensors("detector.", detectors)),
+            **_placed(_tensors("calibration.", parts.calibration)),
             **_tensors("quantities.", parts.quantities.state() if parts.quantities else {}),
-            "reference_features": torch.from_numpy(parts.scores.reference).half(),
             "reference_latent_mean": torch.from_numpy(parts.reference_latent_mean),
         },
         {
@@ -109,7 +152,7 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
             "n_components": parts.density.whitening.n_components,
             "layers": parts.density.layers,
             "hidden": parts.density.hidden,
-            "median_log_likelihood": parts.scores.median_log_likelihood,
+            "median_log_likelihood": float(median[0]),
             "history": {"train": parts.history.train, "held_out": parts.history.held_out},
             "provenance": parts.provenance,
         },
@@ -131,18 +174,57 @@ def _backbone_state(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[
     return _part(found, "backbone.")
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _detectors(
+    tensors: dict[str, Tensor], config: dict[str, Any], density: FeatureDensity
+) -> DetectorSet:
+    """The detectors of a model file; a model has all those that something calibrates."""
+    states: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in _arrays(_unplaced(tensors), "detector.").items():
+        name, _, part = key.partition(".")
+        states.setdefault(name, {})[part] = array
+    name, _, part = _MEDIAN.partition(".")
+    states.setdefault(name, {})[part] = np.array([config["median_log_likelihood"]])
+    return DetectorSet.from_states(states, _calibration(tensors), density)
+
+
+def _calibration(tensors: dict[str, Tensor]) -> Calibration:
+    return Calibration(_arrays(_unplaced(tensors), "calibration."))
+
+
+def _flat(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
+    return {f"{name}.{part}": a for name, state in states.items() for part, a in state.items()}
+
+
+def _placed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the names that a file has for them."""
+    return {_PLACES.get(name, name): tensor for name, tensor in tensors.items()}
+
+
+def _unplaced(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a file under the names that they have here."""
+    names = {place: name for name, place in _PLACES.items()}
+    return {names.get(name, name): tensor for name, tensor in tensors.items()}
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _tensors(prefix: str, arrays: Mapping[str, NDArray[np.float64]]) -> dict[str, Tensor]:
-    # Much is rounded to single precision when fitted: it is stored as such.
-    single = {name: array.astype(np.float32) for name, array in arrays.items()}
+def _tensors(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": torch.from_numpy(_small(a)) for name, a in arrays.items()}
+
+
+def _small(array: NDArray[Any]) -> NDArray[Any]:
+    """Doubles that were rounded to single precision when fitted, as single; all else as it is."""
+    if array.dtype != np.float64:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    return single if np.array_equal(single, array) else array
+
+
+def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, NDArray[Any]]:
     return {
-        f"{prefix}{name}": torch.from_numpy(single[name] if (single[name] == a).all() else a)
-        for name, a in arrays.items()
+        name: (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+        for name, tensor in _part(tensors, prefix).items()
     }
-
-
-def _arrays(tensors: dict[str, Tensor], prefix: str) -> dict[str, NDArray[np.float64]]:
-    return {k: v.double().numpy() for k, v in _part(tensors, prefix).items()}

@@ -1,12 +1,19 @@
-"""Models by name."""
+"""Models by name: those that come with the package."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
 
-__all__ = ["find_checkpoint", "shipped_checkpoints"]
+__all__ = ["ALIASES", "DEFAULT_MODEL", "find_checkpoint", "shipped_checkpoints"]
+
+DEFAULT_MODEL = "histology"
+"""The model, and the backbone of training, of those who name none."""
+
+ALIASES: dict[str, str] = {}
+"""Old names of shipped models, by old name: still understood, no longer shown."""
 
 
 def _folders() -> tuple[Path, Path]:
@@ -16,14 +23,20 @@ def _folders() -> tuple[Path, Path]:
 
 
 def shipped_checkpoints() -> dict[str, Path]:
-    """The models that come with the package, by name."""
+    """The models that come with the package, by name.
+
+    Examples
+    --------
+    >>> "histology" in shipped_checkpoints()
+    True
+    """
     return {
         path.stem: path for folder in _folders() for path in sorted(folder.glob("*.safetensors"))
     }
 
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
-    """The file of a shipped model's name, or the path itself.
+    """The file of a shipped model's name, of an old name too, or the path itself.
 
     Raises
     ------
@@ -31,10 +44,14 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         Neither a shipped name nor a file.
     """
     shipped = shipped_checkpoints()
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
+    name = ALIASES.get(str(name_or_path), str(name_or_path))
+    if name in shipped:
+        return shipped[name]
     path = Path(name_or_path)
     if not path.is_file():
-        names = ", ".join(shipped) or "none"
-        raise UsageError(f"no model {str(name_or_path)!r}: give a file or a shipped name ({names})")
+        known = ", ".join(shipped) or "none"
+        raise UsageError(
+            f"no model {str(name_or_path)!r}{nearest(str(name_or_path), shipped)} "
+            f"Give a file or a shipped name ({known})"
+        )
     return path

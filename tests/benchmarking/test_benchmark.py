@@ -21,7 +21,7 @@ from rl2qc.benchmarking.page import check_folder
 from rl2qc.benchmarking.result import Benchmark, schema
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.html.figures import rendered
-from rl2qc.model.detectors.book import FILTER_SCORE, SCORES
+from rl2qc.model.detectors.base import DETECTORS, FILTER_SCORE
 from rl2qc.synthetic.corruptions import (
     CORRUPTIONS,
     CorruptionSpec,
@@ -84,7 +84,7 @@ def test_a_corruption_of_somebody_else_is_measured(clean, tiny_model, tmp_path):
 
 def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
     images = clean[np.sort(np.random.default_rng(0).choice(110, 50, replace=False))]
-    before = {s: tiny_model.score_samples(images, s) for s in SCORES}
+    before = {s: tiny_model.score_samples(images, s) for s in DETECTORS.names()}
     z, x = (f(images).astype(float) for f in (tiny_model.latents, tiny_model.features))
 
     def spacing(features):
@@ -94,7 +94,7 @@ def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
         # Blur takes nothing from its generator.
         rng = np.random.default_rng(99)
         soft = np.stack([corrupt(image, "blur", severity, rng) for image in images])
-        for score in SCORES:
+        for score in DETECTORS.names():
             after = tiny_model.score_samples(soft, score)
             labels = np.repeat([1, 0], 50)
             expected = roc_auc_score(labels, np.r_[before[score], after])
@@ -124,7 +124,7 @@ def test_every_number_is_that_of_other_libraries(result, clean, tiny_model):
 
 def test_the_filters_score_comes_first(result):
     assert result.provenance["detectors"][0] == result.provenance["filter_detector"] == FILTER_SCORE
-    assert sorted(result.provenance["detectors"]) == sorted(SCORES)
+    assert sorted(result.provenance["detectors"]) == sorted(DETECTORS.names())
 
 
 def test_sets_of_artifacts(result, clean, artifacts, tiny_model):
@@ -133,7 +133,7 @@ def test_sets_of_artifacts(result, clean, artifacts, tiny_model):
     images = clean[np.sort(np.random.default_rng(0).choice(110, 50, replace=False))]
     pens = str(artifacts / "<b>pen")
     found = result.real["<b>pen"].row
-    for score in SCORES:
+    for score in DETECTORS.names():
         values = np.r_[
             tiny_model.score_samples(images, score), tiny_model.score_samples(pens, score)
         ]
@@ -205,7 +205,7 @@ def test_json_and_csv_hold_every_number(result, tmp_path):
     assert data["real"]["fold"]["row"]["rl2"] is None
     with (page.parent / "benchmark.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == (2 * 4 + 2 + 2) * len(SCORES)
+    assert len(rows) == (2 * 4 + 2 + 2) * len(DETECTORS)
     for row in rows:
         if row["kind"] in ("degradation", "artifact"):
             corruption = data["corruptions"][row["name"]]
@@ -249,7 +249,7 @@ def test_the_figures_draw_the_numbers(result):
         assert np.array_equal(axes.images[0].get_array(), example.image)
     drawn = [line.get_ydata() for line in distance.lines]
     assert [row.rl2 for row in corruption.rows] in [list(y) for y in drawn]
-    for score in SCORES:
+    for score in DETECTORS.names():
         values = [row.auc[score].value for row in corruption.rows]
         assert values in [list(line.get_ydata()) for line in area.lines]
         assert any(score.replace("_", " ") in t.get_text() for t in area.get_legend().get_texts())

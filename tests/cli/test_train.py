@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rl2qc.errors import UsageError
 from rl2qc.model.quality import QualityModel
-from rl2qc.model.training.split import split_rows
 
 QUICK = ("--backbone", "random", "--epochs", "2")
 
@@ -20,7 +17,7 @@ QUICK = ("--backbone", "random", "--epochs", "2")
 def test_writes_a_model_and_its_curve(rl2qc, patch_folder, tmp_path):
     out = tmp_path / "deep" / "mine.safetensors"
     done = rl2qc("train", patch_folder, "--out", out, *QUICK, "--mpp", "0.5",
-                 "--slide-pattern", r"^(s\d+)_")  # fmt: skip
+                 "--group-pattern", r"^(s\d+)_")  # fmt: skip
     assert done.code == 0, done.err
     assert sorted(p.name for p in out.parent.iterdir()) == ["mine.png", "mine.safetensors"]
     with Image.open(out.with_suffix(".png")) as curve:
@@ -68,8 +65,8 @@ def test_the_backbone_of_another_model(rl2qc, patch_folder, tiny_model_file, tmp
         (["FOLDER", "--backbone", "nowhere.pth"], 2, "no model 'nowhere.pth'"),
         (["FOLDER", "--backbone", "FOLDER/s0_0.png"], 1, "holds no plain weights"),
         (["FOLDER", "--max-patches", "50"], 2, "50 reference patches are too few"),
-        (["FOLDER", "--slide-pattern", "("], 2, "is no regular expression"),
-        (["FOLDER", "--holdout", "2"], 2, "holdout must lie between 0 and 1"),
+        (["FOLDER", "--group-pattern", "("], 2, "is no regular expression"),
+        (["FOLDER", "--holdout", "2"], 2, "holdout must lie in (0, 1), got 2"),
     ],
 )
 def test_bad_input(rl2qc, patch_folder, tmp_path, arguments, code, message):
@@ -103,6 +100,7 @@ def test_out_must_be_a_safetensors_file(rl2qc, patch_folder, tmp_path, name):
 def test_an_existing_model_is_not_replaced_unasked(rl2qc, patch_folder, tmp_path):
     out = tmp_path / "mine.safetensors"
     out.write_bytes(b"precious")
+    assert rl2qc("train", patch_folder, "--out", out, *QUICK, "--mode", "both").code == 2
     done = rl2qc("train", patch_folder, "--out", out, *QUICK)
     assert done.code == 2
     assert "pass --overwrite" in done.error
@@ -123,19 +121,6 @@ def test_imagenet_offline(rl2qc, patch_folder, tmp_path, monkeypatch):
 
 
 # --- what is wrong with the reference -----------------------------------------------------
-
-
-@pytest.fixture
-def fitted(monkeypatch):
-    """Ends training before it begins, and keeps what it was to begin with."""
-    caught = {}
-
-    def fit(source, **options):
-        caught.update(options, source=source)
-        raise UsageError("caught")
-
-    monkeypatch.setattr(QualityModel, "fit", fit)
-    return caught
 
 
 def warnings(done):
@@ -185,27 +170,6 @@ def test_review_edit_and_train_again(rl2qc, spoilt, tmp_path):
     assert (made["n_train"] + made["n_held_out"], made["n_excluded"]) == (120, 3)
 
 
-def test_patches_left_out_by_any_of_their_names(rl2qc, spoilt, tmp_path, fitted, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.txt").write_text("spoilt/s2_noise.png\nspoilt/gone.png\n")
-    (tmp_path / "b.csv").write_text(f"file\n{spoilt / 's5_noise.png'}\n")
-    done = rl2qc("train", "spoilt/*.png", "-o", "m.safetensors", "--backbone", "random",
-                 "--mpp", "0.5", "--exclude", "a.txt", "--exclude", "b.csv")  # fmt: skip
-    assert done.error.endswith("caught")
-    assert warnings(done) == [
-        "1 of 3 paths of --exclude are no reference patches, such as spoilt/gone.png"
-    ]
-    assert [n for n in fitted["source"].names if "noise" in n] == ["spoilt/s9_noise.png"]
-    assert len(fitted["source"]) == 121
-
-
-def test_held_out_patches_are_left_out_as_well(rl2qc, spoilt, patch_folder, tmp_path, fitted):
-    (tmp_path / "list.txt").write_text(f"{spoilt}/s2_noise.png\n{patch_folder}/s0_0.png")
-    rl2qc("train", patch_folder, "--held-out", spoilt, "-o", tmp_path / "m.safetensors",
-          "--backbone", "random", "--exclude", tmp_path / "list.txt")  # fmt: skip
-    assert (len(fitted["source"]), len(fitted["held_out"])) == (119, 122)
-
-
 def test_too_few_are_left(rl2qc, patch_folder, tmp_path):
     files = sorted(patch_folder.glob("*.png"))
     (tmp_path / "list.txt").write_text("\n".join(map(str, files[:21])))
@@ -250,98 +214,6 @@ def test_a_list_that_was_edited_is_not_replaced_unasked(rl2qc, patch_folder, tmp
     assert listed.read_text() == "edited"
 
 
-def test_copies_are_counted_and_not_split(rl2qc, patch_folder, tmp_path, fitted):
-    folder = tmp_path / "copies"
-    shutil.copytree(patch_folder, folder)
-    for i in range(8):
-        with Image.open(folder / f"s{i}_0.png") as image:
-            image.save(folder / f"copy{i}.jpg", quality=60)
-    os.link(folder / "s9_3.png", folder / "same.png")
-    run = ("train", folder, "-o", tmp_path / "m.safetensors", "--backbone", "random", "--mpp", 0.5)
-    (warning,) = warnings(rl2qc(*run))
-    assert warning.startswith("18 of 129 reference patches are near-copies of another (9 groups)")
-    assert "copy0.jpg and s0_0.png" in warning
-    names, groups = fitted["source"].names, fitted["groups"]
-    for seed in range(5):
-        _, held = split_rows(129, 0.2, groups, seed)
-        stems = [names[i].rpartition("/")[2] for i in held]
-        for i in range(8):
-            assert (f"copy{i}.jpg" in stems) == (f"s{i}_0.png" in stems)
-        assert ("same.png" in stems) == ("s9_3.png" in stems)
-
-    # With slides: the copies join theirs, and slides stay whole.
-    rl2qc(*run, "--slide-pattern", r"^(s\d|copy\d|same)")
-    assert len(set(fitted["groups"])) == 10
-
-
-def test_no_copies_no_groups(rl2qc, patch_folder, tmp_path, fitted):
-    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
-                 "--mpp", 0.5)  # fmt: skip
-    assert warnings(done) == []
-    assert fitted["groups"] is None
-
-
-def test_copies_across_a_hold_out_that_was_given(rl2qc, patch_folder, tmp_path, fitted):
-    apart = tmp_path / "apart"
-    apart.mkdir()
-    for i in range(20):
-        shutil.copy(patch_folder / f"s1_{i % 12}.png", apart / f"{i}.png")
-    done = rl2qc("train", patch_folder, "--held-out", apart, "-o", tmp_path / "m.safetensors",
-                 "--backbone", "random", "--mpp", 0.5)  # fmt: skip
-    (warning,) = warnings(done)
-    assert "32 of 140 reference patches are near-copies" in warning
-    assert "20 of the held-out patches have one that trains" in warning
-    assert fitted["groups"] is None
-
-
-def test_hundreds_of_copies_of_one_patch(rl2qc, patch_folder, tmp_path, fitted):
-    folder = tmp_path / "copies"
-    folder.mkdir()
-    for i in range(150):
-        name = f"s0_{i}.png" if i < 12 else "s1_0.png"
-        shutil.copy(patch_folder / name, folder / f"{i}.png")
-    done = rl2qc("train", folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
-                 "--mpp", 0.5)  # fmt: skip
-    (warning,) = warnings(done)
-    assert "138 of 150 reference patches are near-copies of another (1 group)" in warning
-    assert "too many to be kept on one side" in warning
-    assert fitted["groups"] is None
-
-
-def scaled(model_file, path, mpp):
-    """The model again, at another resolution."""
-    model = QualityModel.load(model_file)
-    model.mpp = mpp
-    model.save(path)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("known", "options", "code", "said"),
-    [
-        (0.5, ["--mpp", "0.25"], 2, "bring them to 0.5 um/px, choose another --backbone"),
-        (0.5, ["--mpp", "0.25", "--any-mpp"], 0, "scores may be lower"),
-        (0.5, ["--mpp", "0.55"], 0, "0.55 um/px and the backbone of 0.5 um/px"),
-        (0.5, ["--mpp", "0.499"], 0, None),
-        (0.5, [], 0, "without --mpp the model does not know its resolution"),
-        (None, ["--mpp", "0.25"], 0, None),
-    ],
-)
-def test_the_scale_of_the_backbone(
-    rl2qc, patch_folder, tiny_model_file, tmp_path, fitted, known, options, code, said
-):
-    backbone = scaled(tiny_model_file, tmp_path / "other.safetensors", known)
-    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", "--backbone", backbone,
-                 *options)  # fmt: skip
-    if code:
-        assert done.code == code
-        assert said in done.error
-        assert not fitted
-    else:
-        assert done.error.endswith("caught")
-        assert [said in line for line in warnings(done)] == ([True] if said else [])
-
-
 @pytest.fixture
 def large_folder(stained, tmp_path):
     """Images with room for six patches, the last one of them glass; and one that is glass."""
@@ -353,31 +225,6 @@ def large_folder(stained, tmp_path):
         Image.fromarray(image).save(folder / f"s{i}.png")
     Image.new("RGB", (200, 140), (245, 245, 245)).save(folder / "glass.png")
     return folder
-
-
-def test_tiles_of_large_images(rl2qc, large_folder, tmp_path, fitted):
-    run = ("train", large_folder, "-o", tmp_path / "m.safetensors", "--backbone", "random",
-           "--mpp", 0.5, "--patch-size", 64)  # fmt: skip
-    done = rl2qc(*run)
-    (warning,) = warnings(done)
-    assert warning.startswith("23 of 23 images have room for more than one patch of 64 px")
-    assert "85% of all pixels" in warning
-    assert "--tile" in warning
-    assert len(fitted["source"]) == 23
-
-    done = rl2qc(*run, "--tile")
-    assert warnings(done) == []
-    names = fitted["source"].names
-    assert len(names) == 22 * 5
-    assert not any("glass" in name or name.endswith("@132,70") for name in names)
-    train, held = split_rows(110, 0.2, fitted["groups"], 0)
-    assert not {names[i].split("@")[0] for i in train} & {names[i].split("@")[0] for i in held}
-    rl2qc(*run, "--tile", "--slide-pattern", r"^s(\d)")
-    assert len(set(fitted["groups"])) == 10
-
-    (tmp_path / "list.txt").write_text(f"{names[1]}\n{large_folder / 's3.png'}\n")
-    rl2qc(*run, "--tile", "--exclude", tmp_path / "list.txt")
-    assert len(fitted["source"]) == 110 - 1 - 5
 
 
 def test_tiles_train_a_model(rl2qc, large_folder, tmp_path):
@@ -398,3 +245,18 @@ def test_tiles_of_nothing_and_of_one_image(rl2qc, large_folder, stained, tmp_pat
     done = rl2qc("train", tmp_path / "one.png", *run)
     assert done.code == 2
     assert "all tiles come from one image" in done.error
+
+
+def test_the_old_option_is_understood_and_not_shown(rl2qc, patch_folder, tmp_path):
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", *QUICK,
+                 "--slide-pattern", "nowhere")  # fmt: skip
+    assert done.code == 2
+    assert "--group-pattern 'nowhere' matches no part of 120 of 120 file names" in done.error
+    shown = rl2qc("train", "--help").out
+    assert "--group-pattern" in shown and "slide-pattern" not in shown
+
+
+def test_warnings_are_printed(rl2qc, patch_folder, tmp_path):
+    done = rl2qc("train", patch_folder, "-o", tmp_path / "m.safetensors", *QUICK)
+    (warning,) = warnings(done)
+    assert warning.startswith("without --mpp the model does not know its resolution")

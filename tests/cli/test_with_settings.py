@@ -23,6 +23,7 @@ class Toy(Settings):
         None, help="Names.", parse=lambda text: tuple(text.split(","))
     )
     mode: str = option("slow", help="Mode.", choices=lambda: ("slow", "fast"))
+    lists: tuple[str, ...] = option((), help="Lists.", metavar="FILE", repeated=True)
     hook: object = option(None, help="Python only.", on_command_line=False)
 
 
@@ -54,8 +55,10 @@ def test_defaults(invoke):
 
 def test_every_option_reaches_its_field(invoke):
     words = ["a", "--alpha", ".1", "--width", "2", "--quick", "-k", "5"]
-    words += ["--names", "x,y", "--mode", "fast", "-o", "there"]
-    made = Toy(alpha=0.1, width=2.0, quick=True, k=5, names=("x", "y"), mode="fast")
+    words += ["--names", "x,y", "--mode", "fast", "--lists", "p", "--lists", "q", "-o", "there"]
+    made = Toy(
+        alpha=0.1, width=2.0, quick=True, k=5, names=("x", "y"), mode="fast", lists=("p", "q")
+    )
     assert invoke(*words)[1] == ("a", made, "there")
 
 

@@ -8,6 +8,7 @@ import torch
 import torchvision
 from contracts.extractor import check_extractor
 
+from rl2qc.core.registry import Extra
 from rl2qc.errors import UsageError
 from rl2qc.features.base import (
     EXTRACTORS,
@@ -88,12 +89,10 @@ def test_a_kind_of_path_from_outside(tiny_model, source, tmp_path):
 
 
 def test_a_missing_extra_is_named(tiny_model):
-    def make(model):
-        raise ModuleNotFoundError("No module named 'uni'")
-
-    register_extractor(ExtractorSpec("uni", make, extra="uni"))
+    extra = Extra("no_such_module", "rl2qc[uni]")
+    register_extractor(ExtractorSpec("uni", lambda model: Colours(), extra=extra))
     try:
-        with pytest.raises(UsageError, match=r"features 'uni' need more: pip install 'rl2qc\[uni"):
+        with pytest.raises(UsageError, match=r"extractor uni needs no_such.*'rl2qc\[uni\]'"):
             get_extractor("uni", tiny_model)
     finally:
         EXTRACTORS.unregister("uni")

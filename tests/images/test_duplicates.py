@@ -9,11 +9,20 @@ import pytest
 from PIL import Image
 
 from rl2qc.images import duplicates
-from rl2qc.images.duplicates import join_groups, near_copies, say_copies, thumbnails
-from rl2qc.images.sources.base import as_source
+from rl2qc.images.duplicates import (
+    duplicate_warning,
+    join_groups,
+    near_duplicates,
+    thumbnail,
+)
+from rl2qc.images.sources.base import PatchSource, as_source
 from rl2qc.images.sources.files import list_images
 from rl2qc.images.sources.tiles import cut_tiles
 from rl2qc.model.training.split import split_rows
+
+
+def thumbnails(source: PatchSource) -> np.ndarray:
+    return np.stack([thumbnail(source[i]) for i in range(len(source))])
 
 
 def brute_force(pictures: np.ndarray, tolerance: float) -> list[int]:
@@ -62,7 +71,7 @@ def test_as_by_brute_force(seed, tolerance):
     pictures = pictures_with_copies(np.random.default_rng(seed))
     expected = brute_force(pictures, tolerance)
     assert 1 < len(set(expected)) < len(expected)
-    assert near_copies(pictures, tolerance).tolist() == expected
+    assert near_duplicates(pictures, tolerance).tolist() == expected
 
 
 def test_a_chain_is_one_group(rng):
@@ -72,26 +81,26 @@ def test_a_chain_is_one_group(rng):
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     angles = np.arange(12) * 0.1
     chain = 100 * (a * np.cos(angles)[:, None, None] + b * np.sin(angles)[:, None, None])
-    assert not near_copies(chain.astype(np.float32), 0.15).any()
-    assert near_copies(chain.astype(np.float32), 0.05).tolist() == list(range(12))
+    assert not near_duplicates(chain.astype(np.float32), 0.15).any()
+    assert near_duplicates(chain.astype(np.float32), 0.05).tolist() == list(range(12))
 
 
 def test_pairs_are_merged_before_they_fill_the_memory(rng, monkeypatch):
     pictures = pictures_with_copies(rng)
-    expected = near_copies(pictures)
+    expected = near_duplicates(pictures)
     merged = []
     spanning = duplicates._spanning
     monkeypatch.setattr(duplicates, "_MAX_PAIRS", 20)
     monkeypatch.setattr(duplicates, "_spanning", lambda c: merged.append(1) or spanning(c))
-    assert near_copies(pictures).tolist() == expected.tolist()
+    assert near_duplicates(pictures).tolist() == expected.tolist()
     assert merged
 
 
 def test_thousands_of_equal_and_of_blank_patches(rng):
     one = rng.normal(100, 20, (16, 16)).astype(np.float32)
-    assert not near_copies(np.repeat(one[None], 5000, axis=0)).any()
+    assert not near_duplicates(np.repeat(one[None], 5000, axis=0)).any()
     blank = np.full((5000, 16, 16), 255, np.float32)
-    assert not near_copies(blank).any()
+    assert not near_duplicates(blank).any()
 
 
 def test_brightness_and_size_do_not_matter_and_colour_does_not_make_copies(stained):
@@ -99,16 +108,16 @@ def test_brightness_and_size_do_not_matter_and_colour_does_not_make_copies(stain
     darker = (patch * 0.8).astype(np.uint8)
     small = np.asarray(Image.fromarray(patch).resize((64, 64), Image.Resampling.BOX))
     found = [thumbnails(as_source(x[None]))[0] for x in (patch, darker, small)]
-    assert near_copies(np.stack(found)).tolist() == [0, 0, 0]
+    assert near_duplicates(np.stack(found)).tolist() == [0, 0, 0]
     pink = np.array([230, 120, 180]) + np.random.default_rng(0).normal(0, 8, (30, 64, 64, 3))
-    assert len(set(near_copies(thumbnails(as_source(pink.round().astype(np.uint8)))))) == 30
+    assert len(set(near_duplicates(thumbnails(as_source(pink.round().astype(np.uint8)))))) == 30
 
 
 def test_nothing_and_one():
-    assert near_copies(np.empty((0, 16, 16), np.float32)).shape == (0,)
-    assert near_copies(np.ones((1, 16, 16), np.float32)).tolist() == [0]
+    assert near_duplicates(np.empty((0, 16, 16), np.float32)).shape == (0,)
+    assert near_duplicates(np.ones((1, 16, 16), np.float32)).tolist() == [0]
     with pytest.raises(ValueError, match="pictures must be"):
-        near_copies(np.ones((4, 512), np.float32))
+        near_duplicates(np.ones((4, 512), np.float32))
 
 
 def encoded(image: np.ndarray, quality: int) -> np.ndarray:
@@ -122,26 +131,27 @@ def test_compressed_copies_of_real_patches_are_found(shared_data):
         source = as_source(shared_data / folder).sample(60, seed=0)
         images = [source[i] for i in range(60)]
         images += [encoded(image, 50) for image in images]
-        groups = near_copies(thumbnails(as_source(np.stack(images))))
+        groups = near_duplicates(thumbnails(as_source(np.stack(images))))
         assert groups.tolist() == [*range(60)] * 2
 
 
 def test_neighbouring_tiles_of_real_tissue_are_no_copies(shared_data):
     tiles = cut_tiles(as_source(list_images(shared_data / "clean/other/monuseg")[:4], 224))
     assert len(tiles) >= 4 * 16
-    assert len(set(near_copies(thumbnails(tiles)))) == len(tiles)
+    assert len(set(near_duplicates(thumbnails(tiles)))) == len(tiles)
 
 
 def test_the_count_is_said():
-    assert say_copies(np.array([0, 1, 2]), ["a", "b", "c"]) is None
-    line = say_copies(np.array([0, 1, 2, 1, 0, 1]), [f"p/{i}.png" for i in range(6)])
+    assert duplicate_warning(np.array([0, 1, 2]), ["a", "b", "c"]) is None
+    line = duplicate_warning(np.array([0, 1, 2, 1, 0, 1]), [f"p/{i}.png" for i in range(6)])
     assert line == (
-        "5 of 6 reference patches are near-copies of another (2 groups), such as 0.png and 4.png"
+        "5 of 6 reference patches are near-duplicates of another (2 groups), "
+        "such as 0.png and 4.png"
     )
 
 
 def test_copies_and_slides_stay_together(rng):
-    copies = near_copies(pictures_with_copies(rng))
+    copies = near_duplicates(pictures_with_copies(rng))
     n = len(copies)
     slides = [f"s{i}" for i in np.where(rng.random(n) < 0.05, 50, copies // 2)]
     assert len(set(zip(slides, copies, strict=True))) > len(set(copies))

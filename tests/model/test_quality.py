@@ -10,14 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rl2qc.errors import CheckpointError, UsageError, WorkError
-from rl2qc.images.groups import slide_ids
 from rl2qc.images.sources.base import as_source
 from rl2qc.model import checkpoint
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.detectors.book import SCORES
+from rl2qc.model.detectors.base import DETECTORS
 from rl2qc.model.quality import QualityModel
 from rl2qc.model.training import flow as training
-from rl2qc.model.training.split import split_rows
+from rl2qc.model.zoo import shipped_checkpoints
 from rl2qc.synthetic.corruptions import corrupt
 
 
@@ -56,7 +55,7 @@ def test_degraded_patches_are_less_likely(tiny_model, stained):
     assert (tiny_model.p_values(unseen) > 0.05).mean() > 0.7
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", DETECTORS.names())
 def test_every_score_is_calibrated_and_survives_saving(
     tiny_model, tiny_model_file, stained, patches, score
 ):
@@ -72,8 +71,11 @@ def test_every_score_is_calibrated_and_survives_saving(
     # The probe alone knows a random backbone's few clean patches less well.
     assert (p_values <= 0.05).mean() > (0.5 if score == "probe" else 0.9)
     loaded = QualityModel.load(tiny_model_file, device="cpu")
-    assert np.array_equal(
-        loaded.score_samples(patches[:9], score), tiny_model.score_samples(patches[:9], score)
+    # Matrices that were read lie in memory in another order than fitted ones: the last digit.
+    np.testing.assert_allclose(
+        loaded.score_samples(patches[:9], score),
+        tiny_model.score_samples(patches[:9], score),
+        rtol=1e-12,
     )
 
 
@@ -93,7 +95,7 @@ def test_simple_scores_follow_their_definitions(tiny_model, patches):
     assert tiny_model.score_samples(patches[:9], "mahalanobis") == pytest.approx(
         -(z**2).sum(1), rel=1e-3
     )
-    reference = white(tiny_model.scores_.reference.astype(float))[:, leading]
+    reference = white(tiny_model.detectors_["knn"].reference_.astype(float))[:, leading]
     distances = np.linalg.norm(z[:, None, leading] - reference[None], axis=2)
     nearest = np.sort(distances, axis=1)[:, :5].mean(1)
     assert tiny_model.score_samples(patches[:9], "knn") == pytest.approx(-nearest, rel=1e-3)
@@ -105,7 +107,7 @@ def test_simple_scores_follow_their_definitions(tiny_model, patches):
 
 
 def test_an_unknown_score_is_refused(tiny_model, patches):
-    with pytest.raises(UsageError, match=r"unknown score .beauty.: choose from detector, st"):
+    with pytest.raises(UsageError, match=r"no detector .beauty.: Choose from combined, st"):
         tiny_model.score_samples(patches[:2], "beauty")
 
 
@@ -121,7 +123,7 @@ def test_measure_is_score_and_p_value(tiny_model, patches):
     # The likelihood's own pass pools in another order of summation.
     likelihood = tiny_model.score_samples(patches[:8])
     assert measured["log_likelihood"] == pytest.approx(likelihood, abs=0.01)
-    assert measured["score"] == pytest.approx(tiny_model.score_samples(patches[:8], "detector"))
+    assert measured["score"] == pytest.approx(tiny_model.score_samples(patches[:8], "combined"))
     assert measured["p_value"] == pytest.approx(tiny_model.p_values(patches[:8]))
 
 
@@ -156,9 +158,9 @@ def test_given_patches_are_held_out(patches, stained):
         assert model.calibration_[score] == pytest.approx(expected, abs=0.01)
 
 
-def test_every_patch_calibrates_the_detector(tiny_model):
+def test_every_patch_calibrates_what_is_fitted_out_of_fold(tiny_model):
     sizes = {name: len(scores) for name, scores in tiny_model.calibration_.items()}
-    assert {sizes[name] for name in ("detector", "stages", "probe")} == {120}
+    assert {sizes[name] for name in ("combined", "stages", "probe")} == {120}
     assert {sizes[name] for name in ("log_likelihood", "typicality", "mahalanobis", "knn")} == {24}
 
 
@@ -166,7 +168,8 @@ def test_every_patch_calibrates_the_detector(tiny_model):
     ("options", "message"),
     [
         ({"mode": "both"}, "mode must be"),
-        ({"holdout": 1.5}, "holdout must lie"),
+        ({"holdout": 1.5}, "holdout must lie in"),
+        ({"epoch": 3}, "no option 'epoch', perhaps 'epochs'"),
         ({"backbone": "nowhere"}, "no model 'nowhere'"),
         ({"held_out": np.zeros((3, 64, 64, 3), np.uint8)}, "3 held-out patches are too few"),
         ({"groups": ["one"] * 120}, "all patches come from one slide"),
@@ -180,21 +183,6 @@ def test_wrong_options(patches, options, message):
 def test_too_few_patches_say_how_many_are_needed(patches):
     with pytest.raises(UsageError, match=r"99 reference patches are too few: at least 100"):
         QualityModel.fit(patches[:99], backbone="random")
-
-
-def test_slides_stay_on_one_side():
-    groups = [f"s{i}" for i in np.random.default_rng(0).integers(0, 20, 500)]
-    train, held = split_rows(500, 0.2, groups, seed=1)
-    assert sorted([*train, *held]) == list(range(500))
-    assert not {groups[i] for i in train} & {groups[i] for i in held}
-    assert 100 <= len(held) <= 160
-
-
-def test_slide_pattern_errors():
-    with pytest.raises(UsageError, match="is no regular expression"):
-        slide_ids(["a.png"], "(")
-    with pytest.raises(UsageError, match=r"matches no part of 1 of 2 .*such as b\.png"):
-        slide_ids(["a_1.png", "b.png"], "^(.)_")
 
 
 class TestJoint:
@@ -281,20 +269,22 @@ class TestCheckpoint:
         assert path.read_bytes() == b"old"
 
     def test_unknown_name_lists_the_shipped_ones(self):
-        with pytest.raises(UsageError, match=r"no model 'x': .*shipped name \(.*histology"):
+        with pytest.raises(
+            UsageError, match=r"no model 'x': Give a file or a shipped name \(.*hist"
+        ):
             QualityModel.load("x")
 
 
 class TestShipped:
     def test_histology_is_small_and_complete(self):
-        path = checkpoint.shipped_checkpoints()["histology"]
+        path = shipped_checkpoints()["histology"]
         assert path.stat().st_size < 60e6
         model = QualityModel.load("histology", device="cpu")
         assert model.name == "histology"
         assert len(model.calibration_["stages"]) >= 100
 
     def test_every_shipped_model_has_a_card(self):
-        for path in checkpoint.shipped_checkpoints().values():
+        for path in shipped_checkpoints().values():
             card = path.with_suffix(".md").read_text()
             for heading in ("Data", "Made by", "Measured", "Limits", "Intended use"):
                 assert f"## {heading}" in card, f"{path.name}: {heading}"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from rl2qc.images.sources.base import as_source
 from rl2qc.model import review as module
+from rl2qc.model.detectors.base import Reference
 from rl2qc.model.detectors.stages import StageDetector
 from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.review import _out_of_sample, review_reference
@@ -27,7 +28,7 @@ def reference(patches, stained):
 
 @pytest.fixture(scope="module")
 def review(tiny_model, reference):
-    return review_reference(tiny_model, reference)
+    return review_reference(reference, tiny_model.statistics(reference), tiny_model.judge)
 
 
 def test_what_is_no_tissue_comes_first_though_the_model_was_trained_on_it(
@@ -48,21 +49,17 @@ def test_a_patch_does_not_vouch_for_itself_nor_for_its_slide(rng):
     slides = ["odd"] * 10 + [f"s{i // 10}" for i in range(190)]
     by_slide = _out_of_sample(statistics, slides)
     assert set(np.argsort(by_slide)[:10]) == set(range(10))
-    seen = StageDetector().fit(statistics, np.arange(200) % 5)
+    seen = StageDetector().fit(Reference(statistics, np.arange(200) % 5))
     # Trained on all, the detector has a component for them.
-    assert set(np.argsort(seen.score_samples(statistics))[:10]) != set(range(10))
+    assert set(np.argsort(seen.scores(statistics))[:10]) != set(range(10))
 
 
 @pytest.mark.parametrize(("n", "listed"), [(4, 4), (10, 10), (120, 10), (501, 11), (1000, 20)])
-def test_two_percent_and_at_least_ten(tiny_model, reference, monkeypatch, n, listed):
+def test_two_percent_and_at_least_ten(reference, monkeypatch, n, listed):
     source = reference.take(np.arange(n) % 120)
     scores = np.random.default_rng(0).permutation(n).astype(float)
     monkeypatch.setattr(module, "_out_of_sample", lambda *_: scores)
-    monkeypatch.setattr(type(tiny_model), "statistics", lambda *_, **__: scores)
-    monkeypatch.setattr(
-        type(tiny_model), "judge", lambda _, s: {"log_likelihood": s + 1, "p_value": s + 2}
-    )
-    found = review_reference(tiny_model, source)
+    found = review_reference(source, scores, lambda s: {"log_likelihood": s + 1, "p_value": s + 2})
     assert found.n_reference == n
     assert found.score.tolist() == list(range(listed))
     assert (found.p_value - found.log_likelihood).tolist() == [1] * listed

@@ -1,105 +1,212 @@
-"""Every score that a quality model can give a patch, behind one interface.
+"""All detectors of a model: fitted together, calibrated, asked by name, stored.
 
-Each is higher for more normal patches and is calibrated to conformal p-values by the scores of
-held-out clean patches, so that any of them can be asked for and none has to be believed.
-
-References
-----------
-Nalisnick et al., "Detecting out-of-distribution inputs to deep generative models using
-typicality", 2019. Lee et al., "A simple unified framework for detecting out-of-distribution
-samples", NeurIPS 2018 (Mahalanobis). Sun et al., "Out-of-distribution detection with deep nearest
-neighbors", ICML 2022.
+Each score is higher for more normal patches and is calibrated to conformal p-values by the scores
+of clean patches that it was not fitted to, so that any of them can be asked for and none has to be
+believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
+from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.model.density.features import FeatureDensity, log_likelihood
-from rl2qc.model.detectors.combined import Detector
-from rl2qc.model.network.backbone import POOLED
+from rl2qc.core.registry import nearest
+from rl2qc.errors import UsageError
+from rl2qc.model.density.features import FeatureDensity
+from rl2qc.model.detectors.base import (
+    DETECTORS,
+    Detector,
+    DetectorSpec,
+    Reference,
+    Scores,
+    State,
+    checked_scores,
+    fit_detector,
+)
+from rl2qc.model.detectors.folds import calibration_scores
 
-__all__ = ["FILTER_SCORE", "SCORES", "Score", "ScoreBook"]
-
-Score = Literal["detector", "stages", "probe", "log_likelihood", "typicality", "mahalanobis", "knn"]
-SCORES: tuple[Score, ...] = get_args(Score)
-# The one that decides what the filter keeps.
-FILTER_SCORE: Score = "detector"
-DETECTED = {"detector", "stages", "probe"}
-NEIGHBORS = 5
-# More reference features make checkpoints larger, and neighbours hardly nearer.
-MAX_REFERENCE = 1000
+__all__ = ["Calibration", "DetectorSet"]
 
 
-class ScoreBook:
-    """The scores of stage statistics (n, 2048).
+class Calibration(dict[str, NDArray[np.float64]]):
+    """Scores (m,) of clean patches by the name of a detector; old names are understood.
 
-    - ``detector``: stages and probe together (:class:`Detector`).
-    - ``stages``: the least normal stage, in standard deviations (:class:`StageDetector`).
-    - ``probe``: log-odds of clean against damaged, in standard deviations (:class:`DamageProbe`).
-    - ``log_likelihood``: the flow's log p of the pooled features, nats (the RL2 paper's).
-    - ``typicality``: minus the distance of log p from the median of clean patches, nats.
-    - ``mahalanobis``: minus the squared length of the whitened pooled features.
-    - ``knn``: minus the mean distance to the nearest reference features, whitened.
+    Examples
+    --------
+    >>> Calibration(combined=np.zeros(3))["detector"].tolist()
+    [0.0, 0.0, 0.0]
+    """
+
+    def __missing__(self, name: str) -> NDArray[np.float64]:
+        if name not in DETECTORS.aliases:
+            raise KeyError(name)
+        return self[DETECTORS.aliases[name]]
+
+
+class DetectorSet:
+    """The fitted detectors of a model.
 
     Parameters
     ----------
+    fitted
+        Detectors by name, without those that combine others.
     density
-        Whitening and flow of the pooled features.
-    detector
-        Of the stages and the probe.
-    reference : (m, 512) float32
-        Pooled features of clean patches.
-    median_log_likelihood
-        Of held-out clean patches, nats.
+        Of the pooled features, on which some rest.
+    unknown
+        States of detectors that are not registered here, as those of a package that is not
+        imported: kept, and rebuilt when one is asked for.
     """
 
     def __init__(
         self,
+        fitted: Mapping[str, Detector],
         density: FeatureDensity,
-        detector: Detector,
-        reference: NDArray[np.float32],
-        median_log_likelihood: float,
+        unknown: Mapping[str, State] | None = None,
     ) -> None:
-        self.density, self.detector, self.reference = density, detector, reference
-        self.median_log_likelihood = median_log_likelihood
-        self._neighbors = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(reference)))
-        self._neighbors.fit(self._leading(reference))
+        self.density = density
+        self._fitted, self._unknown = dict(fitted), dict(unknown or {})
 
-    def __call__(
-        self, statistics: NDArray[np.float32], names: Iterable[Score]
-    ) -> dict[Score, NDArray[np.float64]]:
-        """The named scores, (n,) float64 each."""
-        wanted = list(names)
-        # Three names, one computation.
-        found = self.detector.scores(statistics) if DETECTED & set(wanted) else {}
-        return {
-            name: found[name] if name in DETECTED else getattr(self, f"_{name}")(statistics)
-            for name in wanted
-        }
+    @classmethod
+    def fit(cls, reference: Reference) -> tuple[DetectorSet, Calibration]:
+        """Fit every registered detector; with what calibrates each.
 
-    def _log_likelihood(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
-        return log_likelihood(self.density, statistics[:, POOLED])
+        Raises
+        ------
+        UsageError
+            A detector that gives no scores (n,), or reads what the forward pass does not give.
+        """
+        assert reference.density is not None
+        fitted: dict[str, Detector] = {}
+        calibration = Calibration()
+        for spec in DETECTORS:
+            if spec.detector is None:
+                continue
+            _refuse_maps(spec)
+            fitted[spec.name] = fit_detector(spec, reference)
+            found = calibration_scores(spec, fitted[spec.name], reference)
+            calibration[spec.name] = _upwards(spec, found)
+        made = cls(fitted, reference.density)
+        for spec in made._combinations():
+            assert spec.combine is not None
+            parts = {part: calibration[part] for part in spec.parts}
+            if len({len(scores) for scores in parts.values()}) > 1:
+                raise UsageError(
+                    f"the parts of the detector {spec.name!r} are calibrated by different patches: "
+                    "combine those of one kind"
+                )
+            n = len(parts[spec.parts[0]])
+            found = checked_scores(spec.name, spec.combine(parts), n)
+            calibration[spec.name] = _upwards(spec, found)
+        return made, calibration
 
-    def _typicality(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
-        return -np.abs(self._log_likelihood(statistics) - self.median_log_likelihood)
+    def __repr__(self) -> str:
+        return f"DetectorSet({', '.join(self.names)})"
 
-    def _mahalanobis(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
-        with torch.inference_mode():
-            z = self.density.whitening(torch.from_numpy(statistics[:, POOLED].copy()))
-        return np.asarray(-z.square().sum(1).double().numpy())
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that can be asked for, in the order of the registry; unregistered ones last."""
+        combined = {spec.name for spec in self._combinations()}
+        known = tuple(n for n in DETECTORS.names() if n in self._fitted or n in combined)
+        return known + tuple(name for name in self._unknown if name not in known)
 
-    def _knn(self, statistics: NDArray[np.float32]) -> NDArray[np.float64]:
-        distances, _ = self._neighbors.kneighbors(self._leading(statistics[:, POOLED]))
-        return np.asarray(-distances.mean(1), np.float64)
+    def resolve(self, name: str) -> str:
+        """The name of a detector of this model, of an old name too.
 
-    def _leading(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            leading, _ = self.density.split(torch.from_numpy(features.copy()))
-        return np.asarray(leading.numpy())
+        Raises
+        ------
+        UsageError
+            The model has none of that name, or it is not registered here.
+        """
+        resolved = DETECTORS.aliases.get(name, name)
+        if resolved in self._unknown and resolved not in DETECTORS:
+            raise UsageError(
+                f"the detector {name!r} of the model is not registered here: import the package "
+                "or the script that registers it"
+            )
+        if resolved in self.names:
+            return resolved
+        if resolved in DETECTORS:
+            raise UsageError(
+                f"the model has no detector {name!r}, which it was trained without: train it again"
+            )
+        raise UsageError(
+            f"no detector {name!r}{nearest(name, self.names)} Choose from {', '.join(self.names)}"
+        )
+
+    def __call__(self, statistics: ArrayLike, names: Iterable[str]) -> dict[str, Scores]:
+        """The scores (n,) float64 of stage statistics (n, 2048), by the names asked for."""
+        array = np.asarray(statistics, np.float32)
+        # What several of them rest on is computed once.
+        found: dict[str, Scores] = {}
+        return {name: self._score(self.resolve(name), array, found) for name in names}
+
+    def __getitem__(self, name: str) -> Detector:
+        """The fitted detector of a name."""
+        if name not in self._fitted:
+            spec = DETECTORS.get(name)
+            if spec.detector is None or name not in self._unknown:
+                raise KeyError(name)
+            self._fitted[name] = spec.detector.from_state(self._unknown.pop(name), self.density)
+        return self._fitted[name]
+
+    def _score(
+        self, name: str, statistics: NDArray[np.float32], found: dict[str, Scores]
+    ) -> Scores:
+        if name in found:
+            return found[name]
+        spec = DETECTORS.get(name)
+        if spec.combine is not None:
+            scores = spec.combine({p: self._score(p, statistics, found) for p in spec.parts})
+        else:
+            scores = self[name].scores(statistics)
+        found[name] = _upwards(spec, checked_scores(name, scores, len(statistics)))
+        return found[name]
+
+    def _combinations(self) -> list[DetectorSpec]:
+        """What combines detectors that are all here."""
+        return [s for s in DETECTORS if s.combine is not None and self._fitted.keys() >= {*s.parts}]
+
+    # --- stored ------------------------------------------------------------------------------
+
+    def states(self) -> dict[str, State]:
+        """The state of each detector that has fitted numbers, by its name."""
+        return {n: d.state() for n, d in self._fitted.items()} | self._unknown
+
+    @classmethod
+    def from_states(
+        cls, states: Mapping[str, State], names: Iterable[str], density: FeatureDensity
+    ) -> DetectorSet:
+        """Rebuild what :meth:`states` gave; KeyError if a part is missing.
+
+        Parameters
+        ----------
+        states
+            By name; those without fitted numbers may be left out.
+        names
+            All detectors of the model.
+        density
+            Of the model.
+        """
+        fitted: dict[str, Detector] = {}
+        unknown: dict[str, State] = {}
+        for name in dict.fromkeys([*names, *states]):
+            spec = DETECTORS.get(name) if name in DETECTORS else None
+            if spec is None:
+                unknown[name] = states.get(name, {})
+            elif spec.detector is not None:
+                fitted[name] = spec.detector.from_state(states.get(name, {}), density)
+        return cls(fitted, density, unknown)
+
+
+def _upwards(spec: DetectorSpec, scores: Scores) -> Scores:
+    """The scores, higher for more normal patches."""
+    return scores if spec.higher_is_normal else -scores
+
+
+def _refuse_maps(spec: DetectorSpec) -> None:
+    if spec.reads != "statistics":
+        raise UsageError(
+            f"the detector {spec.name!r} reads {spec.reads}, and the forward pass gives statistics"
+        )

@@ -1,9 +1,12 @@
-"""Folds that judge a patch by what was not fitted to it."""
+"""Folds: a patch that takes part in a fit is judged by what was fitted without it.
+
+The only home of folds, whoever asks: what calibrates a detector, what reviews a reference.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +14,22 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["fold_rows", "groups_by_look"]
+from rl2qc.model.detectors.base import (
+    Detector,
+    DetectorSpec,
+    Reference,
+    Scores,
+    checked_scores,
+    fit_detector,
+)
 
+__all__ = ["calibration_scores", "fold_rows", "groups_by_cluster", "out_of_fold", "reference_folds"]
 
 # More folds cost time; fewer make the densities out of fold poorer than the final one, which then
 # keeps more than asked for.
 FOLDS = 10
-
-
-# Patches of one look, and the fewest looks.
-LOOK_SIZE, MIN_LOOKS = 30, 10
+# Patches of a cluster that stands for a slide, and the fewest clusters.
+CLUSTER_SIZE, MIN_CLUSTERS = 30, 10
 
 
 def fold_rows(n: int, groups: Sequence[str] | None, seed: int) -> NDArray[np.int64]:
@@ -43,11 +52,11 @@ def fold_rows(n: int, groups: Sequence[str] | None, seed: int) -> NDArray[np.int
     return fold[row]
 
 
-def groups_by_look(features: NDArray[np.float32], seed: int) -> list[str]:
-    """Groups of patches that look alike, to stand for slides where these are unknown.
+def groups_by_cluster(features: NDArray[np.float32], seed: int) -> list[str]:
+    """Groups of similar patches, to stand for slides where these are unknown.
 
-    Patches of one slide look alike, and those of a new slide look like none of the reference. Folds
-    that split a slide would hide that and keep less than was asked for.
+    Patches of one slide are similar, and those of a new slide are like none of the reference.
+    Folds that split a slide would hide that and keep less than was asked for.
 
     Parameters
     ----------
@@ -57,17 +66,71 @@ def groups_by_look(features: NDArray[np.float32], seed: int) -> list[str]:
     Examples
     --------
     >>> x = np.repeat(np.eye(20, dtype=np.float32), 5, axis=0)
-    >>> looks = groups_by_look(x, seed=0)
-    >>> len(looks), looks[0] == looks[1]
+    >>> groups = groups_by_cluster(x, seed=0)
+    >>> len(groups), groups[0] == groups[1]
     (100, True)
     """
     pca = PCA(min(16, *features.shape), svd_solver="full", whiten=True)
     leading = pca.fit_transform(features)
-    # Whitening would blow rounding errors up to a look of their own.
+    # Whitening would blow rounding errors up to clusters of their own.
     leading = leading[:, pca.explained_variance_ > 1e-6 * pca.explained_variance_[0]]
-    k = min(len(features), max(MIN_LOOKS, len(features) // LOOK_SIZE))
+    k = min(len(features), max(MIN_CLUSTERS, len(features) // CLUSTER_SIZE))
     with warnings.catch_warnings():
-        # Copies can leave fewer looks than were sought: that is no fault.
+        # Copies can leave fewer clusters than were sought: that is no fault.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(k, n_init=1, random_state=seed).fit_predict(leading)
-    return [str(look) for look in found]
+    return [str(cluster) for cluster in found]
+
+
+def reference_folds(
+    features: NDArray[np.float32], groups: Sequence[str] | None, seed: int
+) -> NDArray[np.int64]:
+    """The fold (n,) of each patch by its features (n, d): groups are kept whole, or clusters."""
+    if groups is None:
+        groups = groups_by_cluster(features, seed)
+    return fold_rows(len(features), groups, seed)
+
+
+def out_of_fold(
+    fit: Callable[[Reference], Callable[[NDArray[np.float32]], Scores]], reference: Reference
+) -> Scores:
+    """Score (n,) of each clean patch by what was fitted without its fold.
+
+    Parameters
+    ----------
+    fit
+        Fits to a reference and returns what scores statistics (n, 2048).
+    reference
+    """
+    found = np.empty(len(reference))
+    for fold in np.unique(reference.fold):
+        scores = fit(reference.without(fold))
+        rows = reference.fold == fold
+        found[rows] = scores(reference.clean[rows])
+    return found
+
+
+def calibration_scores(spec: DetectorSpec, fitted: Detector, reference: Reference) -> Scores:
+    """Scores (m,) of clean patches that a detector was not fitted to, in their order.
+
+    Parameters
+    ----------
+    spec
+        Of a detector, not of what combines others.
+    fitted
+        The detector, fitted to ``reference``.
+    reference
+    """
+    if spec.calibration == "held_out":
+        held = reference.clean[reference.held]
+        return checked_scores(spec.name, fitted.scores(held), len(held))
+    if spec.out_of_fold is not None:
+        scores = checked_scores(spec.name, spec.out_of_fold(fitted), len(reference))
+    else:
+        scores = out_of_fold(lambda rest: _fit_again(spec, rest), reference)
+    return scores[reference.calibrates]
+
+
+def _fit_again(spec: DetectorSpec, rest: Reference) -> Callable[[NDArray[np.float32]], Scores]:
+    fitted = fit_detector(spec, rest)
+    return lambda x: checked_scores(spec.name, fitted.scores(x), len(x))

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 
-__all__ = ["DamageProbe"]
+from rl2qc.model.density.features import FeatureDensity
+from rl2qc.model.detectors.base import (
+    DetectorSpec,
+    Reference,
+    Scores,
+    State,
+    register_detector,
+)
+from rl2qc.model.detectors.folds import out_of_fold
+
+__all__ = ["DamageProbe", "ProbeDetector"]
 
 # In standard deviations: beyond, a statistic says "far away" and no more.
 CLIP = 10.0
@@ -87,6 +98,64 @@ class DamageProbe:
         return probe
 
 
+class ProbeDetector:
+    """The probe's log-odds in standard deviations of clean patches that it was not fitted to.
+
+    Attributes
+    ----------
+    probe_ : DamageProbe
+    standard_ : (2,) float64
+        Median and lower standard deviation of the log-odds out of fold.
+    out_of_fold_ : (n,) float64
+        Score of each patch by the probe that was fitted without its fold.
+    """
+
+    probe_: DamageProbe
+    standard_: NDArray[np.float64]
+    out_of_fold_: Scores
+
+    def fit(self, reference: Reference) -> Self:
+        """Fit to clean patches and damaged copies, and standardise out of fold."""
+        raw = out_of_fold(
+            lambda rest: DamageProbe().fit(rest.clean, rest.damaged).score_samples, reference
+        )
+        median, low = np.quantile(raw, [0.5, 0.1587])
+        self.standard_ = np.array([median, max(median - low, 1e-9)])
+        self.probe_ = DamageProbe().fit(reference.clean, reference.damaged)
+        self.out_of_fold_ = self._standardise(raw)
+        return self
+
+    def scores(self, statistics: ArrayLike) -> Scores:
+        """Score (n,) of stage statistics (n, 2048), standard deviations."""
+        return self._standardise(self.probe_.score_samples(statistics))
+
+    def _standardise(self, raw: Scores) -> Scores:
+        return np.asarray((raw - self.standard_[0]) / self.standard_[1])
+
+    def state(self) -> State:
+        """All fitted numbers as arrays, by name."""
+        return {"standard": self.standard_, **self.probe_.state()}
+
+    @classmethod
+    def from_state(cls, state: State, density: FeatureDensity | None = None) -> Self:
+        """Rebuild a fitted detector; KeyError if a part is missing."""
+        detector = cls()
+        detector.standard_ = state["standard"]
+        detector.probe_ = DamageProbe.from_state(state)
+        return detector
+
+
 def _single(array: NDArray[np.float64]) -> NDArray[np.float64]:
     # As stored: a loaded probe gives the very numbers of the fitted one.
     return np.asarray(array, np.float32).astype(np.float64)
+
+
+register_detector(
+    DetectorSpec(
+        "probe",
+        ProbeDetector,
+        "log-odds of clean against damaged, in standard deviations of clean patches",
+        out_of_fold=lambda fitted: fitted.out_of_fold_,
+        order=30,
+    )
+)

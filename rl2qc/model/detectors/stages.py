@@ -1,4 +1,4 @@
-"""Densities of five looks at a patch, from fine to coarse; the least normal one counts.
+"""Densities of the five stages of the network, from fine to coarse; the least normal one counts.
 
 The pooled last layer of a ResNet knows architecture and forgets colour, focus and noise, which the
 early stages carry. So the spatial mean and standard deviation of the stem and of each of the four
@@ -13,13 +13,22 @@ varies much does not set the threshold for one that varies little.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
+from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.density.ppca import PPCA
+from rl2qc.model.detectors.base import (
+    DetectorSpec,
+    Reference,
+    Scores,
+    State,
+    register_detector,
+)
 from rl2qc.model.network.backbone import POOLED, STAGE_WIDTHS, STATISTICS_DIM
 
 __all__ = ["StageDetector"]
@@ -45,8 +54,6 @@ class StageDetector:
         Leading components of each stage that have a variance of their own.
     n_clusters
         None: one for every 200 patches, at most 6.
-    seed
-        Of folds and clusters.
 
     Attributes
     ----------
@@ -59,29 +66,22 @@ class StageDetector:
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> statistics = rng.normal(size=(300, STATISTICS_DIM))
-    >>> detector = StageDetector(8).fit(statistics, np.arange(300) % 5)
-    >>> bool(detector.score_samples(statistics[:1] + 3)[0] < detector.out_of_fold_.min())
+    >>> statistics = rng.normal(size=(300, STATISTICS_DIM)).astype(np.float32)
+    >>> detector = StageDetector(8).fit(Reference(statistics, np.arange(300) % 5))
+    >>> bool(detector.scores(statistics[:1] + 3)[0] < detector.out_of_fold_.min())
     True
     """
 
-    def __init__(
-        self, n_components: int = 64, n_clusters: int | None = None, seed: int = 0
-    ) -> None:
-        self.n_components, self.n_clusters, self.seed = n_components, n_clusters, seed
+    def __init__(self, n_components: int = 64, n_clusters: int | None = None) -> None:
+        self.n_components, self.n_clusters = n_components, n_clusters
 
-    def fit(self, statistics: ArrayLike, fold: NDArray[np.int64]) -> StageDetector:
-        """Fit to stage statistics (n, 2048) of clean patches.
-
-        Parameters
-        ----------
-        statistics
-        fold : (n,) int
-            Fold of each patch; those of a slide share one.
-        """
+    def fit(self, reference: Reference) -> Self:
+        """Fit to the stage statistics of the clean patches."""
+        statistics, fold = reference.clean, reference.fold
         stages = _split(statistics)
         n = len(stages["stem"])
-        clusters = self._clusters(np.asarray(statistics, np.float64)[:, POOLED], fold)
+        pooled = np.asarray(statistics, np.float64)[:, POOLED]
+        clusters = _clusters(pooled, fold, self.n_clusters, reference.seed)
         k = int(clusters.max()) + 1
         raw = np.empty((k, len(stages), n))
         for f in np.unique(fold):
@@ -95,23 +95,6 @@ class StageDetector:
         self.densities_ = self._densities(stages, clusters, np.ones(n, np.bool_))
         self.out_of_fold_ = self._combine(raw)
         return self
-
-    def _clusters(
-        self, features: NDArray[np.float64], fold: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        k = self.n_clusters or max(1, min(MAX_CLUSTERS, len(features) // CLUSTER_SIZE))
-        if k == 1:
-            return np.zeros(len(features), np.int64)
-        leading = PCA(CLUSTER_COMPONENTS, svd_solver="covariance_eigh").fit_transform(features)
-        found = KMeans(k, n_init=5, random_state=self.seed).fit_predict(leading)
-        # A cluster must be fitted without any one fold; otherwise one cluster fewer is sought.
-        left = min(
-            int(((found == c) & (fold != f)).sum()) for c in range(k) for f in np.unique(fold)
-        )
-        if left < MIN_ROWS:
-            fewer = StageDetector(self.n_components, k - 1, self.seed)
-            found = fewer._clusters(features, fold)
-        return np.asarray(found, np.int64)
 
     def _densities(
         self,
@@ -141,7 +124,7 @@ class StageDetector:
         rows = np.arange(standard.shape[2])
         return {stage: standard[best, i, rows] for i, stage in enumerate(STAGE_WIDTHS)}
 
-    def score_samples(self, statistics: ArrayLike) -> NDArray[np.float64]:
+    def scores(self, statistics: ArrayLike) -> Scores:
         """Score (n,) of stage statistics (n, 2048): standard deviations, higher is more normal."""
         return self._combine(_raw(self.densities_, _split(statistics)))
 
@@ -154,7 +137,7 @@ class StageDetector:
         return state
 
     @classmethod
-    def from_state(cls, state: Mapping[str, NDArray[np.float64]]) -> StageDetector:
+    def from_state(cls, state: State, density: FeatureDensity | None = None) -> Self:
         """Rebuild a fitted detector; KeyError if a part is missing."""
         standards = state["standards"]
         detector = cls(n_clusters=len(standards))
@@ -166,6 +149,21 @@ class StageDetector:
         ]
         detector.n_components = len(detector.densities_[0]["stem"].variances)
         return detector
+
+
+def _clusters(
+    features: NDArray[np.float64], fold: NDArray[np.int64], n_clusters: int | None, seed: int
+) -> NDArray[np.int64]:
+    """Cluster (n,) of each patch; a cluster can be fitted without any one fold."""
+    k = n_clusters or max(1, min(MAX_CLUSTERS, len(features) // CLUSTER_SIZE))
+    if k == 1:
+        return np.zeros(len(features), np.int64)
+    leading = PCA(CLUSTER_COMPONENTS, svd_solver="covariance_eigh").fit_transform(features)
+    found = KMeans(k, n_init=5, random_state=seed).fit_predict(leading)
+    left = min(int(((found == c) & (fold != f)).sum()) for c in range(k) for f in np.unique(fold))
+    if left < MIN_ROWS:
+        return _clusters(features, fold, k - 1, seed)
+    return np.asarray(found, np.int64)
 
 
 def _raw(
@@ -182,3 +180,14 @@ def _split(statistics: ArrayLike) -> dict[str, NDArray[np.float64]]:
         raise ValueError(f"stage statistics must be (n, {STATISTICS_DIM}), got {array.shape}")
     ends = np.cumsum([2 * width for width in STAGE_WIDTHS.values()])
     return dict(zip(STAGE_WIDTHS, np.split(array, ends[:-1], axis=1), strict=True))
+
+
+register_detector(
+    DetectorSpec(
+        "stages",
+        StageDetector,
+        "the least normal stage, in standard deviations of clean patches",
+        out_of_fold=lambda fitted: fitted.out_of_fold_,
+        order=20,
+    )
+)

@@ -1,6 +1,6 @@
 """The forward pass behind every score: stage statistics, compiled for the machine at hand.
 
-Two engines run on the CPU. ``torch`` folds batch norm into the convolutions and takes a few
+Two runtimes do it on the CPU. ``torch`` folds batch norm into the convolutions and takes a few
 patches at a time, which stay in the cache. ``onnx`` runs the same graph in ONNX Runtime patch by
 patch and needs the extra ``rl2qc[onnx]``. Either gives each thread patches of its own. On a GPU the
 backbone runs as it is.
@@ -25,22 +25,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.model.network.backbone import ResNet18Features, to_tensor
 
-__all__ = ["ENGINES", "ENGINE_VARIABLE", "Engine", "Forward", "compile_statistics"]
+__all__ = ["RUNTIMES", "RUNTIME_VARIABLE", "Forward", "Runtime", "compile_statistics"]
 
-Engine = Literal["auto", "onnx", "torch"]
-ENGINES: tuple[Engine, ...] = get_args(Engine)
-# Says the engine where the caller does not.
-ENGINE_VARIABLE = "RL2QC_FORWARD"
+Runtime = Literal["auto", "onnx", "torch"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+# Says the runtime where the caller does not; the second is its old name.
+RUNTIME_VARIABLE, _OLD_VARIABLE = "RL2QC_RUNTIME", "RL2QC_FORWARD"
 # Of patches that torch takes at a time: four of 256 px, whose largest map is 17 MB. Larger maps
 # fall out of the cache, and the allocator asks the system for them anew each time.
 _PIXELS_AT_ONCE = 4 * 256 * 256
 # Statistics of a compiled graph may differ from torch's by this share of the largest one.
 _TOLERANCE = 1e-4
 
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Pass = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Forward:
@@ -51,16 +52,16 @@ class Forward:
 
     Attributes
     ----------
-    engine
+    runtime
         "torch" or "onnx".
     name
-        Engine, version and device, for the record.
+        Runtime, version and device, for the record.
     shape
         Height and width of the patches that it takes.
     """
 
-    def __init__(self, engine: Engine, name: str, shape: tuple[int, int], run: Run) -> None:
-        self.engine, self.name, self.shape = engine, name, shape
+    def __init__(self, runtime: Runtime, name: str, shape: tuple[int, int], run: Pass) -> None:
+        self.runtime, self.name, self.shape = runtime, name, shape
         self._run = run
 
     def __repr__(self) -> str:
@@ -84,7 +85,7 @@ class Forward:
 
 
 def compile_statistics(
-    backbone: ResNet18Features, shape: tuple[int, int], engine: Engine | None = None
+    backbone: ResNet18Features, shape: tuple[int, int], runtime: Runtime | None = None
 ) -> Forward:
     """Make :meth:`ResNet18Features.statistics` a fast function of uint8 patches.
 
@@ -94,14 +95,14 @@ def compile_statistics(
         Copied, not changed; its batch norm uses the running statistics.
     shape
         Height and width of the patches in px.
-    engine
+    runtime
         "torch", "onnx", or "auto": onnx where it is installed, else torch. None takes it from
-        the environment variable ``RL2QC_FORWARD``, "auto" by default.
+        the environment variable ``RL2QC_RUNTIME``, "auto" by default.
 
     Raises
     ------
     UsageError
-        No such engine, one that is not installed, or onnx for a model on a GPU.
+        No such runtime, one that is not installed, or onnx for a model on a GPU.
     WorkError
         The graph cannot be compiled, or its numbers are not torch's; "auto" then warns and takes
         torch.
@@ -112,13 +113,15 @@ def compile_statistics(
     >>> forward(np.zeros((5, 64, 64, 3), np.uint8)).dtype
     dtype('float32')
     """
-    chosen = engine or os.environ.get(ENGINE_VARIABLE) or "auto"
-    if chosen not in ENGINES:
-        raise UsageError(f"unknown engine {chosen!r}: choose from {', '.join(ENGINES)}")
+    chosen = runtime or _of_environment()
+    if chosen not in RUNTIMES:
+        raise UsageError(
+            f"no runtime {chosen!r}{nearest(chosen, RUNTIMES)} Choose from {', '.join(RUNTIMES)}"
+        )
     device = next(backbone.parameters()).device
     if device.type != "cpu":
         if chosen == "onnx":
-            raise UsageError(f"the onnx engine runs on the CPU, the model is on {device}")
+            raise UsageError(f"the onnx runtime runs on the CPU, the model is on {device}")
         name = f"torch {torch.__version__} on {device.type}"
         return Forward("torch", name, shape, _torch_run(backbone, device))
     folded = copy.deepcopy(backbone).eval()
@@ -132,6 +135,10 @@ def compile_statistics(
             warnings.warn(f"{error}; torch takes its place", RuntimeWarning, stacklevel=2)
     run = _torch_run(folded.to(memory_format=torch.channels_last), device)
     return Forward("torch", f"torch {torch.__version__}", shape, run)
+
+
+def _of_environment() -> str:
+    return os.environ.get(RUNTIME_VARIABLE) or os.environ.get(_OLD_VARIABLE) or "auto"
 
 
 def _fold_batch_norm(module: nn.Module) -> None:
@@ -150,7 +157,7 @@ def _fold_batch_norm(module: nn.Module) -> None:
 # --- torch ---------------------------------------------------------------------------------
 
 
-def _torch_run(backbone: ResNet18Features, device: torch.device) -> Run:
+def _torch_run(backbone: ResNet18Features, device: torch.device) -> Pass:
     def statistics(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
             found = backbone.statistics(to_tensor(images).to(device)).cpu().numpy()
@@ -166,7 +173,7 @@ def _torch_run(backbone: ResNet18Features, device: torch.device) -> Run:
     return statistics if device.type != "cpu" else run
 
 
-def _by_threads(function: Run, parts: list[NDArray[np.uint8]], threads: int) -> list[Any]:
+def _by_threads(function: Pass, parts: list[NDArray[np.uint8]], threads: int) -> list[Any]:
     """Map with one thread a part: threads that share one wait for each other by spinning, and
     beside threads that read they wait for long.
     """
@@ -200,28 +207,28 @@ def _has_onnx() -> bool:
 
 def _onnx_forward(backbone: ResNet18Features, shape: tuple[int, int]) -> Forward:
     if not _has_onnx():
-        raise UsageError("the onnx engine is not installed: pip install 'rl2qc[onnx]'")
+        raise UsageError("the onnx runtime is not installed: pip install 'rl2qc[onnx]'")
     graph = _Graph(backbone)
     probe = np.random.default_rng(0).integers(0, 256, (1, *shape, 3), dtype=np.uint8)
     try:
-        runtime = _import_runtime()
-        session = _open_session(runtime, _export(graph, probe))
+        onnxruntime = _import_onnxruntime()
+        session = _open_session(onnxruntime, _export(graph, probe))
         run = _onnx_run(session)
         found = run(probe)
     # Whatever the exporter and the runtime of any version may raise.
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WorkError(f"the onnx engine cannot run this backbone ({reason})") from error
+        raise WorkError(f"the onnx runtime cannot run this backbone ({reason})") from error
     with torch.inference_mode():
         expected = graph(torch.from_numpy(probe)).numpy()
     if found.shape != expected.shape or not (
         np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max()
     ):
-        raise WorkError("the onnx engine does not give torch's numbers here")
-    return Forward("onnx", f"onnxruntime {runtime.__version__}", shape, run)
+        raise WorkError("the onnx runtime does not give torch's numbers here")
+    return Forward("onnx", f"onnxruntime {onnxruntime.__version__}", shape, run)
 
 
-def _import_runtime() -> Any:
+def _import_onnxruntime() -> Any:
     # Its official builds report each session to their maker unless told not to; who looks at
     # patients' slides must be asked first. The variable counts only before the first import.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -249,7 +256,7 @@ def _open_session(runtime: Any, model: bytes) -> Any:
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _onnx_run(session: Any) -> Run:
+def _onnx_run(session: Any) -> Pass:
     columns = session.get_outputs()[0].shape[1]
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:

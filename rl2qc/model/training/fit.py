@@ -3,175 +3,161 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from rl2qc.errors import CheckpointError, UsageError
-from rl2qc.images.quantities import image_quantities
+from rl2qc.core.progress import Progress
 from rl2qc.images.reasons import ReferenceQuantities
-from rl2qc.images.sources.base import Patches, as_source, batches
-from rl2qc.model.density.features import FeatureDensity, log_likelihood
-from rl2qc.model.detectors.book import MAX_REFERENCE, SCORES, ScoreBook
-from rl2qc.model.detectors.combined import Detector
-from rl2qc.model.detectors.folds import groups_by_look
-from rl2qc.model.network.backbone import (
-    FEATURE_DIM,
-    POOLED,
-    ResNet18Features,
-    load_weights,
-    round_to_half,
-)
-from rl2qc.model.network.statistics import Rows, Statistics, StatisticsExtractor
-from rl2qc.model.parts import ModelParts
-from rl2qc.model.storage import read_model
-from rl2qc.model.training.flow import _fit_flow, _fit_jointly
-from rl2qc.model.training.reference import _damaged_statistics
-from rl2qc.model.training.split import join_held_out, split_rows
-from rl2qc.model.zoo import find_checkpoint
+from rl2qc.images.sources.base import Patches, PatchSource
+from rl2qc.model.density.features import FeatureDensity
+from rl2qc.model.detectors.base import Reference
+from rl2qc.model.detectors.book import DetectorSet
+from rl2qc.model.detectors.folds import reference_folds
+from rl2qc.model.network.backbone import FEATURE_DIM, POOLED
+from rl2qc.model.network.statistics import Statistics, StatisticsExtractor
+from rl2qc.model.parts import History, ModelParts
+from rl2qc.model.storage import load_backbone
+from rl2qc.model.training.flow import fit_flow, fit_jointly
+from rl2qc.model.training.reference import ReferencePass, measure_again, read_reference
+from rl2qc.model.training.selection import Selection, select_patches
+from rl2qc.model.training.settings import TrainSettings
+from rl2qc.model.training.split import Split, split_patches
 
-__all__ = ["Mode", "fit_parts"]
-
-Mode = Literal["frozen", "joint"]
+__all__ = ["Fitted", "fit_reference"]
 
 
-def fit_parts(
-    patches: Patches,
-    *,
-    backbone: str | Path,
-    mode: Mode,
-    patch_size: int | None,
-    mpp: float | None,
-    groups: Sequence[str] | None,
-    holdout: float,
-    held_out: Patches | None,
-    n_components: int,
-    layers: int,
-    hidden: int,
-    epochs: int | None,
-    learning_rate: float | None,
-    batch_size: int,
-    seed: int,
-    device: str | torch.device | None,
-    progress: bool,
-) -> ModelParts:
-    """Fit everything: the flow, the backbone too if asked for, detector, calibration, quantities.
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The parts of a model, and what it was fitted to.
 
-    Parameters, their defaults and errors are those of
-    :meth:`rl2qc.model.quality.QualityModel.fit`.
+    Attributes
+    ----------
+    parts
+    source
+        Training and held-out patches.
+    statistics : (n, 2048) float32
+        Theirs, by the model's backbone.
+    groups
+        Theirs; None where each patch is on its own.
     """
-    if mode not in ("frozen", "joint"):
-        raise UsageError(f"mode must be frozen or joint, got {mode!r}")
-    if not 0 < holdout < 1:
-        raise UsageError(f"holdout must lie between 0 and 1, got {holdout}")
-    source = as_source(patches, patch_size)
-    if held_out is None:
-        train, held = split_rows(len(source), holdout, groups, seed)
-    else:
-        source, train, held = join_held_out(source, as_source(held_out, source.size))
-    if groups is not None and len(groups) != len(source):
-        raise UsageError(f"{len(groups)} groups for {len(source)} patches")
-    # A component needs several patches to be estimated from.
-    n_components = min(n_components, FEATURE_DIM, max(2, len(train) // 8))
 
-    trunk = ResNet18Features()
-    origin = _load_backbone(trunk, backbone, seed)
-    round_to_half(trunk)
-    extractor = StatisticsExtractor(trunk, batch_size=batch_size, device=device)
-    density = FeatureDensity(FEATURE_DIM, n_components, layers=layers, hidden=hidden, seed=seed)
-    statistics = extractor.of_source(source, progress=progress)
-    # What the caller leaves out is for the steps to choose.
-    options = {"epochs": epochs, "learning_rate": learning_rate}
-    options = {name: value for name, value in options.items() if value is not None}
-    history = _fit_flow(
-        density, statistics, train, held, seed, progress, options if mode == "frozen" else {}
+    parts: ModelParts
+    source: PatchSource
+    statistics: Statistics
+    groups: list[str] | None
+
+
+def fit_reference(
+    patches: Patches,
+    settings: TrainSettings,
+    *,
+    held_out: Patches | None = None,
+    groups: Sequence[str] | None = None,
+    progress: bool | Progress = False,
+) -> Fitted:
+    """Fit everything: the flow, the backbone too if asked for, detectors, calibration, quantities.
+
+    Parameters and errors are those of :meth:`rl2qc.model.quality.QualityModel.fit`, which like
+    ``rl2qc train`` comes here.
+    """
+    trunk, origin, trunk_mpp = load_backbone(settings.backbone, settings.seed)
+    chosen = select_patches(
+        patches, settings, held_out=held_out, groups=groups, backbone_mpp=trunk_mpp
     )
-    if mode == "joint":
-        images = np.concatenate(list(batches(source, 256)))
-        history = _fit_jointly(extractor, density, images, train, held, seed, progress, options)
-        statistics = extractor.of_source(as_source(images, source.size))
-    detector = _fit_detector(
-        statistics,
-        _damaged_statistics(extractor, source, seed, progress),
-        groups,
-        # A given hold-out is one that the backbone never saw: it alone calibrates.
-        held if held_out is not None else np.arange(len(source)),
-        seed,
+    # What cannot be split is told before the long part.
+    rule = (len(chosen), chosen.n_apart, chosen.groups, settings.holdout, settings.seed)
+    split_patches(*rule)
+    extractor = StatisticsExtractor(trunk, batch_size=settings.batch_size, device=settings.device)
+    found = read_reference(
+        chosen.source,
+        extractor,
+        seed=settings.seed,
+        keep_pixels=settings.mode == "joint",
+        progress=progress,
     )
-    scores = _score_book(density, detector, statistics[:, POOLED], train, held, seed)
-    return ModelParts(
+    split = split_patches(*rule, duplicates=found.duplicates, names=chosen.source.names)
+    found, density, history = _fit_density(found, split, extractor, settings, progress)
+    detectors, calibration = DetectorSet.fit(
+        Reference(
+            clean=found.statistics,
+            fold=reference_folds(found.statistics[:, POOLED], split.groups, settings.seed),
+            damaged=found.damaged,
+            sources=found.sources,
+            held=split.held,
+            apart=chosen.n_apart is not None,
+            density=density,
+            seed=settings.seed,
+        )
+    )
+    parts = ModelParts(
         backbone=trunk,
         density=density,
-        patch_size=source.size,
-        mpp=mpp,
-        scores=scores,
-        calibration=_calibration(scores, statistics[held]),
-        reference_latent_mean=density.latents_of(statistics[train][:, POOLED]).mean(0),
-        quantities=ReferenceQuantities.fit(
-            [image_quantities(image) for images in batches(source, batch_size) for image in images]
-        ),
+        patch_size=chosen.source.size,
+        mpp=settings.mpp,
+        detectors=detectors,
+        calibration=calibration,
+        reference_latent_mean=density.latents_of(found.statistics[split.train][:, POOLED]).mean(0),
+        quantities=ReferenceQuantities.fit(found.quantities),
         history=history,
-        provenance={
-            "backbone": origin,
-            "mode": mode,
-            "n_train": len(train),
-            "n_held_out": len(held),
-            "n_groups": len(set(groups)) if groups is not None else None,
-            "seed": seed,
-            "torch": torch.__version__,
-        },
+        provenance=_provenance(origin, settings, chosen, split),
+        warnings=(*chosen.warnings, *split.warnings),
     )
+    return Fitted(parts, chosen.source, found.statistics, split.groups)
 
 
-def _load_backbone(trunk: ResNet18Features, source: str | Path, seed: int) -> str:
-    """Weights from a model (shipped or file) or from anything that load_weights takes."""
-    if source in ("imagenet", "random"):
-        return load_weights(trunk, source, seed=seed)
-    path = Path(source) if Path(source).is_file() else find_checkpoint(source)
-    try:
-        parts, digest = read_model(path)
-    except CheckpointError:
-        return load_weights(trunk, path)  # plain weights
-    trunk.load_state_dict(parts.backbone.state_dict())
-    return f"{path.stem} ({digest[:12]})"
-
-
-def _fit_detector(
-    statistics: Statistics,
-    damaged: tuple[Statistics, Rows],
-    groups: Sequence[str] | None,
-    calibrates: Rows,
-    seed: int,
-) -> Detector:
-    if groups is None:
-        groups = groups_by_look(statistics[:, POOLED], seed)
-    calibrating = np.isin(np.arange(len(statistics)), calibrates)
-    return Detector(seed).fit(statistics, *damaged, groups, calibrating)
-
-
-def _score_book(
-    density: FeatureDensity,
-    detector: Detector,
-    features: Statistics,
-    train: Rows,
-    held: Rows,
-    seed: int,
-) -> ScoreBook:
-    rows = train[np.sort(np.random.default_rng(seed).permutation(len(train))[:MAX_REFERENCE])]
-    return ScoreBook(
+def _fit_density(
+    found: ReferencePass,
+    split: Split,
+    extractor: StatisticsExtractor,
+    settings: TrainSettings,
+    progress: bool | Progress,
+) -> tuple[ReferencePass, FeatureDensity, History]:
+    """The flow, and in joint mode the backbone with it; what is then found of the patches."""
+    # A component needs several patches to be estimated from.
+    n_components = min(settings.n_components, FEATURE_DIM, max(2, len(split.train) // 8))
+    density = FeatureDensity(
+        FEATURE_DIM,
+        n_components,
+        layers=settings.layers,
+        hidden=settings.hidden,
+        seed=settings.seed,
+    )
+    # What the caller leaves out is for the steps to choose.
+    named = {"epochs": settings.epochs, "learning_rate": settings.learning_rate}
+    changes = {name: value for name, value in named.items() if value is not None}
+    joint = settings.mode == "joint"
+    features = torch.from_numpy(found.statistics[:, POOLED].copy())
+    history = fit_flow(
         density,
-        detector,
-        # As stored: half precision.
-        features[rows].astype(np.float16).astype(np.float32),
-        float(np.median(log_likelihood(density, features[held]))),
+        features[split.train],
+        features[split.held],
+        changes={} if joint else changes,
+        seed=settings.seed,
+        progress=progress,
     )
+    if joint:
+        assert found.pixels is not None
+        images = found.pixels[split.train], found.pixels[split.held]
+        history = fit_jointly(
+            extractor, density, images, changes=changes, seed=settings.seed, progress=progress
+        )
+        found = measure_again(found, extractor, seed=settings.seed, progress=progress)
+    return found, density, history
 
 
-def _calibration(scores: ScoreBook, held: Statistics) -> dict[str, NDArray[np.float64]]:
-    """The detector's scores out of fold, and the others' of held-out patches."""
-    calibration = scores.detector.calibration_
-    others = [name for name in SCORES if name not in calibration]
-    return calibration | {str(name): found for name, found in scores(held, others).items()}
+def _provenance(
+    origin: str, settings: TrainSettings, chosen: Selection, split: Split
+) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "backbone": origin,
+        "mode": settings.mode,
+        "n_train": len(split.train),
+        "n_held_out": len(split.held),
+        "n_groups": None if split.groups is None else len(set(split.groups)),
+        "seed": settings.seed,
+        "torch": torch.__version__,
+    }
+    more = {"n_slides": chosen.n_slides, "n_excluded": chosen.n_excluded}
+    return made | {name: value for name, value in more.items() if value is not None}

@@ -4,30 +4,71 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rl2qc.core.progress import progress_bar
+from rl2qc.core.progress import Progress, track
 from rl2qc.errors import WorkError
 from rl2qc.images.sources.base import as_source
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.density.whitening import standard_normal_log_prob
 from rl2qc.model.network.backbone import POOLED, ResNet18Features, round_to_half, to_tensor
-from rl2qc.model.network.statistics import Rows, Statistics, StatisticsExtractor
+from rl2qc.model.network.statistics import StatisticsExtractor
 from rl2qc.model.parts import History
 
-__all__ = ["Watch", "effective_rank", "fit_density", "fit_joint"]
+__all__ = [
+    "FLOW_STEPS",
+    "JOINT_STEPS",
+    "Steps",
+    "Watch",
+    "effective_rank",
+    "fit_density",
+    "fit_flow",
+    "fit_joint",
+    "fit_jointly",
+]
+
+Report: TypeAlias = Callable[[str], None]
+"""Called with a line after every epoch."""
 
 # Joint training stops below these shares of the values before its first step.
 MIN_STD_SHARE = 0.2
 MIN_RANK_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How a loss is brought down.
+
+    Attributes
+    ----------
+    epochs
+        The most.
+    patience
+        Epochs without a lower held-out loss after which it stops.
+    batch_size, learning_rate, weight_decay
+        Of the optimiser.
+    noise
+        Standard deviation of the Gaussian noise on every batch, in whitened units.
+    """
+
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    noise: float = 0.2
+
+
+FLOW_STEPS = Steps(300, patience=30, batch_size=128, learning_rate=1e-3, weight_decay=1e-3)
+JOINT_STEPS = Steps(5, patience=2, batch_size=32, learning_rate=1e-5)
 
 
 class _EarlyStopping:
@@ -57,21 +98,15 @@ def fit_density(
     density: FeatureDensity,
     features: Tensor,
     held_out: Tensor,
+    steps: Steps = FLOW_STEPS,
     *,
-    epochs: int = 300,
-    patience: int = 30,
-    batch_size: int = 128,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 1e-3,
-    noise: float = 0.2,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    report: Report | None = None,
 ) -> History:
     """Whiten by ``features`` and maximise the flow's log-likelihood on them.
 
-    Gaussian noise of standard deviation ``noise`` (in whitened units) is added to every batch;
-    gradients are clipped at norm 1; training stops when the held-out loss has not fallen for
-    ``patience`` epochs, and the best weights are kept.
+    Gaussian noise is added to every batch; gradients are clipped at norm 1; training stops when
+    the held-out loss has not fallen for ``steps.patience`` epochs, and the best weights are kept.
 
     Parameters
     ----------
@@ -79,7 +114,10 @@ def fit_density(
         Changed in place.
     features, held_out : (n, d), (m, d) float32
         Of training and of held-out clean patches.
-    progress
+    steps
+    seed
+        Of batches and noise.
+    report
         Called with a line after every epoch.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -87,15 +125,17 @@ def fit_density(
     leading, constant = _fixed_part(density, features)
     held_leading, held_constant = _fixed_part(density, held_out)
     flow = density.flow
-    optimizer = torch.optim.AdamW(flow.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    stopping = _EarlyStopping([flow], patience)
+    optimizer = torch.optim.AdamW(
+        flow.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay
+    )
+    stopping = _EarlyStopping([flow], steps.patience)
     history = History()
     with _one_thread():
-        for _ in range(epochs):
+        for _ in range(steps.epochs):
             flow.train()
-            for rows in _shuffled(len(leading), batch_size, generator):
+            for rows in _shuffled(len(leading), steps.batch_size, generator):
                 batch = leading[rows]
-                batch = batch + noise * torch.randn(batch.shape, generator=generator)
+                batch = batch + steps.noise * torch.randn(batch.shape, generator=generator)
                 loss = -flow.log_prob(batch).mean()
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -107,8 +147,8 @@ def fit_density(
                     (flow.log_prob(leading).mean() + constant) / density.dim,
                     (flow.log_prob(held_leading).mean() + held_constant) / density.dim,
                 )
-            if progress:
-                progress(f"held-out NLL {history.held_out[-1]:.3f} nats/dim")
+            if report:
+                report(f"held-out NLL {history.held_out[-1]:.3f} nats/dim")
             if stopping.update(history.held_out[-1]):
                 break
     stopping.restore()
@@ -188,17 +228,12 @@ class Watch:
 def fit_joint(
     backbone: ResNet18Features,
     density: FeatureDensity,
-    patches: np.ndarray,
-    held_out: np.ndarray,
-    features_of: Callable[[np.ndarray], Tensor],
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    features_of: Callable[[NDArray[np.uint8]], Tensor],
+    steps: Steps = JOINT_STEPS,
     *,
-    epochs: int = 5,
-    patience: int = 2,
-    batch_size: int = 32,
-    learning_rate: float = 1e-5,
-    noise: float = 0.2,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    report: Report | None = None,
 ) -> History:
     """Maximise the log-likelihood through the backbone as well, as the RL2 paper does.
 
@@ -210,33 +245,40 @@ def fit_joint(
     ----------
     backbone, density
         Changed in place.
-    patches, held_out : (n, s, s, 3) and (m, s, s, 3) uint8
+    images : (n, s, s, 3) and (m, s, s, 3) uint8
+        Patches to train on, and to hold out.
     features_of
         Features (n, 512) of such patches by the backbone as it then is.
+    steps
+    seed
+        Of batches and noise.
+    report
+        Called with a line after every epoch.
 
     Raises
     ------
     WorkError
         Features collapsed.
     """
+    patches, held_out = images
     generator = torch.Generator().manual_seed(seed)
     device = next(backbone.parameters()).device
     parameters = [*backbone.parameters(), *density.flow.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+    optimizer = torch.optim.Adam(parameters, lr=steps.learning_rate)
     history = History()
     # The state before the first step takes part: joint training may fail to beat it.
     first = features_of(held_out)
     start = Watch.of(first)
     _record(history, density, features_of(patches), first)
-    stopping = _EarlyStopping([backbone, density], patience)
+    stopping = _EarlyStopping([backbone, density], steps.patience)
     stopping.update(history.held_out[0])
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, steps.epochs + 1):
         density.train()
         backbone.eval()  # batch-norm statistics stay
-        for rows in _shuffled(len(patches), batch_size, generator):
+        for rows in _shuffled(len(patches), steps.batch_size, generator):
             features = backbone(to_tensor(patches[rows.numpy()]).to(device)).cpu()
             leading, rest = density.split(features)
-            leading = leading + noise * torch.randn(leading.shape, generator=generator)
+            leading = leading + steps.noise * torch.randn(leading.shape, generator=generator)
             loss = -density.flow.log_prob(leading).mean() + 0.5 * rest.square().sum(1).mean()
             optimizer.zero_grad(set_to_none=True)
             (loss / density.dim).backward()
@@ -245,8 +287,8 @@ def fit_joint(
         now = features_of(held_out)
         start.check(Watch.of(now), epoch)
         _record(history, density, features_of(patches), now)
-        if progress:
-            progress(f"held-out NLL {history.held_out[-1]:.3f} nats/dim")
+        if report:
+            report(f"held-out NLL {history.held_out[-1]:.3f} nats/dim")
         if stopping.update(history.held_out[-1]):
             break
     stopping.restore()
@@ -254,61 +296,53 @@ def fit_joint(
     return history
 
 
-def _fit_flow(
+def fit_flow(
     density: FeatureDensity,
-    statistics: Statistics,
-    train: Rows,
-    held: Rows,
+    features: Tensor,
+    held_out: Tensor,
+    *,
+    changes: Mapping[str, Any],
     seed: int,
-    progress: bool,
-    options: dict[str, Any],
+    progress: bool | Progress,
 ) -> History:
-    features = torch.from_numpy(statistics[:, POOLED].copy())
-    with progress_bar(progress, "fitting the flow") as bar:
-        return fit_density(
-            density,
-            features[train],
-            features[held],
-            seed=seed,
-            progress=_reporter(bar),
-            **options,
-        )
+    """:func:`fit_density` with other steps than the usual ones, and progress."""
+    steps = replace(FLOW_STEPS, **changes)
+    with _epochs(progress, "fitting the flow", steps.epochs) as report:
+        return fit_density(density, features, held_out, steps, seed=seed, report=report)
 
 
-def _fit_jointly(
+def fit_jointly(
     extractor: StatisticsExtractor,
     density: FeatureDensity,
-    images: NDArray[np.uint8],
-    train: Rows,
-    held: Rows,
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    *,
+    changes: Mapping[str, Any],
     seed: int,
-    progress: bool,
-    options: dict[str, Any],
+    progress: bool | Progress,
 ) -> History:
-    def features_of(patches: NDArray[np.uint8]) -> torch.Tensor:
+    """:func:`fit_joint` with the extractor's backbone, rounded to what is stored afterwards."""
+
+    def features_of(patches: NDArray[np.uint8]) -> Tensor:
         extractor.refresh()  # the weights have changed
         source = as_source(patches, patches.shape[1])
         return torch.from_numpy(extractor.of_source(source)[:, POOLED].copy())
 
-    with progress_bar(progress, "training jointly") as bar:
+    steps = replace(JOINT_STEPS, **changes)
+    with _epochs(progress, "training jointly", steps.epochs) as report:
         history = fit_joint(
-            extractor.backbone,
-            density,
-            images[train],
-            images[held],
-            features_of,
-            seed=seed,
-            progress=_reporter(bar),
-            **options,
+            extractor.backbone, density, images, features_of, steps, seed=seed, report=report
         )
     round_to_half(extractor.backbone)
     extractor.refresh()
     return history
 
 
-def _reporter(bar: Any) -> Any:
-    def report(line: str) -> None:
-        bar.set_postfix_str(line, refresh=False)
-        bar.update()
+@contextmanager
+def _epochs(progress: bool | Progress, what: str, most: int) -> Iterator[Report]:
+    """What is to be called after every epoch; it may end before the last."""
+    with track(progress, what, most) as step:
 
-    return report
+        def report(line: str) -> None:
+            step(1, f"{what}, {line}")
+
+        yield report

@@ -1,31 +1,149 @@
-"""The reference patches, decoded once."""
+"""One pass over the reference patches: each is decoded once, and gives all that is asked of it."""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass, replace
 
-from rl2qc.core.progress import progress_bar
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.core.progress import Progress, track
+from rl2qc.images.duplicates import SIDE, near_duplicates, thumbnail
+from rl2qc.images.quantities import image_quantities
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.sources.base import PatchSource, batches
+from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.network.statistics import Rows, Statistics, StatisticsExtractor
 from rl2qc.synthetic.damage import random_damage
+
+__all__ = ["ReferencePass", "measure_again", "read_reference"]
 
 # The probe wants about this many damaged patches; small references are damaged several times.
 N_DAMAGED, MAX_COPIES = 600, 3
 
 
-def _damaged_statistics(
-    extractor: StatisticsExtractor, source: PatchSource, seed: int, progress: bool
-) -> tuple[Statistics, Rows]:
-    """Statistics of damaged copies (m, 2048), and the row of each one's original."""
-    copies = min(MAX_COPIES, -(-N_DAMAGED // len(source)))
-    found = []
-    with progress_bar(progress, "damaged copies", total=copies * len(source), unit="img") as bar:
-        for copy in range(copies):
-            row = 0
-            for images in batches(source, extractor.batch_size):
-                rngs = (np.random.default_rng((seed, copy, row + i)) for i in range(len(images)))
-                damaged = [random_damage(im, rng) for im, rng in zip(images, rngs, strict=True)]
-                found.append(extractor.of_batch(np.stack(damaged)))
-                row += len(images)
-                bar.update(len(images))
-    return np.concatenate(found), np.tile(np.arange(len(source)), copies)
+@dataclass(frozen=True, eq=False)
+class ReferencePass:
+    """What one pass over n patches found.
+
+    Attributes
+    ----------
+    statistics : (n, 2048) float32
+    damaged : (m, 2048) float32
+        Statistics of damaged copies: of every patch the first, then of every patch the second.
+        None yet where the pixels were kept for a backbone that is still to be trained.
+    sources : (m,) int64
+        The row of the patch that each damaged one is a copy of.
+    quantities : (n, 7) float64
+        In the order of :data:`rl2qc.images.quantity_names.QUANTITIES`.
+    duplicates : (n,) int64
+        The number of each patch's group of near-duplicates.
+    pixels : (n, size, size, 3) uint8
+        The patches themselves; None unless they were asked for.
+    """
+
+    statistics: Statistics
+    damaged: Statistics
+    sources: Rows
+    quantities: NDArray[np.float64]
+    duplicates: NDArray[np.int64]
+    pixels: NDArray[np.uint8] | None = None
+
+
+def read_reference(
+    source: PatchSource,
+    extractor: StatisticsExtractor,
+    *,
+    seed: int,
+    keep_pixels: bool = False,
+    progress: bool | Progress = False,
+) -> ReferencePass:
+    """Decode every patch once.
+
+    Parameters
+    ----------
+    source
+    extractor
+        Gives the statistics of patches and of their damaged copies.
+    seed
+        Of the damage.
+    keep_pixels
+        Keep the patches in memory, for the backbone to be trained on; damaged copies then wait for
+        :func:`measure_again`.
+    progress
+        A bar on stderr, or a function that is called with what is done.
+    """
+    n, size = len(source), source.size
+    copies = 0 if keep_pixels else _copies(n)
+    statistics, damaged = _empty(n, copies)
+    quantities = np.empty((n, len(QUANTITIES)))
+    thumbnails = np.empty((n, SIDE, SIDE), np.float32)
+    pixels = np.empty((n, size, size, 3), np.uint8) if keep_pixels else None
+    start = 0
+    with track(progress, "reference", n) as step:
+        for images in batches(source, extractor.batch_size):
+            rows = slice(start, start + len(images))
+            statistics[rows] = extractor.of_batch(images)
+            for copy in range(copies):
+                damaged[copy, rows] = extractor.of_batch(_damage(images, start, copy, seed))
+            quantities[rows] = [image_quantities(image) for image in images]
+            thumbnails[rows] = [thumbnail(image) for image in images]
+            if pixels is not None:
+                pixels[rows] = images
+            start += len(images)
+            step(len(images))
+    return ReferencePass(
+        statistics,
+        damaged.reshape(copies * n, STATISTICS_DIM),
+        np.tile(np.arange(n), copies),
+        quantities,
+        near_duplicates(thumbnails),
+        pixels,
+    )
+
+
+def measure_again(
+    found: ReferencePass,
+    extractor: StatisticsExtractor,
+    *,
+    seed: int,
+    progress: bool | Progress = False,
+) -> ReferencePass:
+    """The statistics of a backbone that was trained on the pixels that were kept."""
+    assert found.pixels is not None
+    n = len(found.pixels)
+    copies = _copies(n)
+    statistics, damaged = _empty(n, copies)
+    with track(progress, "reference again", n) as step:
+        for start in range(0, n, extractor.batch_size):
+            images = found.pixels[start : start + extractor.batch_size]
+            rows = slice(start, start + len(images))
+            statistics[rows] = extractor.of_batch(images)
+            for copy in range(copies):
+                damaged[copy, rows] = extractor.of_batch(_damage(images, start, copy, seed))
+            step(len(images))
+    return replace(
+        found,
+        statistics=statistics,
+        damaged=damaged.reshape(copies * n, STATISTICS_DIM),
+        sources=np.tile(np.arange(n), copies),
+    )
+
+
+def _copies(n: int) -> int:
+    """Damaged copies of each of n patches."""
+    return min(MAX_COPIES, -(-N_DAMAGED // n))
+
+
+def _empty(n: int, copies: int) -> tuple[Statistics, Statistics]:
+    """Room for the statistics of n patches and of their damaged copies."""
+    return (
+        np.empty((n, STATISTICS_DIM), np.float32),
+        np.empty((copies, n, STATISTICS_DIM), np.float32),
+    )
+
+
+def _damage(images: NDArray[np.uint8], start: int, copy: int, seed: int) -> NDArray[np.uint8]:
+    """A damaged copy of each patch of a batch; of one patch always the same."""
+    rngs = (np.random.default_rng((seed, copy, start + i)) for i in range(len(images)))
+    return np.stack([random_damage(im, rng) for im, rng in zip(images, rngs, strict=True)])

@@ -3,18 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.base import PatchSource
+from rl2qc.images.duplicates import duplicate_warning, join_groups
+from rl2qc.images.sources.images import Joined, PatchSource
 
-__all__ = ["MIN_PATCHES", "join_held_out", "split_rows"]
+__all__ = ["MIN_PATCHES", "Split", "join_held_out", "split_patches", "split_rows"]
 
 # The smallest conformal p-value of m held-out patches is 1 / (m + 1): 19 reach alpha 0.05.
 MIN_HELD_OUT = 20
 MIN_PATCHES = 5 * MIN_HELD_OUT
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows to train on and rows to hold out, with what must not be split.
+
+    Attributes
+    ----------
+    train, held : (n - m,), (m,) int64
+    groups
+        Slide, patient, image or set of near-duplicates of each patch; None where each is its own.
+    warnings
+        What is said of near-duplicates.
+    """
+
+    train: NDArray[np.int64]
+    held: NDArray[np.int64]
+    groups: list[str] | None
+    warnings: tuple[str, ...] = ()
+
+
+def split_patches(
+    n: int,
+    n_apart: int | None,
+    groups: list[str] | None,
+    holdout: float,
+    seed: int,
+    *,
+    duplicates: NDArray[np.int64] | None = None,
+    names: Sequence[str] = (),
+) -> Split:
+    """Split ``n`` patches, near-duplicates among them kept on one side.
+
+    Parameters
+    ----------
+    n
+        All patches.
+    n_apart
+        The last so many are held out; None draws a share of them.
+    groups
+        Of each patch: none is split.
+    holdout, seed
+        Share to draw, and the seed of the draw.
+    duplicates : (n,)
+        Of :func:`~rl2qc.images.duplicates.near_duplicates`; None where they were not looked for.
+    names
+        Of the patches, for warnings.
+
+    Raises
+    ------
+    UsageError
+        Too few patches or groups.
+    """
+    warnings: tuple[str, ...] = ()
+    if duplicates is not None:
+        groups, warnings = _together(n_apart, groups, holdout, duplicates, names)
+    if n_apart is not None:
+        return Split(np.arange(n - n_apart), np.arange(n - n_apart, n), groups, warnings)
+    train, held = split_rows(n, holdout, groups, seed)
+    return Split(train, held, groups, warnings)
+
+
+def _together(
+    n_apart: int | None,
+    groups: list[str] | None,
+    holdout: float,
+    duplicates: NDArray[np.int64],
+    names: Sequence[str],
+) -> tuple[list[str] | None, tuple[str, ...]]:
+    """The groups that keep near-duplicates together, and what is said of them."""
+    n = len(duplicates)
+    warning = duplicate_warning(duplicates, names)
+    if warning is None:
+        return groups, ()
+    if n_apart is not None:
+        trained = set(duplicates[: n - n_apart].tolist())
+        crossing = sum(group in trained for group in duplicates[n - n_apart :].tolist())
+        if crossing:
+            warning += (
+                f"; {crossing} of the held-out patches have one that trains, so the hold-out looks "
+                "too normal and new patches less so: leave them out"
+            )
+        return groups, (warning,)
+    together = join_groups(duplicates, groups, holdout * n)
+    if together is None:
+        return groups, (
+            f"{warning}: too many to be kept on one side of the hold-out, which looks too normal "
+            "and new patches less so; leave some out",
+        )
+    return together, (
+        f"{warning}: they teach the model no more than one would, and are not split by the "
+        "hold-out",
+    )
 
 
 def split_rows(
@@ -26,6 +121,12 @@ def split_rows(
     ------
     UsageError
         Too few patches or groups.
+
+    Examples
+    --------
+    >>> train, held = split_rows(100, 0.2, None, seed=0)
+    >>> len(train), len(held)
+    (80, 20)
     """
     if n < MIN_PATCHES:
         raise UsageError(
@@ -42,7 +143,7 @@ def split_rows(
         raise UsageError(f"{len(groups)} groups for {n} patches")
     names, rows = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < 2:
-        raise UsageError(f"all patches come from one slide ({names[0]}): leave the slide ids out")
+        raise UsageError(f"all patches come from one slide ({names[0]}): leave the groups out")
     held: list[int] = []
     for group in rng.permutation(len(names)):
         if len(held) >= n * holdout:
@@ -52,24 +153,20 @@ def split_rows(
     chosen[held] = True
     if chosen.all():
         raise UsageError(
-            "one group (slide, image or set of copies) holds nearly all patches: add others, or "
-            "leave the slide ids out"
+            "one group (slide, image or set of near-duplicates) holds nearly all patches: add "
+            "others, or leave the groups out"
         )
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def join_held_out(
-    source: PatchSource, held_out: PatchSource
-) -> tuple[PatchSource, NDArray[np.int64], NDArray[np.int64]]:
-    """One source of both sets, with the rows to train on and the rows to hold out.
+def join_held_out(source: PatchSource, held_out: PatchSource) -> PatchSource:
+    """One source of both sets, those to train on first.
 
     Raises
     ------
     UsageError
         Too few patches in either set.
     """
-    from torch.utils.data import ConcatDataset  # here: commands that judge nothing start faster
-
     n, m = len(source), len(held_out)
     if n < MIN_PATCHES - MIN_HELD_OUT or m < MIN_HELD_OUT:
         raise UsageError(
@@ -77,9 +174,6 @@ def join_held_out(
             f"{MIN_PATCHES - MIN_HELD_OUT} and {MIN_HELD_OUT} are needed, the fewest that can "
             "reject at alpha 0.05"
         )
-    joined = PatchSource(
-        ConcatDataset([source, held_out]),  # type: ignore[list-item]
-        source.size,
-        source.names + held_out.names,
+    return PatchSource(
+        Joined([source.items, held_out.items]), source.size, source.names + held_out.names
     )
-    return joined, np.arange(n), np.arange(n, n + m)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.density.whitening import Whitening
-from rl2qc.model.training.flow import effective_rank, fit_density
+from rl2qc.model.training.flow import FLOW_STEPS, effective_rank, fit_density
 
 
 @pytest.fixture
@@ -82,7 +84,9 @@ def test_fit_finds_structure_that_a_gaussian_misses(rng):
     x = np.concatenate([side * 3 + 0.3 * rng.normal(size=(n, 1)), rng.normal(size=(n, 1))], 1)
     x = torch.from_numpy(x.astype(np.float32))
     density = FeatureDensity(2, 2, layers=6, hidden=32)
-    history = fit_density(density, x[:900], x[900:], epochs=80, seed=0, noise=0.05)
+    history = fit_density(
+        density, x[:900], x[900:], replace(FLOW_STEPS, epochs=80, noise=0.05), seed=0
+    )
     gaussian = multivariate_normal(x.mean(0).numpy(), np.cov(x.numpy().T))
     gaussian_nll = -gaussian.logpdf(x[900:].numpy()).mean() / 2
     optimum = (np.log(2) + np.log(0.3) + np.log(2 * np.pi * np.e)) / 2
@@ -97,7 +101,9 @@ def test_fit_is_seeded(features):
     for seed in (0, 0, 1):
         density = FeatureDensity(12, 4, layers=2, hidden=8, seed=seed)
         losses.append(
-            fit_density(density, features[:300], features[300:], epochs=3, seed=seed).held_out
+            fit_density(
+                density, features[:300], features[300:], replace(FLOW_STEPS, epochs=3), seed=seed
+            ).held_out
         )
     assert losses[0] == losses[1] != losses[2]
 

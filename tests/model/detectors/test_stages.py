@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
+from rl2qc.model.detectors.base import Reference
 from rl2qc.model.detectors.stages import StageDetector
 from rl2qc.model.network.backbone import (
     POOLED,
@@ -74,35 +75,33 @@ def test_a_stage_is_scored_by_its_gaussian(statistics, fold):
         held[fold == f] = gaussian(train[fold != f]).logpdf(train[fold == f])
     median, low = np.quantile(held, [0.5, 0.1587])
     expected = (gaussian(train).logpdf(new) - median) / (median - low)
-    detector = StageDetector(1).fit(statistics[:300], fold)
+    detector = StageDetector(1).fit(Reference(statistics[:300], fold))
     assert detector.stage_scores(statistics[300:])["stem"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("stage", STAGE_WIDTHS)
 def test_a_change_in_any_one_stage_is_seen(statistics, stage, fold):
-    detector = StageDetector(32).fit(statistics[:300], fold)
+    detector = StageDetector(32).fit(Reference(statistics[:300], fold))
     clean, changed = statistics[350:], statistics[350:].copy()
     start = 2 * sum(w for s, w in STAGE_WIDTHS.items() if list(STAGE_WIDTHS).index(s) <
                     list(STAGE_WIDTHS).index(stage))  # fmt: skip
     changed[:, start : start + 2 * STAGE_WIDTHS[stage]] *= 3
-    assert detector.score_samples(changed).max() < detector.score_samples(clean).min()
+    assert detector.scores(changed).max() < detector.scores(clean).min()
 
 
 def test_the_score_is_the_least_normal_stage(statistics, fold):
-    detector = StageDetector(32).fit(statistics[:300], fold)
+    detector = StageDetector(32).fit(Reference(statistics[:300], fold))
     stages = detector.stage_scores(statistics[350:])
     assert list(stages) == list(STAGE_WIDTHS)
     assert np.array_equal(
-        detector.score_samples(statistics[350:]), np.minimum.reduce(list(stages.values()))
+        detector.scores(statistics[350:]), np.minimum.reduce(list(stages.values()))
     )
 
 
 def test_state_gives_the_same_scores(statistics, fold):
-    detector = StageDetector(32).fit(statistics[:300], fold)
+    detector = StageDetector(32).fit(Reference(statistics[:300], fold))
     again = StageDetector.from_state(detector.state())
-    assert np.array_equal(
-        again.score_samples(statistics[350:]), detector.score_samples(statistics[350:])
-    )
+    assert np.array_equal(again.scores(statistics[350:]), detector.scores(statistics[350:]))
     state = detector.state()
     del state["0.layer3.mean"]
     with pytest.raises(KeyError):
@@ -111,7 +110,7 @@ def test_state_gives_the_same_scores(statistics, fold):
 
 def test_wrong_shape_is_refused(statistics, fold):
     with pytest.raises(ValueError, match=r"must be \(n, 2048\), got \(300, 7\)"):
-        StageDetector().fit(statistics[:300, :7], fold)
+        StageDetector().fit(Reference(statistics[:300, :7], fold))
 
 
 @pytest.fixture
@@ -126,8 +125,8 @@ def two_kinds(rng):
 def test_each_kind_is_kept_by_its_own_spread(two_kinds):
     x, kinds = two_kinds
     fold = np.random.default_rng(0).permutation(400) % 5
-    one = StageDetector(8, n_clusters=1).fit(x, fold).out_of_fold_
-    two = StageDetector(8, n_clusters=2).fit(x, fold).out_of_fold_
+    one = StageDetector(8, n_clusters=1).fit(Reference(x, fold)).out_of_fold_
+    two = StageDetector(8, n_clusters=2).fit(Reference(x, fold)).out_of_fold_
     share = [(s[kinds == 1] < np.quantile(s, 0.1)).mean() for s in (one, two)]
     # With one density nearly all that fall below the threshold are of the varied kind.
     assert share[0] > 0.3
@@ -137,16 +136,16 @@ def test_each_kind_is_kept_by_its_own_spread(two_kinds):
 def test_a_patch_belongs_to_the_cluster_that_knows_it(two_kinds):
     x, kinds = two_kinds
     fold = np.random.default_rng(0).permutation(400) % 5
-    detector = StageDetector(8, n_clusters=2).fit(x, fold)
-    alone = StageDetector(8, n_clusters=1).fit(x[kinds == 1], fold[kinds == 1])
-    got = detector.score_samples(x[kinds == 1])
-    assert got == pytest.approx(alone.score_samples(x[kinds == 1]), rel=1e-6)
+    detector = StageDetector(8, n_clusters=2).fit(Reference(x, fold))
+    alone = StageDetector(8, n_clusters=1).fit(Reference(x[kinds == 1], fold[kinds == 1]))
+    got = detector.scores(x[kinds == 1])
+    assert got == pytest.approx(alone.scores(x[kinds == 1]), rel=1e-6)
 
 
 def test_clusters_are_as_many_as_patches_allow(statistics, fold, two_kinds):
-    assert len(StageDetector(8).fit(statistics[:300], fold).densities_) == 1
+    assert len(StageDetector(8).fit(Reference(statistics[:300], fold)).densities_) == 1
     x, kinds = two_kinds
     fold = np.random.default_rng(0).permutation(400) % 5
     # The third cluster would be a handful of patches; so would the second be of 20.
     few = np.r_[np.flatnonzero(kinds == 0), np.flatnonzero(kinds == 1)[:20]]
-    assert len(StageDetector(8, n_clusters=2).fit(x[few], fold[few]).densities_) == 1
+    assert len(StageDetector(8, n_clusters=2).fit(Reference(x[few], fold[few])).densities_) == 1

@@ -15,17 +15,17 @@ import torch
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.model.network import runtime as inference
 from rl2qc.model.network.backbone import STATISTICS_DIM, ResNet18Features, load_weights
-from rl2qc.model.network.runtime import ENGINE_VARIABLE, compile_statistics
+from rl2qc.model.network.runtime import RUNTIME_VARIABLE, compile_statistics
 
 SHAPE = (64, 64)
 # Not importorskip: only the package imports the runtime, with its reports switched off.
 needs_onnx = pytest.mark.skipif(
-    not inference._has_onnx(), reason="the onnx engine needs the extra rl2qc[onnx]"
+    not inference._has_onnx(), reason="the onnx runtime needs the extra rl2qc[onnx]"
 )
 
 
 @pytest.fixture(params=["torch", pytest.param("onnx", marks=needs_onnx)])
-def engine(request) -> str:
+def runtime(request) -> str:
     return request.param
 
 
@@ -54,10 +54,10 @@ def plainly(backbone: ResNet18Features, images: np.ndarray, dtype=torch.float32)
         return copy.deepcopy(backbone).to(dtype).statistics(x).numpy()
 
 
-def test_statistics_are_those_of_the_plain_backbone(backbone, engine, stained):
+def test_statistics_are_those_of_the_plain_backbone(backbone, runtime, stained):
     images = stained(7)
     exact = plainly(backbone, images, torch.float64)
-    found = compile_statistics(backbone, SHAPE, engine)(images)
+    found = compile_statistics(backbone, SHAPE, runtime)(images)
     assert found.dtype == np.float32
     assert found.shape == exact.shape
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
@@ -65,9 +65,9 @@ def test_statistics_are_those_of_the_plain_backbone(backbone, engine, stained):
     assert exact.std(0).max() > 1e-2 * np.abs(exact).max()
 
 
-def test_scores_agree_within_a_thousandth_of_a_nat_per_dimension(tiny_model, engine, patches):
+def test_scores_agree_within_a_thousandth_of_a_nat_per_dimension(tiny_model, runtime, patches):
     plain = tiny_model.judge(plainly(tiny_model.backbone, patches))
-    found = tiny_model.judge(compile_statistics(tiny_model.backbone, SHAPE, engine)(patches))
+    found = tiny_model.judge(compile_statistics(tiny_model.backbone, SHAPE, runtime)(patches))
     difference = np.abs(found["log_likelihood"] - plain["log_likelihood"])
     assert difference.max() / tiny_model.density.dim < 1e-3
     assert np.ptp(plain["log_likelihood"]) / tiny_model.density.dim > 1e-2
@@ -76,25 +76,25 @@ def test_scores_agree_within_a_thousandth_of_a_nat_per_dimension(tiny_model, eng
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 9])
-def test_a_patch_has_its_statistics_in_any_batch(backbone, engine, stained, n, monkeypatch):
+def test_a_patch_has_its_statistics_in_any_batch(backbone, runtime, stained, n, monkeypatch):
     # Four at a time, so that nine are three parts, the last of them smaller.
     monkeypatch.setattr(inference, "_PIXELS_AT_ONCE", 4 * 64 * 64)
     images = stained(9)
-    forward = compile_statistics(backbone, SHAPE, engine)
+    forward = compile_statistics(backbone, SHAPE, runtime)
     whole = forward(images)
     # Batched sums of torch round otherwise in another batch; onnx takes one patch at a time.
-    tolerance = 0 if engine == "onnx" else 1e-4 * np.abs(whole).max()
+    tolerance = 0 if runtime == "onnx" else 1e-4 * np.abs(whole).max()
     assert forward(images[:n]).shape == (n, whole.shape[1])
     np.testing.assert_allclose(forward(images[:n]), whole[:n], rtol=0, atol=tolerance)
     np.testing.assert_allclose(forward(images[::-1])[::-1], whole, rtol=0, atol=tolerance)
 
 
-def test_runs_and_compilations_agree_to_the_bit(backbone, engine, stained):
+def test_runs_and_compilations_agree_to_the_bit(backbone, runtime, stained):
     images = stained(5)
-    forward = compile_statistics(backbone, SHAPE, engine)
+    forward = compile_statistics(backbone, SHAPE, runtime)
     first = forward(images)
     np.testing.assert_array_equal(forward(images), first)
-    np.testing.assert_array_equal(compile_statistics(backbone, SHAPE, engine)(images), first)
+    np.testing.assert_array_equal(compile_statistics(backbone, SHAPE, runtime)(images), first)
 
 
 @needs_onnx
@@ -112,11 +112,11 @@ def test_threads_do_not_change_the_onnx_numbers(backbone, stained):
     np.testing.assert_array_equal(found[0], found[1])
 
 
-def test_weights_are_those_of_the_moment_and_stay(backbone, engine, stained):
+def test_weights_are_those_of_the_moment_and_stay(backbone, runtime, stained):
     images = stained(2)
     changing = copy.deepcopy(backbone).train()  # whose running statistics are used all the same
     before = {name: tensor.clone() for name, tensor in changing.state_dict().items()}
-    forward = compile_statistics(changing, SHAPE, engine)
+    forward = compile_statistics(changing, SHAPE, runtime)
     first = forward(images)
     assert changing.training
     for name, tensor in changing.state_dict().items():
@@ -124,18 +124,18 @@ def test_weights_are_those_of_the_moment_and_stay(backbone, engine, stained):
     with torch.no_grad():
         changing.trunk.conv1.weight.mul_(2)
     np.testing.assert_array_equal(forward(images), first)
-    assert not np.allclose(compile_statistics(changing, SHAPE, engine)(images), first, rtol=0.1)
+    assert not np.allclose(compile_statistics(changing, SHAPE, runtime)(images), first, rtol=0.1)
 
 
-def test_other_heights_and_widths(backbone, engine, rng):
+def test_other_heights_and_widths(backbone, runtime, rng):
     images = rng.integers(0, 256, (2, 48, 80, 3), dtype=np.uint8)
-    forward = compile_statistics(backbone, (48, 80), engine)
+    forward = compile_statistics(backbone, (48, 80), runtime)
     exact = plainly(backbone, images, torch.float64)
     np.testing.assert_allclose(forward(images), exact, rtol=1e-4, atol=1e-4 * np.abs(exact).max())
 
 
-def test_patches_of_another_kind_are_refused(backbone, engine):
-    forward = compile_statistics(backbone, SHAPE, engine)
+def test_patches_of_another_kind_are_refused(backbone, runtime):
+    forward = compile_statistics(backbone, SHAPE, runtime)
     for images in (
         np.zeros((2, 32, 64, 3), np.uint8),
         np.zeros((2, 64, 64, 3), np.float32),
@@ -145,32 +145,41 @@ def test_patches_of_another_kind_are_refused(backbone, engine):
             forward(images)
 
 
-def test_names_say_engine_and_version(backbone, engine):
-    forward = compile_statistics(backbone, SHAPE, engine)
-    assert forward.engine == engine
-    package = {"torch": "torch", "onnx": "onnxruntime"}[engine]
+def test_names_say_runtime_and_version(backbone, runtime):
+    forward = compile_statistics(backbone, SHAPE, runtime)
+    assert forward.runtime == runtime
+    package = {"torch": "torch", "onnx": "onnxruntime"}[runtime]
     assert forward.name == f"{package} {sys.modules[package].__version__}"
 
 
-def test_unknown_engine(backbone):
-    with pytest.raises(UsageError, match="unknown engine 'tpu': choose from auto, onnx, torch"):
+def test_unknown_runtime(backbone):
+    with pytest.raises(UsageError, match="no runtime 'tpu': Choose from auto, onnx, torch"):
         compile_statistics(backbone, SHAPE, "tpu")  # type: ignore[arg-type]
 
 
-def test_environment_says_the_engine_where_the_caller_does_not(backbone, monkeypatch):
-    monkeypatch.setenv(ENGINE_VARIABLE, "tpu")
+def test_environment_says_the_runtime_where_the_caller_does_not(backbone, monkeypatch):
+    monkeypatch.setenv(RUNTIME_VARIABLE, "tpu")
     with pytest.raises(UsageError, match="tpu"):
         compile_statistics(backbone, SHAPE)
-    assert compile_statistics(backbone, SHAPE, "torch").engine == "torch"
-    monkeypatch.setenv(ENGINE_VARIABLE, "torch")
-    assert compile_statistics(backbone, SHAPE).engine == "torch"
+    assert compile_statistics(backbone, SHAPE, "torch").runtime == "torch"
+    monkeypatch.setenv(RUNTIME_VARIABLE, "torch")
+    assert compile_statistics(backbone, SHAPE).runtime == "torch"
+
+
+def test_the_old_variable_is_understood(backbone, monkeypatch):
+    monkeypatch.delenv(RUNTIME_VARIABLE)
+    monkeypatch.setenv("RL2QC_FORWARD", "tpu")
+    with pytest.raises(UsageError, match="tpu"):
+        compile_statistics(backbone, SHAPE)
+    monkeypatch.setenv(RUNTIME_VARIABLE, "torch")
+    assert compile_statistics(backbone, SHAPE).runtime == "torch"
 
 
 def test_without_onnx_torch_is_taken(backbone, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert compile_statistics(backbone, SHAPE, "auto").engine == "torch"
+        assert compile_statistics(backbone, SHAPE, "auto").runtime == "torch"
     with pytest.raises(UsageError, match=r"pip install 'rl2qc\[onnx\]'"):
         compile_statistics(backbone, SHAPE, "onnx")
 
@@ -182,7 +191,7 @@ def test_a_runtime_with_other_numbers_is_not_used(backbone, monkeypatch):
     with pytest.raises(WorkError, match="does not give torch's numbers"):
         compile_statistics(backbone, SHAPE, "onnx")
     with pytest.warns(RuntimeWarning, match="torch takes its place"):
-        assert compile_statistics(backbone, SHAPE, "auto").engine == "torch"
+        assert compile_statistics(backbone, SHAPE, "auto").runtime == "torch"
 
 
 @needs_onnx
@@ -195,7 +204,7 @@ def test_what_cannot_be_exported_falls_back_with_a_word(backbone, monkeypatch):
     with pytest.raises(WorkError, match=r"cannot run this backbone \(no such operator\)$"):
         compile_statistics(backbone, SHAPE, "onnx")
     with pytest.warns(RuntimeWarning, match="torch takes its place"):
-        assert compile_statistics(backbone, SHAPE, "auto").engine == "torch"
+        assert compile_statistics(backbone, SHAPE, "auto").runtime == "torch"
 
 
 @needs_onnx

@@ -1,77 +1,80 @@
-"""Folds and looks: sizes, groups kept whole, what looks alike kept together."""
+"""Which patches train and which are held out."""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import pytest
 
 from rl2qc.errors import UsageError
-from rl2qc.images.groups import slide_ids
-from rl2qc.model.detectors.folds import fold_rows, groups_by_look
+from rl2qc.model.training.split import split_patches, split_rows
 
 
-@pytest.mark.parametrize("n", [100, 103])
-def test_folds_are_about_equal(n):
-    sizes = np.bincount(fold_rows(n, None, 0))
-    assert len(sizes) == 10 and sizes.max() - sizes.min() <= 1
+def test_slides_stay_on_one_side():
+    groups = [f"s{i}" for i in np.random.default_rng(0).integers(0, 20, 500)]
+    train, held = split_rows(500, 0.2, groups, seed=1)
+    assert sorted([*train, *held]) == list(range(500))
+    assert not {groups[i] for i in train} & {groups[i] for i in held}
+    assert 100 <= len(held) <= 160
 
 
-def test_a_group_lies_in_one_fold(rng):
-    groups = [f"slide {g}" for g in rng.integers(0, 37, 400)]
-    fold = fold_rows(400, groups, 1)
-    for group in set(groups):
-        assert len(set(fold[[g == group for g in groups]])) == 1
-    sizes = np.bincount(fold)
-    assert len(sizes) == 10 and sizes.min() > 20
+def test_groups_that_cannot_be_split_are_refused():
+    with pytest.raises(UsageError, match=r"one slide \(one\): leave the groups out"):
+        split_rows(100, 0.2, ["one"] * 100, seed=0)
+    with pytest.raises(UsageError, match="3 groups for 100 patches"):
+        split_rows(100, 0.2, ["a", "b", "c"], seed=0)
 
 
-def test_fewer_groups_than_folds():
-    assert set(fold_rows(9, list("aaabbbccc"), 0)) == {0, 1, 2}
+def test_the_last_patches_are_a_hold_out_that_was_given():
+    split = split_patches(130, 30, None, 0.2, 0)
+    assert split.train.tolist() == list(range(100))
+    assert split.held.tolist() == list(range(100, 130))
+    assert split.groups is None
 
 
-def test_what_looks_alike_is_kept_together(rng):
-    slides = np.repeat(np.arange(12), 30)
-    features = 20 * rng.normal(size=(12, 64))[slides] + rng.normal(size=(360, 64))
-    looks = np.array(groups_by_look(features.astype(np.float32), 0))
-    # Nearly every pair of one slide has one look.
-    same = slides[:, None] == slides
-    assert (looks[:, None] == looks)[same].mean() > 0.8
-    assert len(set(looks)) == 12
+def repeated(n: int, copies: int) -> np.ndarray:
+    """Groups (n + copies,) of near-duplicates, the last of which repeat the first."""
+    return np.r_[np.arange(n), np.arange(copies)]
 
 
-def test_copies_raise_no_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        looks = groups_by_look(np.repeat(np.eye(4, 32, dtype=np.float32), 30, axis=0), 0)
-    assert len(looks) == 120
+@pytest.mark.parametrize("seed", range(5))
+def test_near_duplicates_stay_on_one_side(seed):
+    names = [f"{i}.png" for i in range(120)]
+    split = split_patches(120, None, None, 0.2, seed, duplicates=repeated(100, 20), names=names)
+    held = set(split.held.tolist())
+    assert all((i in held) == (100 + i in held) for i in range(20))
+    assert len(set(split.groups)) == 100
+    (warning,) = split.warnings
+    assert warning.startswith("40 of 120 reference patches are near-duplicates of another (20 g")
+    assert "0.png and 100.png" in warning and "are not split by the hold-out" in warning
 
 
-class TestSlideIds:
-    def test_a_group_that_takes_no_part_is_a_miss(self):
-        """An optional group gives None in Python, which nothing downstream can sort."""
-        names = ["consep_1_a.png", "crag_1_b.png", "consep_2_c.png"]
-        with pytest.raises(UsageError, match=r"1 of 3 .*such as consep_2_c\.png"):
-            slide_ids(names, "(consep_1|crag_1)|^c")
+def test_without_near_duplicates_nothing_changes():
+    split = split_patches(100, None, None, 0.2, 3, duplicates=repeated(100, 0), names=["x"] * 100)
+    train, held = split_rows(100, 0.2, None, 3)
+    assert np.array_equal(split.train, train) and np.array_equal(split.held, held)
+    assert split.groups is None and split.warnings == ()
 
-    def test_folders_of_patients(self, tmp_path):
-        names = [str(tmp_path / f) for f in ("ann/x.png", "ann/y.png", "bob/deep/x.png")]
-        assert slide_ids(names, "^([^/]+)/") == ["ann", "ann", "bob"]
 
-    def test_relative_and_absolute_names_are_seen_alike(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        relative = ["real/ann/x.png", "real/bob/x.png"]
-        absolute = [str(tmp_path / name) for name in relative]
-        for names in (relative, absolute):
-            assert slide_ids(names, "^(.+)/") == ["ann", "bob"]
+def test_near_duplicates_join_slides_which_stay_whole():
+    groups = [f"s{i % 10}" for i in range(120)]
+    groups[100:] = [f"copy{i}" for i in range(20)]
+    names = [f"{i}.png" for i in range(120)]
+    split = split_patches(120, None, groups, 0.2, 0, duplicates=repeated(100, 20), names=names)
+    assert len(set(split.groups)) == 10
+    assert {split.groups[i] for i in range(100, 120)} <= set(split.groups[:100])
 
-    def test_a_pattern_of_file_names_ignores_folders(self):
-        """Anchored at the start, or met by a folder's name as well: the file's name decides."""
-        names = ["real/a/s1_10.png", "real/s9_b/s2_11.png"]
-        for pattern in ("^(s[0-9])_", "(s[0-9])_", "s[0-9]"):
-            assert slide_ids(names, pattern) == ["s1", "s2"]
 
-    def test_a_miss_shows_what_was_looked_at(self):
-        with pytest.raises(UsageError, match=r"--by 'q' .*2 of 2 .*such as ann/x\.png"):
-            slide_ids(["real/ann/x.png", "real/bob/x.png"], "q", option="--by")
+def test_too_many_near_duplicates_are_told_and_left():
+    names = [f"{i}.png" for i in range(150)]
+    many = np.r_[np.arange(100), np.zeros(50, int)]
+    split = split_patches(150, None, None, 0.2, 0, duplicates=many, names=names)
+    assert split.groups is None
+    assert "51 of 150 " in split.warnings[0]
+    assert "too many to be kept on one side" in split.warnings[0]
+
+
+def test_near_duplicates_across_a_hold_out_that_was_given_are_told():
+    names = [f"{i}.png" for i in range(120)]
+    split = split_patches(120, 20, None, 0.2, 0, duplicates=repeated(100, 20), names=names)
+    assert split.groups is None
+    assert "20 of the held-out patches have one that trains" in split.warnings[0]
