@@ -185,14 +185,14 @@ class Bench:
                 lambda i: center_crop(self._images[i], side), len(self._images), side
             )
         areas = {
-            str(score): auc(
-                self._clean[side].scores[score],
-                found.scores[score],
+            str(detector): auc(
+                self._clean[side].scores[detector],
+                found.scores[detector],
                 n_resamples=self._settings.n_resamples,
                 level=LEVEL,
                 seed=self._settings.seed,
             )
-            for score in self.detectors
+            for detector in self.detectors
         }
         return ArtifactSet(DamageResult(len(source), areas, float(found.keep.mean())), side)
 
@@ -236,8 +236,10 @@ class Bench:
             "seed": self._settings.seed,
         }
         areas = {
-            str(score): auc(reference.scores[score], found.scores[score], paired=True, **options)
-            for score in self.detectors
+            str(detector): auc(
+                reference.scores[detector], found.scores[detector], paired=True, **options
+            )
+            for detector in self.detectors
         }
         shift = found.latents.astype(np.float64) - reference.latents
         interval = bootstrap(

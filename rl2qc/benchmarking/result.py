@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rl2qc.benchmarking.findings import Findings, Row
 from rl2qc.benchmarking.page import PAGE, check_folder, draw_figures, write_report
 from rl2qc.core.files import plain
+from rl2qc.core.renamed import OldNames
 from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import layout, number
@@ -22,7 +23,7 @@ SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Benchmark(Findings, Result):
+class Benchmark(Findings, Result, OldNames):
     """How well a model tells clean from damaged images, and how it was measured.
 
     The attributes are those of :class:`~rl2qc.benchmarking.findings.Findings`.
@@ -38,6 +39,8 @@ class Benchmark(Findings, Result):
     >>> sorted(rl2qc.benchmark(textures, model, **few).corruptions)
     ['blur']
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {"run": "provenance", "ladders": "corruptions"}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`)."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.renamed import OldNames
 from rl2qc.metrics.frechet import fid
 from rl2qc.metrics.kernel import kid
 from rl2qc.metrics.rl2 import rl2
@@ -25,7 +26,7 @@ _Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class SizeCurve:
+class SizeCurve(OldNames):
     """A metric at rising numbers of images, in its own unit: mean and spread over the repeats.
 
     Attributes
@@ -35,6 +36,8 @@ class SizeCurve:
     baseline, baseline_std
         Clean images against other clean ones.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {"floor": "baseline", "floor_std": "baseline_std"}
 
     degraded: tuple[float, ...]
     degraded_std: tuple[float, ...]

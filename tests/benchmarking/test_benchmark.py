@@ -376,3 +376,15 @@ def test_progress_counts_every_image(clean, tiny_model):
     assert list(dict.fromkeys(what for _, _, what in seen)) == [
         "benchmark", "clean", "blur 1", "blur 3"
     ]  # fmt: skip
+
+
+def test_old_attributes_are_understood(result):
+    with pytest.warns(DeprecationWarning, match="ladders is called corruptions now"):
+        assert result.ladders is result.corruptions
+    with pytest.warns(DeprecationWarning, match="run is called provenance now"):
+        assert result.run is result.provenance
+    curve = result.stability.curves["rl2"]
+    with pytest.warns(DeprecationWarning, match="floor is called baseline now"):
+        assert curve.floor == curve.baseline
+    with pytest.raises(AttributeError, match="'Benchmark' object has no attribute 'nothing'"):
+        result.nothing  # noqa: B018
