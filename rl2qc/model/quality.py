@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.core.progress import Progress
+from rl2qc.core.renamed import OldNames, renamed
 from rl2qc.core.threads import one_thread
-from rl2qc.errors import UsageError
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources.base import Patches, PatchSource
 from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.model.calibration import conformal_p_values
 from rl2qc.model.detectors.base import FILTER_SCORE
-from rl2qc.model.detectors.book import DetectorSet
 from rl2qc.model.network.backbone import POOLED, ResNet18Features
 from rl2qc.model.network.runtime import Runtime
 from rl2qc.model.network.statistics import StatisticsExtractor
@@ -33,7 +32,7 @@ from rl2qc.model.zoo import DEFAULT_MODEL, find_checkpoint
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
 
 
-class QualityModel:
+class QualityModel(OldNames):
     """What clean patches look like, as a density of ResNet-18 features.
 
     Made by :meth:`fit` or :meth:`load`. Wherever patches are asked for, anything that
@@ -70,6 +69,11 @@ class QualityModel:
     extractor
         What turns patches into the statistics that every score rests on.
     """
+
+    old_names: ClassVar[Mapping[str, str]] = {
+        "scores_": "detectors_",
+        "forward_name": "runtime_name",
+    }
 
     quantities_: ReferenceQuantities | None
     review_: Review | None = None
@@ -182,13 +186,13 @@ class QualityModel:
         return cls(fitted.parts, batch_size=resolved.batch_size, device=resolved.device)
 
     @classmethod
+    @renamed(engine="runtime")
     def load(
         cls,
         name_or_path: str | Path = DEFAULT_MODEL,
         *,
         device: str | torch.device | None = None,
         runtime: Runtime | None = None,
-        **old: Any,
     ) -> QualityModel:
         """Load a shipped model by name, or a model file.
 
@@ -212,11 +216,6 @@ class QualityModel:
         >>> QualityModel.load("histology", device="cpu").patch_size
         224
         """
-        if "engine" in old:
-            warnings.warn("engine is called runtime now", DeprecationWarning, stacklevel=2)
-            runtime = old.pop("engine")
-        if old:
-            raise UsageError(f"no option {next(iter(old))!r}: choose from device, runtime")
         path = find_checkpoint(name_or_path)
         parts, digest = read_model(path)
         return cls(parts, name=path.stem, sha256=digest, device=device, runtime=runtime)
@@ -319,17 +318,3 @@ class QualityModel:
     def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
         """Latents (n, 512) float32 of features (n, 512)."""
         return self.density.latents_of(features)
-
-    # --- old names, understood until 1.0 ---------------------------------------------------
-
-    @property
-    def scores_(self) -> DetectorSet:
-        """Old name of :attr:`detectors_`."""
-        warnings.warn("scores_ is called detectors_ now", DeprecationWarning, stacklevel=2)
-        return self.detectors_
-
-    @property
-    def forward_name(self) -> str:
-        """Old name of :attr:`runtime_name`."""
-        warnings.warn("forward_name is called runtime_name now", DeprecationWarning, stacklevel=2)
-        return self.runtime_name

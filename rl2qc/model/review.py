@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from rl2qc.core.files import atomic_path, write_csv
+from rl2qc.core.files import atomic_path
+from rl2qc.core.results import Result
+from rl2qc.core.text import layout, number, printable
 from rl2qc.images.sources.base import PatchSource
 from rl2qc.model.detectors.base import Reference, Scores
 from rl2qc.model.detectors.folds import fold_rows
@@ -31,7 +34,7 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
 
 
 @dataclass(frozen=True)
-class Review:
+class Review(Result):
     """The least likely patches, the least likely first.
 
     Attributes
@@ -55,18 +58,33 @@ class Review:
     def __len__(self) -> int:
         return len(self.source)
 
-    def to_csv(self, path: str | Path) -> None:
-        """Write file, score, log_likelihood, p_value, rank; the row number where there is no file.
+    def csv_rows(self) -> list[dict[str, Any]]:
+        """File, score, log_likelihood, p_value, rank; the row number where there is no file.
 
         ``rl2qc train --exclude`` reads it.
         """
-        columns = (self.score, self.log_likelihood, self.p_value)
-        ranks = range(1, len(self) + 1)
-        write_csv(
-            Path(path),
-            ["file", "score", "log_likelihood", "p_value", "rank"],
-            zip(self.source.names, *(column.tolist() for column in columns), ranks, strict=True),
+        columns = zip(
+            self.source.names,
+            self.score.tolist(),
+            self.log_likelihood.tolist(),
+            self.p_value.tolist(),
+            range(1, len(self) + 1),
+            strict=True,
         )
+        names = ("file", "score", "log_likelihood", "p_value", "rank")
+        return [dict(zip(names, row, strict=True)) for row in columns]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The patches as plain data, and of how many they are the least likely."""
+        return {"n_reference": self.n_reference, "patches": self.csv_rows()}
+
+    def table(self) -> str:
+        """Rank, score, p-value and file of each."""
+        lines = [("rank", "score", "p-value", "file")]
+        for row in self.csv_rows():
+            numbers = (str(row["rank"]), number(row["score"]), number(row["p_value"]))
+            lines.append((*numbers, printable(row["file"])))
+        return "\n".join(layout(lines, right=(0, 1, 2)))
 
     def to_png(self, path: str | Path) -> None:
         """Draw the first 200 with rank, score and file name: a contact sheet."""

@@ -19,8 +19,9 @@ from rl2qc.features.cache import FeatureCache
 from rl2qc.features.of_model import ModelStatistics
 from rl2qc.images.groups import match_slides, slide_ids
 from rl2qc.images.resolution import check_scale
-from rl2qc.images.sources.base import Patches, as_source
+from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
+from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.metrics.inception import inception_score
 from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
@@ -162,15 +163,8 @@ def _at_one_size(
 ) -> tuple[dict[str, PatchSource], list[str]]:
     scale = check_scale(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
     warnings = [] if scale is None else [scale]
-    sources = {title: as_source(patches) for title, patches in inputs.items()}
-    size = min(model.patch_size, *(s.size for s in sources.values()))
-    if size < model.patch_size:
-        warnings.append(
-            f"images are {size} px, the model's patches {model.patch_size} px: distances hold, "
-            f"likelihoods and kept shares are not calibrated at {size} px (rl2qc train on real "
-            "images of this size calibrates them)"
-        )
-    return {t: as_source(s, size) for t, s in sources.items()}, warnings
+    sources, small = at_one_size(inputs, model.patch_size)
+    return sources, [*warnings, *small]
 
 
 def _check_size(title: str, n: int, specs: Sequence[MetricSpec], settings: ScoreSettings) -> None:

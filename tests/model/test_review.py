@@ -76,6 +76,15 @@ def test_the_table_keeps_every_digit(review, tmp_path):
         assert [float(row[name]) for row in rows] == getattr(review, name).tolist()
 
 
+def test_a_notebook_shows_the_table(review):
+    lines = review.table().splitlines()
+    assert lines[0].split() == ["rank", "score", "p-value", "file"]
+    assert [line.split()[0] for line in lines[1:]] == [str(i) for i in range(1, 11)]
+    assert review.source.names[0] in lines[1]
+    assert review.to_dict()["n_reference"] == 120
+    assert lines[1] in review._repr_html_()
+
+
 def test_the_sheet_shows_the_patches_in_order(review, tmp_path):
     review.to_png(tmp_path / "x.review.png")
     with Image.open(tmp_path / "x.review.png") as sheet:

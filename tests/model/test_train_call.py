@@ -223,8 +223,6 @@ class TestOldNames:
         with pytest.warns(DeprecationWarning, match="engine is called runtime"):
             loaded = QualityModel.load(tiny_model_file, device="cpu", engine="torch")
         assert loaded.extractor.runtime == "torch"
-        with pytest.raises(UsageError, match="no option 'engines'"):
-            QualityModel.load(tiny_model_file, engines="torch")
         old, new = (tiny_model.score_samples(patches[:3], s) for s in ("detector", "combined"))
         assert np.array_equal(old, new)
         calibration = tiny_model.calibration_
