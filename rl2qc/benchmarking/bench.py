@@ -185,7 +185,7 @@ class Bench:
                 lambda i: center_crop(self._images[i], side), len(self._images), side
             )
         areas = {
-            str(detector): auc(
+            detector: auc(
                 self._clean[side].scores[detector],
                 found.scores[detector],
                 n_resamples=self._settings.n_resamples,
@@ -236,7 +236,7 @@ class Bench:
             "seed": self._settings.seed,
         }
         areas = {
-            str(detector): auc(
+            detector: auc(
                 reference.scores[detector], found.scores[detector], paired=True, **options
             )
             for detector in self.detectors
