@@ -1,0 +1,1 @@
+"""The parts of scripts/compare_versions.py: what is run, read and compared."""
