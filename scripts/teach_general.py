@@ -5,12 +5,13 @@
     python scripts/teach_general.py ../shared/data --out fold0.safetensors --fold 0 \
         --init base.safetensors --minutes 27
 
-Views of clean images, strongly changed in what is no damage (scripts/harmless.py), get damage with
-its map: drawn (rl2qc/synthetic/teaching.py), by degrees (scripts/whole_damage.py), or pasted, from
-the even half of the real cut-outs. The network (scripts/general_network.py) starts from the
-backbone of a shipped model, or from a network taught before: "base" is taught on the
-laboratories that teach in every fold, so that folds need less. Weights are averaged over the last steps. A run that
-was stopped goes on from OUT with the suffix .resume; it is saved every five minutes.
+Views of clean images, strongly changed in what is no damage (scripts/harmless.py), get damage
+with its map: drawn (rl2qc/synthetic/teaching.py), by degrees (scripts/whole_damage.py), or
+pasted, from the even half of the real cut-outs. The network (scripts/general_network.py) starts
+from the backbone of a shipped model, or from a network taught before: "base" is taught on the
+laboratories that teach in every fold, so that folds need less. Weights are averaged over the last
+steps. A run that was stopped goes on from OUT with the suffix .resume; it is saved every five
+minutes.
 """
 
 from __future__ import annotations
