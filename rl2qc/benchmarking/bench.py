@@ -224,7 +224,7 @@ class Bench:
             self._model.latents_of_features(features),
             # As the calibration has it: what is not finite is as abnormal as can be.
             {str(k): np.where(np.isfinite(v), v, -np.inf) for k, v in scores.items()},
-            self._model.judge(statistics)["p_value"] > self._settings.alpha,
+            self._model.measure_statistics(statistics)["p_value"] > self._settings.alpha,
         )
 
     def _against_clean(self, found: Measured, covered: float = float("nan")) -> DamageResult:

@@ -228,7 +228,7 @@ def _score(model: QualityModel, patches: NDArray[np.uint8], bars: bool) -> tuple
         statistics = model.statistics(images)
         found = statistics[:, POOLED]
         distance = rl2(model.latents_of_features(found), latents).value
-        kept = float((model.judge(statistics)["p_value"] > ALPHA).mean())
+        kept = float((model.measure_statistics(statistics)["p_value"] > ALPHA).mean())
         rows.append(SetRow(title, distance, wad_div(found, features).value, kept))
     return tuple(rows)
 

@@ -71,8 +71,8 @@ def match_slides(
         return None if match is None else match[min(compiled.groups, 1)]
 
     # File names come first: a pattern written for them means the same in folders within folders.
-    looks = ([Path(name).name for name in names], _below_shared_folder(names))
-    return max(([slide(text) for text in look] for look in looks), key=_n_found)
+    texts = ([Path(name).name for name in names], _below_shared_folder(names))
+    return max(([slide(text) for text in each] for each in texts), key=_n_found)
 
 
 def _n_found(slides: Sequence[str | None]) -> int:

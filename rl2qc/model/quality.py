@@ -73,6 +73,7 @@ class QualityModel(OldNames):
     old_names: ClassVar[Mapping[str, str]] = {
         "scores_": "detectors_",
         "forward_name": "runtime_name",
+        "judge": "measure_statistics",
     }
 
     quantities_: ReferenceQuantities | None
@@ -291,7 +292,7 @@ class QualityModel(OldNames):
         name = self.detectors_.resolve(score)
         return conformal_p_values(self.score_samples(patches, name), self.calibration_[name])
 
-    def judge(self, statistics: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    def measure_statistics(self, statistics: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """What the filter records of statistics (n, 2048), (n,) each.
 
         ``score`` is the filter's, ``log_likelihood`` the flow's in nats, and ``p_value`` the
@@ -305,10 +306,10 @@ class QualityModel(OldNames):
         }
 
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        """:meth:`judge` for one batch of images (b, patch_size, patch_size, 3) uint8."""
+        """:meth:`measure_statistics` of one batch (b, patch_size, patch_size, 3) uint8."""
         statistics = self.extractor.of_batch(images)
         with one_thread():
-            return self.judge(statistics)
+            return self.measure_statistics(statistics)
 
     @property
     def runtime_name(self) -> str:

@@ -114,7 +114,7 @@ class Review(Result):
 def review_reference(
     source: PatchSource,
     statistics: Statistics,
-    judge: Callable[[Statistics], Mapping[str, NDArray[np.float64]]],
+    measure: Callable[[Statistics], Mapping[str, NDArray[np.float64]]],
     groups: Sequence[str] | None = None,
 ) -> Review:
     """Find the 2 % of the reference, at least 10 patches, that are least like the rest of it.
@@ -130,8 +130,8 @@ def review_reference(
         Training and held-out patches.
     statistics : (n, 2048) float32
         Theirs, by the backbone of the model that was trained on them.
-    judge
-        :meth:`rl2qc.model.quality.QualityModel.judge` of that model.
+    measure
+        :meth:`rl2qc.model.quality.QualityModel.measure_statistics` of that model.
     groups
         Slide or patient of each: a patch is not scored by densities that saw others of its group.
 
@@ -143,9 +143,9 @@ def review_reference(
     score = _out_of_sample(statistics, groups)
     n = min(len(source), max(AT_LEAST, math.ceil(SHARE * len(source))))
     rows = np.argsort(score, kind="stable")[:n]
-    judged = judge(statistics[rows])
+    measured = measure(statistics[rows])
     return Review(
-        source.take(rows), score[rows], judged["log_likelihood"], judged["p_value"], len(source)
+        source.take(rows), score[rows], measured["log_likelihood"], measured["p_value"], len(source)
     )
 
 

@@ -196,7 +196,7 @@ class _Measuring:
         if follows or self.needs & {"latents", "likelihood"}:
             # What the model's features, latents and scores all follow from.
             of_stages = self._features(ModelStatistics(self.model), source)
-            judged = self.model.judge(of_stages)
+            judged = self.model.measure_statistics(of_stages)
             arrays["latents"] = self.model.latents_of_features(of_stages[:, POOLED].copy())
             arrays["log_likelihood"] = judged["log_likelihood"]
             arrays["keep"] = judged["p_value"] > self.settings.alpha

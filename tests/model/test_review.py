@@ -28,7 +28,9 @@ def reference(patches, stained):
 
 @pytest.fixture(scope="module")
 def review(tiny_model, reference):
-    return review_reference(reference, tiny_model.statistics(reference), tiny_model.judge)
+    return review_reference(
+        reference, tiny_model.statistics(reference), tiny_model.measure_statistics
+    )
 
 
 def test_what_is_no_tissue_comes_first_though_the_model_was_trained_on_it(

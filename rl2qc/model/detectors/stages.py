@@ -46,7 +46,7 @@ class StageDetector:
 
     Each density's log-likelihood is standardised by the median and the lower standard deviation
     of clean patches that it was not fitted to, so that stages of 128 to 1,024 numbers, and
-    clusters of any spread, count alike: each fold is scored by densities fitted to the others.
+    clusters of any spread, count the same: each fold is scored by densities fitted to the others.
 
     Parameters
     ----------

@@ -66,8 +66,10 @@ def test_statistics_are_those_of_the_plain_backbone(backbone, runtime, stained):
 
 
 def test_scores_agree_within_a_thousandth_of_a_nat_per_dimension(tiny_model, runtime, patches):
-    plain = tiny_model.judge(plainly(tiny_model.backbone, patches))
-    found = tiny_model.judge(compile_statistics(tiny_model.backbone, SHAPE, runtime)(patches))
+    plain = tiny_model.measure_statistics(plainly(tiny_model.backbone, patches))
+    found = tiny_model.measure_statistics(
+        compile_statistics(tiny_model.backbone, SHAPE, runtime)(patches)
+    )
     difference = np.abs(found["log_likelihood"] - plain["log_likelihood"])
     assert difference.max() / tiny_model.density.dim < 1e-3
     assert np.ptp(plain["log_likelihood"]) / tiny_model.density.dim > 1e-2
