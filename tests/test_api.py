@@ -112,6 +112,12 @@ def test_it_comes_from_the_module_that_defines_it(name):
     assert getattr(rl2qc, name).__module__ == rl2qc._HOMES[name]
 
 
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_it_has_an_example_that_runs(name):
+    said = inspect.getdoc(getattr(rl2qc, name)) or ""
+    assert "\nExamples\n--------\n" in said and ">>> " in said
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         rl2qc.nothing  # noqa: B018

@@ -62,6 +62,16 @@ class Extractor(Protocol):
     identity
         Names weights, preprocessing and version: two extractors of one identity give the same
         features for the same patches, up to rounding.
+
+    Examples
+    --------
+    >>> class Colours:
+    ...     name, dim, identity = "colours", 3, "colours, version 1"
+    ...     def extract(self, source, *, progress=False):
+    ...         means = [source[i].mean((0, 1)) for i in range(len(source))]
+    ...         return np.array(means, np.float32)
+    >>> isinstance(Colours(), Extractor)
+    True
     """
 
     @property
@@ -91,6 +101,16 @@ class FeatureExtractor:
     follows
         The model whose stage statistics these features follow from, None for all others: who has
         the statistics at hand calls :meth:`of_statistics` and saves a pass over the images.
+
+    Examples
+    --------
+    >>> class Colours(FeatureExtractor):
+    ...     name, dim, identity = "colours", 3, "colours, version 1"
+    ...     def extract(self, source, *, progress=False):
+    ...         means = [source[i].mean((0, 1)) for i in range(len(source))]
+    ...         return np.array(means, np.float32)
+    >>> Colours().extract(np.zeros((2, 64, 64, 3), np.uint8)).shape, Colours().cached
+    ((2, 3), True)
     """
 
     name: str
@@ -141,6 +161,12 @@ class ExtractorSpec:
     ------
     UsageError
         Neither ``make`` nor ``accepts`` and ``open``.
+
+    Examples
+    --------
+    >>> spec = ExtractorSpec("mine", make=lambda model: model, meaning="features of my own")
+    >>> spec.name, spec.accepts
+    ('mine', None)
     """
 
     name: str

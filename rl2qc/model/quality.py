@@ -68,6 +68,15 @@ class QualityModel(OldNames):
         How the model was made.
     extractor
         What turns patches into the statistics that every score rests on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> textures = rng.integers(0, 256, (100, 64, 64, 3), np.uint8)
+    >>> model = QualityModel.fit(textures, backbone="random", epochs=1, device="cpu")
+    >>> model.p_values(textures[:2]).shape, model.features(textures[:2]).shape
+    ((2,), (2, 512))
     """
 
     old_names: ClassVar[Mapping[str, str]] = {

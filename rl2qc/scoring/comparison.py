@@ -49,6 +49,16 @@ class Comparison(Result, OldNames):
         are no intervals. Empty without agreement.
     verdicts
         By metric and other generator, what their difference says.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rl2qc
+    >>> images = np.random.default_rng(0).integers(0, 256, (36, 64, 64, 3), dtype=np.uint8)
+    >>> sets = {"a": images[:12], "b": images[12:24] // 2}
+    >>> found = rl2qc.compare(sets, images[24:], metrics=["swd"], n_resamples=0)
+    >>> found.generators, list(found.values)
+    (('a', 'b'), ['swd'])
     """
 
     old_names: ClassVar[Mapping[str, str]] = {"run": "provenance"}

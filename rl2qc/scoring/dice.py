@@ -56,6 +56,12 @@ class Dice(Result):
         Plain sentences.
     provenance
         Inputs, settings and versions.
+
+    Examples
+    --------
+    >>> found = Dice(0.75, 0.5, 1.0, ("a", "b"), (0.5, 1.0), None, 0, None, ())
+    >>> [row["dice"] for row in found.csv_rows()]
+    [0.5, 1.0]
     """
 
     value: float

@@ -44,6 +44,15 @@ class Scorecard(Result, OldNames):
         Metrics against the number of images.
     evidence
         The arrays behind the numbers, for the page.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rl2qc
+    >>> images = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
+    >>> card = rl2qc.score(images[:12], images[12:], metrics=["swd"], n_resamples=0)
+    >>> list(card.metrics), card["swd"] == card.metrics["swd"].value
+    (['swd'], True)
     """
 
     old_names: ClassVar[Mapping[str, str]] = {"run": "provenance"}

@@ -120,7 +120,13 @@ class ScoreSettings(Settings):
 
 @dataclass(frozen=True)
 class CompareSettings(ScoreSettings):
-    """How to compare generated sets."""
+    """How to compare generated sets.
+
+    Examples
+    --------
+    >>> CompareSettings.of(ScoreSettings(k=5)).changes(paired=True).k
+    5
+    """
 
     paired: bool = option(
         False,
@@ -150,7 +156,13 @@ def _labels(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class DiceSettings(Settings):
-    """How to hold masks against each other."""
+    """How to hold masks against each other.
+
+    Examples
+    --------
+    >>> DiceSettings(labels=(1, 3)).record()["labels"]
+    [1, 3]
+    """
 
     labels: Sequence[int] | None = option(
         None,

@@ -158,6 +158,17 @@ class MetricSpec:
         ``compared(difference)``: the same in a comparison of two generated sets.
     more
         What a higher value is called in a comparison, where it is not simply better.
+
+    Examples
+    --------
+    >>> def shift(real, generated, settings):
+    ...     return float(abs(real.features.mean() - generated.features.mean()))
+    >>> spec = MetricSpec(
+    ...     name="shift", needs="features", higher_is_better=False,
+    ...     meaning="shift of the mean", below="nearer than real sets", above="farther",
+    ...     compute=shift)
+    >>> spec.needs, spec.resample, spec.shown
+    (('features',), 'subsample', 'always')
     """
 
     name: str

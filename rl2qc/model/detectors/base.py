@@ -110,7 +110,28 @@ class Reference:
 
 
 class Detector(Protocol):
-    """Gives each patch a number that tells how normal it is; made without arguments."""
+    """Gives each patch a number that tells how normal it is; made without arguments.
+
+    Examples
+    --------
+    >>> class Centroid:
+    ...     def fit(self, reference):
+    ...         self.mean = reference.clean.mean(0)
+    ...         return self
+    ...     def scores(self, statistics):
+    ...         return -np.linalg.norm(statistics - self.mean, axis=1).astype(float)
+    ...     def state(self):
+    ...         return {"mean": self.mean}
+    ...     @classmethod
+    ...     def from_state(cls, state, density):
+    ...         made = cls()
+    ...         made.mean = state["mean"]
+    ...         return made
+    >>> statistics = np.array([[0.0], [2.0], [7.0]], np.float32)
+    >>> reference = Reference(statistics[:2], fold=np.array([0, 1]))
+    >>> Centroid().fit(reference).scores(statistics).tolist()
+    [-1.0, -1.0, -6.0]
+    """
 
     def fit(self, reference: Reference) -> Self:
         """Fit to clean patches, and to damaged copies of them where these are of use."""
@@ -167,6 +188,12 @@ class DetectorSpec:
     ------
     UsageError
         Neither a detector nor something to combine.
+
+    Examples
+    --------
+    >>> spec = DetectorSpec("worst", parts=("stages", "probe"), combine=lambda s: min(s.values()))
+    >>> spec.calibration, spec.reads
+    ('folds', 'statistics')
     """
 
     name: str
