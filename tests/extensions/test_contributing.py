@@ -14,7 +14,7 @@ from words import ROOT, blocks, sections, write
 SECTIONS = {
     title: text
     for title, text in sections("CONTRIBUTING.md", "Add a").items()
-    if title != "Add a checkpoint" and blocks(text)
+    if title != "Add a checkpoint"
 }
 IGNORED = shutil.ignore_patterns("__pycache__", "extensions", ".*")
 
