@@ -70,7 +70,7 @@ def compare_command(
 
     The first set is compared with every other on the same real images; where sets differ in size,
     metrics that depend on it are of as many images as the smallest holds. From three sets on, a
-    table tells how alike the metrics rank them (Kendall's tau, Spearman's rho).
+    table tells how far the metrics agree on their ranks (Kendall's tau, Spearman's rho).
 
     **Examples**
 

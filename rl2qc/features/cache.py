@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.core.progress import progress_bar
+from rl2qc.core.progress import Progress, track
 from rl2qc.errors import WorkError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class FeatureCache:
         return f"FeatureCache({str(self.path.parent)!r})"
 
     def features(
-        self, extractor: Extractor, source: PatchSource, *, progress: bool = False
+        self, extractor: Extractor, source: PatchSource, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
         """Features (n, dim) float32 of the patches, of which only unknown ones are computed.
 
@@ -116,11 +116,11 @@ class FeatureCache:
         arrays and datasets by that of their pixels, each of which is fetched once.
         """
         out = np.empty((len(source), extractor.dim), np.float32)
-        with progress_bar(progress, extractor.name, total=len(source), unit="img") as bar:
+        with track(progress, extractor.name, len(source)) as step:
             for start in range(0, len(source), _CHUNK):
                 rows = range(start, min(start + _CHUNK, len(source)))
                 out[start : rows.stop] = self._chunk(extractor, source, rows)
-                bar.update(len(rows))
+                step(len(rows))
         return out
 
     def info(self) -> CacheInfo:

@@ -27,7 +27,7 @@ class MsSsimResult:
     """Mean similarity of pairs of images of a set: the lower, the more diverse it looks.
 
     It compares pixels at the same place, so it may miss a set that repeats itself shifted or
-    turned, and call structured images alike that are not.
+    turned, and call structured images similar that are not.
 
     Parameters
     ----------

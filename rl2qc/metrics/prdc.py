@@ -31,7 +31,7 @@ class PrdcResult:
     density : float
         Mean number of real balls that hold a generated image, over k; may exceed 1.
     coverage : float
-        Share of real images whose ball holds a generated one.
+        Share of real images with a generated one in their ball.
     k : int
     convention : str
     n_real, n_generated : int

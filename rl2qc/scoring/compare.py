@@ -53,7 +53,7 @@ def compare(
 
     Where the sets differ in size, metrics that depend on the number of images are computed on as
     many images of each as the smallest holds, drawn at random. From three sets on, it tells how
-    alike the metrics rank them.
+    far the metrics agree on their ranks.
 
     Parameters
     ----------
@@ -198,10 +198,10 @@ def _values(
     sizes = {title: len(measured.sets[title]) for title in titles}
     parts, warnings = [(list(specs), sets)], []
     if (smallest := min(sizes.values())) < max(sizes.values()):
-        alike = [s.take(s.drawn(smallest, settings.seed)) for s in sets[1:]]
+        equal = [s.take(s.drawn(smallest, settings.seed)) for s in sets[1:]]
         free = [spec for spec in specs if not spec.depends_on_n]
         bound = [spec for spec in specs if spec.depends_on_n]
-        parts = [(free, sets), (bound, [sets[0], *alike])]
+        parts = [(free, sets), (bound, [sets[0], *equal])]
         warnings.append(
             f"the sets differ in size ({_listed(sizes)}): metrics that depend on the number of "
             f"images are of {smallest} images of each, drawn at random"

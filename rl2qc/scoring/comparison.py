@@ -36,8 +36,8 @@ class Comparison(Result, OldNames):
     differences
         By metric and other generator: the first minus the other.
     agreement
-        How alike the metrics that tell the generators apart rank them; None for two, unless asked
-        for.
+        How far the metrics that tell the generators apart agree on their ranks; None for two,
+        unless asked for.
     provenance
         Counts, settings, model, features and versions.
     warnings

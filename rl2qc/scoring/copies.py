@@ -15,7 +15,7 @@ _SAME = 1e-5
 
 
 def copies(judged: ImageSet, real: ImageSet) -> tuple[Rows, Rows]:
-    """Images whose features equal those of a real image, and which one that is.
+    """Images with the features of a real image, and which one that is.
 
     Every image of both sets is looked at; without features nothing is found.
 

@@ -254,7 +254,7 @@ def _label_warnings(
         if missing := set(labels) - seen - absent:
             warnings.append(
                 f"label {_listed(missing)} is in no mask of {folder}, which hold {_listed(seen)}, "
-                "and scores 0: are both folders coded alike?"
+                "and scores 0: do both folders use the same label numbers?"
             )
     return warnings
 

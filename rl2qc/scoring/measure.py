@@ -124,7 +124,7 @@ def measure_sets(
     }
     with _batches_of(judge, settings.batch_size):
         extractors = find_extractors(settings.features, judge, list(sources))
-        measure = _Measuring(judge, settings, needs_of(specs), progress is True)
+        measure = _Measuring(judge, settings, needs_of(specs), progress)
         sets = {
             title: ImageSet(
                 source, measure(source, extractors[title], given.get(title)), groups[title]
@@ -182,7 +182,7 @@ class _Measuring:
     model: QualityModel
     settings: ScoreSettings
     needs: set[str]
-    progress: bool
+    progress: bool | Progress
     cache: FeatureCache = field(default_factory=FeatureCache)
 
     def __call__(
@@ -216,7 +216,7 @@ class _Measuring:
     def _features(self, by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
         if self.settings.cache and by.cached:
             return self.cache.features(by, source, progress=self.progress)
-        return by.extract(source, progress=self.progress)
+        return by.extract(source, progress=self.progress is True)
 
 
 def _check_cosine(source: PatchSource, features: NDArray[np.float32]) -> None:

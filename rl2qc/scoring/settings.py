@@ -135,8 +135,8 @@ class CompareSettings(ScoreSettings):
     )
     agreement: bool = option(
         False,
-        help="How alike the metrics rank the sets, for two sets as well; from three on it is "
-        "always shown.",
+        help="How far the metrics agree on the ranks of the sets, for two sets as well; from "
+        "three on it is always shown.",
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Dice overlap of masks, and whether metrics rank generators alike."""
+"""Whether metrics agree on the ranks of generators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["RankAgreement", "rank_agreement"]
 
 @dataclass(frozen=True, eq=False)
 class RankAgreement:
-    """How alike metrics order generators; all oriented so that better comes first.
+    """How far metrics agree on the order of generators; better comes first in all.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
     }
     got = card["metrics"]
     assert {n: got[n]["value"] for n in expected} == pytest.approx(expected, rel=1e-3)
-    # Its floor and interval are of the same distance.
+    # Its baseline and interval are of the same distance.
     zero = got["wad_div_zero"]
     assert zero["low"] < zero["value"] < zero["high"]
     assert zero["baseline"] < plain["metrics"]["wad_div_zero"]["baseline"] / 10

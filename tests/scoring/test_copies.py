@@ -111,7 +111,7 @@ def test_the_baseline_of_unseen_images_is_what_they_score(rng):
 
 @pytest.mark.parametrize(("n_real", "n_generated"), [(40, 40), (150, 300), (200, 60)])
 def test_new_images_are_seldom_taken_for_copies(n_real, n_generated):
-    """Over many draws of like sets at most about one in twenty lies outside its null."""
+    """Over many draws of like sets at most about one in twenty lies outside its baseline."""
     rng, outside, draws = np.random.default_rng(5), 0, 120
     for _ in range(draws):
         real, new = image_set(rng.normal(size=(n_real, 6))), rng.normal(size=(n_generated, 6))

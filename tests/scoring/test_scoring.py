@@ -1,4 +1,4 @@
-"""Scorecards from Python: verdicts, floors, curves, and the schema."""
+"""Scorecards from Python: verdicts, baselines, curves, and the schema."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def distance(a, b):
     return float(np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)))
 
 
-def test_floor_is_the_expected_distance_of_disjoint_parts(rng):
+def test_the_value_is_the_expected_distance_of_disjoint_parts(rng):
     real = rng.normal(size=(400, 1))
     found = real_baseline(distance, real, rng.normal(size=(200, 1)), n_resamples=2000)
     # |N(0, s^2 (1/200 + 1/200))|: median and 95 % range of the absolute value.
@@ -65,7 +65,7 @@ def test_percentile_counts_ties_by_half():
     assert found.percentile == 50
 
 
-def test_null_by_group_never_cuts_a_group(rng):
+def test_by_group_it_never_cuts_a_group(rng):
     slide = np.repeat(np.arange(7), [3, 5, 2, 9, 4, 4, 3])
     sample = np.arange(30)
     calls = []
@@ -84,7 +84,7 @@ def test_null_by_group_never_cuts_a_group(rng):
         assert len(rest) == np.isin(slide, slide[rest]).sum()
 
 
-def test_null_by_group_leaves_a_group_on_either_side():
+def test_by_group_it_leaves_a_group_on_either_side():
     slide = np.array(["small"] + 9 * ["large"])
     sizes = set()
 
@@ -96,7 +96,7 @@ def test_null_by_group_leaves_a_group_on_either_side():
     assert sizes == {(9, 1), (1, 5)}
 
 
-def test_null_by_group_holds_the_differences_between_slides(rng):
+def test_by_group_it_holds_the_differences_between_slides(rng):
     slide = np.repeat(np.arange(12), 20)
     real = rng.normal(size=(12, 2))[slide] + 0.1 * rng.normal(size=(240, 2))
     generated = real[:60]
@@ -123,7 +123,7 @@ def test_a_single_generated_group_is_drawn_by_image():
     assert found.n_generated == 4
 
 
-def test_null_is_seeded(rng):
+def test_it_is_seeded(rng):
     real, generated = rng.normal(size=(40, 2)), rng.normal(size=(20, 2))
     first = real_baseline(distance, real, generated, seed=1)
     assert first == real_baseline(distance, real, generated, seed=np.random.default_rng(1))
@@ -146,6 +146,6 @@ def test_null_is_seeded(rng):
         (np.zeros((4, 2)), np.full((3, 2), np.inf), {}, "must be finite"),
     ],
 )
-def test_bad_nulls(real, generated, options, message):
+def test_bad_samples(real, generated, options, message):
     with pytest.raises(ValueError, match=message):
         real_baseline(distance, real, generated, **options)

@@ -180,7 +180,7 @@ def each_left_out(
     nearest = near.indices[rows, first]
     second, known_too = first_outside(nearest)
     found = np.asarray(near.distances[rows, first] > near.distances[nearest, second])
-    # In slides of many images that look alike the search did not get out.
+    # In slides of many similar images the search did not get out.
     unknown = ~(known & known_too)
     for slide in np.unique(member[unknown]):
         inside = member == slide
@@ -194,7 +194,7 @@ register_metric(
         order=90,
         needs="features",
         higher_is_better=True,
-        meaning="share of generated images that are no near-copies",
+        meaning="share of generated images that are no near-duplicates",
         below="nearer to single real images than new real ones are: copies?",
         above="no sign of copies; new real images lie nearer",
         compute=_authenticity,

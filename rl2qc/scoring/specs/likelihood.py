@@ -32,7 +32,7 @@ def _of_generated(real: ImageSet, generated: ImageSet, settings: ScoreSettings) 
 
 def _none_kept(result: MetricResult, n_copies: int) -> str | None:
     if result.value == result.baseline == 0:
-        # Alike, but in being foreign to the model: no praise.
+        # Like real, but only in being foreign to the model: no praise.
         return "none is kept, nor of the real images"
     return None
 

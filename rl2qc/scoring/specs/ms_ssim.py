@@ -45,11 +45,11 @@ register_metric(
         of="generated",
         higher_is_better=None,
         meaning="mean similarity of pairs of generated images",
-        below="pairs look less alike than real ones",
-        above="pairs look more alike than real ones",
+        below="pairs are less similar than real ones",
+        above="pairs are more similar than real ones",
         compute=_ms_ssim,
         tolerance=0.2,  # pairs are drawn
-        # Pairs of repeated images would be alike by themselves.
+        # Pairs of repeated images would be similar by themselves.
         resample=None,
         bounds=SHARE,
         enough=50,

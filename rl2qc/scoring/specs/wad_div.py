@@ -136,7 +136,7 @@ register_metric(
         name="wad_div_normalized",
         order=23,
         higher_is_better=True,
-        meaning="0: all alike, 1: as dispersed as the real set",
+        meaning="0: all equal, 1: as dispersed as the real set",
         below="less varied than real",
         above="at least as varied as real",
         verdict=_clipped,
