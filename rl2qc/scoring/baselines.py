@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.scoring.spec import METRICS, MetricSpec, Value
+from rl2qc.scoring.spec import METRICS, Value
 from rl2qc.stats.baseline import Baseline, real_baseline
 
 if TYPE_CHECKING:
-    from rl2qc.scoring.image_sets import ImageSet
-    from rl2qc.scoring.rows import Stack, Stacks
-    from rl2qc.scoring.settings import ScoreSettings
+    from rl2qc.scoring.rows import Resampled, Stacks
 
 __all__ = [
     "BaselineRule",
@@ -39,75 +37,69 @@ class Found:
     note: str = ""
 
 
-BaselineRule: TypeAlias = Callable[[MetricSpec, Value, "Baselines"], Found | None]
-"""``rule(spec, value, baselines)``: the baseline of a metric and where ``value`` stands; None where
-there is none without resamples. ``ValueError`` says why it cannot be made."""
+BaselineRule: TypeAlias = "Callable[[Resampled, Value, Baselines], Found | None]"
+"""``rule(metric, value, baselines)``: the baseline of a metric and where ``value`` stands; None
+where there is none without resamples. ``ValueError`` says why it cannot be made."""
 
 
 class Baselines:
-    """The baselines of one generated set, each made once: that of FID serves its ratio as well.
+    """The baselines of one generated set; parts of the real set are compared once a metric.
+
+    Parameters
+    ----------
+    stacks
+        The real set and the generated one.
 
     Attributes
     ----------
-    real, generated
-        The whole sets.
-    settings
+    sets
+        These sets, whole.
     """
 
     def __init__(self, stacks: Stacks) -> None:
-        self._stacks, self.settings = stacks, stacks.settings
-        self.real, self.generated = stacks.sets
+        self._stacks, self.sets = stacks, stacks.sets
         self._splits: dict[str, Found] = {}
 
-    def stack(self, spec: MetricSpec) -> Stack:
-        """The rows that the metric is resampled by."""
-        return self._stacks.stack(spec)
-
-    def sets(self, spec: MetricSpec) -> tuple[ImageSet, ImageSet]:
-        """The real and the generated set as the metric looks at them."""
-        real, generated = self._stacks.sets_of(spec)
-        return real, generated
-
-    def find(self, spec: MetricSpec, value: Value) -> Found | None:
+    def find(self, metric: Resampled, value: Value) -> Found | None:
         """The baseline of a metric; None for one of the real set alone, or without resamples."""
+        spec = metric.spec
         if spec.of == "real":
             return None
-        return (spec.baseline or splits_of_real)(spec, value, self)
+        return (spec.baseline or splits_of_real)(metric, value, self)
 
-    def of(self, spec: MetricSpec) -> Found:
-        """Disjoint parts of the real set against each other, and generated images against them.
+    def of(self, name: str) -> Found:
+        """Parts of the real set against each other, by the metric of that name.
 
         Raises
         ------
         ValueError
-            For sets too small to be split, or without resamples.
+            For sets too small to be split.
         """
-        if spec.name not in self._splits:
-            self._splits[spec.name] = _split(spec, self.stack(spec), self.settings)
-        return self._splits[spec.name]
+        if name not in self._splits:
+            self._splits[name] = _split(self._stacks.of(METRICS.get(name)))
+        return self._splits[name]
 
 
-def splits_of_real(spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+def splits_of_real(metric: Resampled, value: Value, baselines: Baselines) -> Found | None:
     """Disjoint parts of the real set against each other."""
-    return baselines.of(spec) if baselines.settings.n_resamples else None
+    return baselines.of(metric.spec.name) if metric.n_resamples else None
 
 
-def _split(spec: MetricSpec, stack: Stack, settings: ScoreSettings) -> Found:
-    metric = stack.metric(spec)
+def _split(metric: Resampled) -> Found:
     seen: list[float] = []
 
     def recorded(real: NDArray[np.intp], candidates: NDArray[np.intp]) -> float:
-        seen.append(metric(real, candidates))
+        seen.append(metric.metric(real, candidates))
         return seen[-1]
 
     baseline = real_baseline(
         recorded,
-        *stack.rows,
-        real_groups=stack.groups[0],
-        generated_groups=stack.groups[1],
-        n_resamples=spec.resamples(settings.n_resamples),
-        level=settings.level,
-        seed=settings.seed,
+        *metric.rows,
+        real_groups=metric.groups[0],
+        generated_groups=metric.groups[1],
+        n_resamples=metric.n_resamples,
+        level=metric.settings.level,
+        seed=metric.settings.seed,
     )
     # Real-against-real and real-against-generated values take turns.
     return Found(baseline, np.array(seen[::2]))
@@ -119,13 +111,12 @@ class share_of:
 
     other: str
 
-    def __call__(self, spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
-        settings = baselines.settings
-        if not settings.n_resamples:
+    def __call__(self, metric: Resampled, value: Value, baselines: Baselines) -> Found | None:
+        if not metric.n_resamples:
             return None
-        found = baselines.of(METRICS.get(self.other))
+        found, level = baselines.of(self.other), metric.settings.level
         values = found.baseline.value / np.maximum(found.values, np.finfo(float).tiny)
-        low, high = np.quantile(values, _ends(settings))
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         known = found.baseline
         baseline = Baseline(
             value=1.0,
@@ -142,20 +133,20 @@ class share_of:
         return Found(baseline, values)
 
 
-def of_real(spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+def of_real(metric: Resampled, value: Value, baselines: Baselines) -> Found | None:
     """The value of the real set itself, both values varying by their standard errors.
 
     For a metric of one set that does not depend on the number of images.
     """
-    real, generated = baselines.sets(spec)
-    own = spec.compute(real, real, baselines.settings)
+    real, generated = metric.sets
+    spec, level = metric.spec, metric.settings.level
+    own = spec.compute(real, real, metric.settings)
     both = math.hypot(value.error, own.error)
     distance = value.value - own.value
     if both:
         percentile = 100 * NormalDist().cdf(distance / both)
     else:
         percentile = 50.0 + 50 * float(np.sign(distance))
-    level = baselines.settings.level
     reach = NormalDist().inv_cdf((1 + level) / 2) * both
     baseline = Baseline(
         value=own.value,
@@ -210,7 +201,3 @@ def found_among(
         by_group=by_group,
     )
     return Found(baseline, values)
-
-
-def _ends(settings: ScoreSettings) -> tuple[float, float]:
-    return (1 - settings.level) / 2, (1 + settings.level) / 2

@@ -17,9 +17,9 @@ from rl2qc.images.sources.base import Patches, as_source
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.scoring.comparison import Comparison, difference_verdict
-from rl2qc.scoring.copies import copies, copy_warnings
+from rl2qc.scoring.copies import copies
 from rl2qc.scoring.intervals import narrowing
-from rl2qc.scoring.measure import Measured, likelihood_warnings, measure_sets
+from rl2qc.scoring.measure import Measured, measure_sets
 from rl2qc.scoring.other_scores import (
     Masks,
     OtherScore,
@@ -27,7 +27,7 @@ from rl2qc.scoring.other_scores import (
     other_differences,
     other_scores,
 )
-from rl2qc.scoring.rows import Stacks
+from rl2qc.scoring.rows import Resampled, Stacks
 from rl2qc.scoring.sample_size import size_warnings
 from rl2qc.scoring.settings import CompareSettings, ScoreSettings
 from rl2qc.scoring.spec import MetricSpec, Value, chosen_metrics
@@ -106,9 +106,9 @@ def compare(
     for name, other in also.items():
         differences[name], more = other_differences(name, other, titles, pairs, chosen)
         notes += more
-    values = {spec.name: tuple(v.value for v in found.values[spec.name]) for spec in found.specs}
+    known = {metric.spec.name: metric.spec for metric in found.metrics}
+    values = {name: tuple(v.value for v in found.values[name]) for name in known}
     values |= {n: tuple(float(o.values[t]) for t in titles) for n, o in also.items()}
-    known = {spec.name: spec for spec in found.specs}
     directions = {name: spec.higher_is_better for name, spec in known.items()}
     directions |= {name: other.higher_is_better for name, other in also.items()}
     from_first = {
@@ -121,9 +121,8 @@ def compare(
         *(warning for other in also.values() for warning in other.warnings),
         *measured.warnings,
         *found.warnings,
-        *likelihood_warnings(specs, real_set),
-        *_copy_warnings(measured, titles),
-        *size_warnings(found.specs, measured.sets, "baseline (rl2qc score)"),
+        *(w for title in titles for w in _copied(measured, title)),
+        *size_warnings([*known.values()], measured.sets, "baseline (rl2qc score)"),
         *notes,
     )
     return Comparison(
@@ -132,7 +131,7 @@ def compare(
         directions,
         from_first,
         _agreement(values, directions) if ranked else None,
-        {"n_real": len(real_set), "n_generated": sizes, **measured.provenance(chosen)},
+        {"n_real": len(real_set), "n_generated": sizes, **measured.provenance},
         warnings,
         {n: tuple(v.n_generated or 0 for v in found.values[n]) for n in known},
         {name: _unclear(differences[name], titles, pairs) for name in values if ranked},
@@ -179,11 +178,10 @@ def _titled(generated: Mapping[str, Patches] | Sequence[str | Path]) -> dict[str
 
 @dataclass(frozen=True)
 class _Compared:
-    """What is compared: metrics that have a value, and the sets that each was computed on."""
+    """What is compared: metrics that have a value, with the sets that each was computed on."""
 
-    specs: list[MetricSpec]
+    metrics: list[Resampled]
     values: dict[str, tuple[Value, ...]]
-    stacks: dict[str, Stacks]
     warnings: list[str]
 
 
@@ -207,20 +205,20 @@ def _values(
             f"images are of {smallest} images of each, drawn at random"
         )
     values: dict[str, tuple[Value, ...]] = {}
-    stacks: dict[str, Stacks] = {}
+    metrics: dict[str, Resampled] = {}
     for some, of_sets in parts:
-        these = Stacks(of_sets, settings)
-        these.prepare(some)
-        by_set = [full_values(some, these, i) for i in range(1, len(of_sets))]
+        stacks = Stacks(of_sets, settings)
+        these = [stacks.of(spec) for spec in some]
+        by_set = [full_values(these, i) for i in range(1, len(of_sets))]
         values |= {spec.name: tuple(found[spec.name] for found in by_set) for spec in some}
-        stacks |= {spec.name: these for spec in some}
+        metrics |= {metric.spec.name: metric for metric in these}
     defined = []
     for spec in specs:
         if all(math.isnan(v.value) for v in values[spec.name]):
             warnings.append(f"{spec.name}: {values[spec.name][0].note}")
         else:
-            defined.append(spec)
-    return _Compared(defined, values, stacks, warnings)
+            defined.append(metrics[spec.name])
+    return _Compared(defined, values, warnings)
 
 
 def _differences(
@@ -234,15 +232,16 @@ def _differences(
     differences: dict[str, Pairs] = {}
     notes: list[str] = []
     # As in score(): threads would wait for each other.
-    with threadpool_limits(1), track(progress, "resampling", len(found.specs)) as step:
-        for spec in found.specs:
+    with threadpool_limits(1), track(progress, "resampling", len(found.metrics)) as step:
+        for metric in found.metrics:
+            spec = metric.spec
             differences[spec.name] = {}
             for i, j in pairs if settings.n_resamples and spec.resample else ():
                 a, b = found.values[spec.name][i], found.values[spec.name][j]
                 if math.isnan(a.value) or math.isnan(b.value):
                     continue
                 try:
-                    difference = _difference(spec, found.stacks[spec.name], (i, j), (a, b))
+                    difference = _difference(metric, (i, j), (a, b))
                 except ValueError as error:
                     notes.append(
                         f"{spec.name}: no difference of {titles[i]} from {titles[j]}: {error}"
@@ -254,28 +253,28 @@ def _differences(
 
 
 def _difference(
-    spec: MetricSpec, stacks: Stacks, pair: tuple[int, int], values: tuple[Value, Value]
+    metric: Resampled, pair: tuple[int, int], values: tuple[Value, Value]
 ) -> Difference:
-    settings, stack = stacks.settings, stacks.stack(spec)
+    spec, settings = metric.spec, metric.settings
     assert isinstance(settings, CompareSettings) and spec.resample is not None
     first, second = 1 + pair[0], 1 + pair[1]
-    groups = [stack.groups[0], stack.groups[first]]
+    groups = [metric.groups[0], metric.groups[first]]
     difference = paired_difference(
-        stack.metric(spec),
-        stack.rows[0],
-        (stack.rows[first], stack.rows[second]),
+        metric.metric,
+        metric.rows[0],
+        (metric.rows[first], metric.rows[second]),
         method=spec.resample,
         paired=settings.paired,
-        groups=groups if settings.paired else [*groups, stack.groups[second]],
+        groups=groups if settings.paired else [*groups, metric.groups[second]],
         bounds=spec.bounds,
-        n_resamples=spec.resamples(settings.n_resamples),
+        n_resamples=metric.n_resamples,
         level=settings.level,
         seed=settings.seed,
     )
     a, b = values
-    sizes = [0] * len(stacks.sets)
+    sizes = [0] * len(metric.sets)
     sizes[0], sizes[first], sizes[second] = a.n_real or 0, a.n_generated or 0, b.n_generated or 0
-    narrowed = narrowing(sizes, stack, stacks.sets)
+    narrowed = narrowing(sizes, metric)
     return _of_whole_sets(difference, a.value, b.value, narrowed, spec.bounds)
 
 
@@ -324,14 +323,8 @@ def _agreement(
     return rank_agreement(table, oriented) if table else None
 
 
-def _copy_warnings(measured: Measured, titles: Sequence[str]) -> list[str]:
-    real = measured.sets["real"]
-    return [
-        warning
-        for title in titles
-        for judged in [measured.sets[title]]
-        for warning in copy_warnings(judged, real, copies(judged, real), f"images of {title}")
-    ]
+def _copied(measured: Measured, title: str) -> tuple[str, ...]:
+    return copies(measured.sets[title], measured.sets["real"], f"images of {title}").warnings
 
 
 def _listed(sizes: Mapping[str, int]) -> str:

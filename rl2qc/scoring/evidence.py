@@ -74,11 +74,11 @@ def evidence_of(stacks: Stacks, baselines: Mapping[str, _Floats]) -> Evidence:
         real, generated = stack.rows
         at, distances = matrices.nearest_of_all(generated, real, min(_NEAREST, len(real)))
         nearest = stack.images[0][at]
-    judged = {title: s for title, s in sets.items() if s.has("log_likelihood")}
+    judged = {title: s.arrays for title, s in sets.items() if "log_likelihood" in s.arrays}
     return Evidence(
         sources={title: s.source for title, s in sets.items()},
-        log_likelihood={title: s.log_likelihood for title, s in judged.items()},
-        keep={title: s.keep for title, s in judged.items()},
+        log_likelihood={title: arrays["log_likelihood"] for title, arrays in judged.items()},
+        keep={title: arrays["keep"] for title, arrays in judged.items()},
         baselines=baselines,
         spacing=spacing,
         generated=stack.images[1],

@@ -121,12 +121,17 @@ class ImageSet:
         """Slides or patients; None where they are not known."""
         return None if self.groups is None else len(set(self.groups.tolist()))
 
-    @property
-    def readable(self) -> int:
-        """How many images can be held at once: at most 1,000, and 96 MB of pixels."""
-        return min(_MOST_IMAGES, max(2, _MOST_BYTES // (3 * self.source.size**2)))
+    def sample(self, most: int, seed: int) -> tuple[ImageSet, Rows]:
+        """At most so many images, and which they are; of unseen images at most as many too."""
+        rows = self.drawn(most, seed)
+        found = self.take(rows)
+        if self.unseen is not None:
+            found = found.beside(self.unseen.take(self.unseen.drawn(most, seed)))
+        return found, rows
 
-    def with_pixels(self) -> ImageSet:
-        """The same with the pixels of all images, read now."""
-        pixels = np.stack([self.source[i] for i in range(len(self))])
-        return replace(self, arrays={**self.arrays, "pixels": pixels})
+    def sample_pixels(self, seed: int) -> tuple[ImageSet, Rows]:
+        """At most 1,000 images, and 96 MB of pixels, which are read now; and which they are."""
+        rows = self.drawn(min(_MOST_IMAGES, max(2, _MOST_BYTES // (3 * self.source.size**2))), seed)
+        found = self.take(rows)
+        pixels = np.stack([found.source[i] for i in range(len(found))])
+        return replace(found, arrays={**found.arrays, "pixels": pixels}), rows

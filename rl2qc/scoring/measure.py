@@ -27,9 +27,9 @@ from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
 from rl2qc.scoring.image_sets import ImageSet
 from rl2qc.scoring.settings import ScoreSettings
-from rl2qc.scoring.spec import MetricSpec, needs_of
+from rl2qc.scoring.spec import MetricSpec
 
-__all__ = ["UNSEEN", "Measured", "likelihood_warnings", "measure_sets"]
+__all__ = ["UNSEEN", "Measured", "measure_sets"]
 
 UNSEEN = "unseen"
 """Title of the real images that the generator has not seen."""
@@ -43,35 +43,15 @@ class Measured:
     ----------
     sets
         By title; the real one knows the unseen images.
-    extractor
-        Of the features.
-    model
-        Of latents and likelihoods.
-    size
-        Side of the patches in px.
+    provenance
+        What was measured with what.
     warnings
         Plain sentences.
     """
 
     sets: Mapping[str, ImageSet]
-    extractor: FeatureExtractor
-    model: QualityModel
-    size: int
+    provenance: Mapping[str, Any]
     warnings: tuple[str, ...]
-
-    def provenance(self, settings: ScoreSettings) -> dict[str, Any]:
-        """What was measured with what."""
-        return {
-            "patch_size": self.size,
-            "features": self.extractor.name,
-            "features_identity": self.extractor.identity,
-            "dtype": "float32 features, float64 metrics",
-            "checkpoint": self.model.name,
-            "checkpoint_sha256": self.model.sha256,
-            "device": str(self.model.device),
-            "settings": {**settings.record(), "features": self.extractor.name},
-            "versions": versions(),
-        }
 
 
 def measure_sets(
@@ -122,9 +102,10 @@ def measure_sets(
         title: _probabilities(title, sources[title], p)
         for title, p in (probabilities or {}).items()
     }
+    needs = {need for spec in specs for need in spec.needs}
     with _batches_of(judge, settings.batch_size):
         extractors = find_extractors(settings.features, judge, list(sources))
-        measure = _Measuring(judge, settings, needs_of(specs), progress)
+        measure = _Measuring(judge, settings, needs, progress)
         sets = {
             title: ImageSet(
                 source, measure(source, extractors[title], given.get(title)), groups[title]
@@ -133,8 +114,29 @@ def measure_sets(
         }
     if unseen is not None:
         sets["real"] = sets["real"].beside(sets[UNSEEN])
-    size = sources["real"].size
-    return Measured(sets, extractors["real"], judge, size, tuple(warnings))
+    extractor = extractors["real"]
+    made = {
+        "patch_size": sources["real"].size,
+        "features": extractor.name,
+        "features_identity": extractor.identity,
+        "dtype": "float32 features, float64 metrics",
+        "checkpoint": judge.name,
+        "checkpoint_sha256": judge.sha256,
+        "device": str(judge.device),
+        "settings": {**settings.record(), "features": extractor.name},
+        "versions": versions(),
+    }
+    return Measured(sets, made, (*warnings, *_likelihood_warnings(needs, sets["real"])))
+
+
+def _likelihood_warnings(needs: set[str], real: ImageSet) -> list[str]:
+    """A warning if the metrics ask a model that rejects the real images."""
+    if "likelihood" not in needs or (kept := float(real.keep.mean())) >= 0.5:
+        return []
+    return [
+        f"the filter keeps {kept:.0%} of the real images: they are unlike this model's reference, "
+        "so train a model on your own clean patches (rl2qc train) before trusting likelihoods"
+    ]
 
 
 @contextmanager
@@ -146,16 +148,6 @@ def _batches_of(model: QualityModel, batch_size: int | None) -> Iterator[None]:
         yield
     finally:
         model.batch_size = before
-
-
-def likelihood_warnings(specs: Sequence[MetricSpec], real: ImageSet) -> list[str]:
-    """A warning if the metrics ask a model that rejects the real images."""
-    if "likelihood" not in needs_of(specs) or (kept := float(real.keep.mean())) >= 0.5:
-        return []
-    return [
-        f"the filter keeps {kept:.0%} of the real images: they are unlike this model's reference, "
-        "so train a model on your own clean patches (rl2qc train) before trusting likelihoods"
-    ]
 
 
 def _at_one_size(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from rl2qc.scoring.image_sets import ImageSet
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import MetricSpec
 
-__all__ = ["RESAMPLED_AT_MOST", "RowMetric", "Stack", "Stacks"]
+__all__ = ["RESAMPLED_AT_MOST", "Resampled", "RowMetric", "Stack", "Stacks"]
 
 RowMetric: TypeAlias = Callable[[Rows, Rows], float]
 """A metric of (real, generated) row numbers of a stack."""
@@ -23,62 +24,86 @@ RowMetric: TypeAlias = Callable[[Rows, Rows], float]
 RESAMPLED_AT_MOST = 1000
 
 
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """A metric, the sets as it looks at them, and it as a function of row numbers.
+
+    Attributes
+    ----------
+    spec
+        The metric.
+    sets
+        The whole sets, the real one first; of pixels, those images that were read.
+    stack
+        The images that resamples draw from.
+    rows, groups
+        Numbers of these images by set, and their slides or patients (or None).
+    metric
+        Called with row numbers of real and of generated images.
+    n_resamples
+        How often it is resampled.
+    settings
+    """
+
+    spec: MetricSpec
+    sets: tuple[ImageSet, ...]
+    stack: Stack
+    rows: tuple[Rows, ...]
+    groups: tuple[NDArray[np.str_] | None, ...]
+    metric: RowMetric
+    n_resamples: int
+    settings: ScoreSettings
+
+
 class Stacks:
-    """The sets of a card or a comparison, and what each metric is resampled by.
+    """The sets of a card or a comparison, stacked for resampling.
 
     Attributes
     ----------
     sets
         The real set, then the generated ones.
     settings
+    most
+        Images of a set that resamples draw from.
     """
 
     def __init__(self, sets: Sequence[ImageSet], settings: ScoreSettings) -> None:
-        self.sets, self.settings = tuple(sets), settings
+        self.sets, self.settings, self.most = tuple(sets), settings, RESAMPLED_AT_MOST
 
-    @property
-    def most(self) -> int:
-        """Images of a set that resamples draw from."""
-        return RESAMPLED_AT_MOST
-
-    @property
-    def grouped(self) -> bool:
-        """Whether slides or patients are known of a set."""
-        return any(s.groups is not None for s in self.sets)
-
-    def prepare(self, specs: Sequence[MetricSpec]) -> None:
-        """Compute what resamples of the metrics pick rows of, while threads may help."""
-        if not self.settings.n_resamples:
-            return
-        for spec in specs:
-            if spec.rows is not None and "pixels" not in spec.needs:
-                self.stack(spec).matrices(spec).prepare()
-
-    def stack(self, spec: MetricSpec) -> Stack:
-        """The rows that a metric is resampled by."""
-        return self.of_pixels if "pixels" in spec.needs else self.of_features
-
-    def sets_of(self, spec: MetricSpec) -> tuple[ImageSet, ...]:
-        """The sets as a metric looks at them: of pixels, those images that were read."""
-        return self.of_pixels.sets if "pixels" in spec.needs else self.sets
+    def of(self, spec: MetricSpec) -> Resampled:
+        """A metric with all that it is computed and resampled by."""
+        of_pixels = "pixels" in spec.needs
+        stack = self.of_pixels if of_pixels else self.of_features
+        if self.settings.n_resamples and spec.rows is not None and not of_pixels:
+            # Here, where threads may help: resampling itself is done by one. What cannot be made is
+            # said when it is asked for.
+            with suppress(ValueError):
+                stack.matrices(spec).prepare()
+        return Resampled(
+            spec,
+            stack.sets if of_pixels else self.sets,
+            stack,
+            stack.rows,
+            tuple(s.groups for s in stack.sets),
+            stack.metric(spec),
+            spec.resamples(self.settings.n_resamples),
+            self.settings,
+        )
 
     @cached_property
     def of_features(self) -> Stack:
         """At most 1,000 images of each set."""
         seed = self.settings.seed
-        images = [s.drawn(RESAMPLED_AT_MOST, seed) for s in self.sets]
-        sets = [s.take(rows) for s, rows in zip(self.sets, images, strict=True)]
-        if (unseen := sets[0].unseen) is not None:
-            fewer = unseen.take(unseen.drawn(RESAMPLED_AT_MOST, seed))
-            sets[0] = sets[0].beside(fewer)
-        return Stack(tuple(sets), tuple(images), self.settings)
+        drawn = [s.sample(self.most, seed) for s in self.sets]
+        sets, images = zip(*drawn, strict=True)
+        return Stack(sets, images, self.settings)
 
     @cached_property
     def of_pixels(self) -> Stack:
         """A bounded number of images of each set, each read once."""
-        images = [s.drawn(s.readable, self.settings.seed) for s in self.sets]
-        sets = tuple(s.take(rows).with_pixels() for s, rows in zip(self.sets, images, strict=True))
-        return Stack(sets, tuple(images), self.settings)
+        drawn = [s.sample_pixels(self.settings.seed) for s in self.sets]
+        sets, images = zip(*drawn, strict=True)
+        return Stack(sets, images, self.settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +128,6 @@ class Stack:
     def rows(self) -> tuple[Rows, ...]:
         """Numbers of the images of each set."""
         return _numbered(self.sets)
-
-    @property
-    def groups(self) -> tuple[NDArray[np.str_] | None, ...]:
-        """Slide or patient of each image by set, or None."""
-        return tuple(s.groups for s in self.sets)
 
     def metric(self, spec: MetricSpec) -> RowMetric:
         """A metric as a function of row numbers: by its rows, else by its plain function."""
@@ -153,7 +173,7 @@ class Stack:
     @property
     def features(self) -> Matrices | None:
         """All images by their features; None where no metric asked for them."""
-        if not all(s.has("features") for s in self.sets):
+        if not all("features" in s.arrays for s in self.sets):
             return None
         if ("matrices", "features") not in self._known:
             self._known["matrices", "features"] = self._matrices("features")

@@ -11,7 +11,7 @@ import numpy as np
 from rl2qc.metrics.matrices import Rows
 from rl2qc.scoring.image_sets import ImageSet
 from rl2qc.scoring.results import Curve
-from rl2qc.scoring.rows import RowMetric, Stack, Stacks
+from rl2qc.scoring.rows import Resampled, RowMetric, Stack
 from rl2qc.scoring.spec import MetricSpec
 
 __all__ = ["curves", "size_warnings"]
@@ -24,30 +24,25 @@ _SHARES, _REPEATS, _FEWEST = (0.125, 0.25, 0.5, 1.0), 3, 10
 _FEW_GROUPS = 10
 
 
-def curves(specs: Sequence[MetricSpec], stacks: Stacks) -> dict[str, Curve]:
-    """Metrics against the number of images, and where they go where a law is known.
+def curves(metrics: Sequence[Resampled]) -> dict[str, Curve]:
+    """Metrics of two sets against the number of images, and where they go where a law is known.
 
-    Parameters
-    ----------
-    specs
-        The metrics; those that have no curve are left out.
-    stacks
-        The real and the generated set; without resamples there are no curves.
+    Metrics that have no curve are left out; without resamples there is none.
     """
     drawn: dict[int, _Draws] = {}
     found = {}
-    for spec in specs:
-        if not spec.curve or spec.of == "real" or not stacks.settings.n_resamples:
+    for metric in metrics:
+        spec, stack = metric.spec, metric.stack
+        if not spec.curve or spec.of == "real" or not metric.n_resamples:
             continue
-        stack = stacks.stack(spec)
         if id(stack) not in drawn:
             drawn[id(stack)] = _draws(stack)
         try:
-            curve = _curve(stack.metric(spec), drawn[id(stack)])
+            curve = _curve(metric.metric, drawn[id(stack)])
         except ValueError:  # too few images for this metric at the smallest size
             continue
         if curve is not None:
-            found[spec.name] = _with_limit(spec, curve, stacks)
+            found[spec.name] = _with_limit(metric, curve)
     return found
 
 
@@ -75,13 +70,13 @@ def _curve(metric: RowMetric, draws: _Draws) -> Curve | None:
     return Curve(tuple(len(draw[0][1]) for draw in draws), tuple(means))
 
 
-def _with_limit(spec: MetricSpec, curve: Curve, stacks: Stacks) -> Curve:
+def _with_limit(metric: Resampled, curve: Curve) -> Curve:
     """A curve with what its metric knows of the limit, of the whole sets."""
-    if not callable(spec.curve):
+    if not callable(metric.spec.curve):
         return curve
+    real, generated = metric.sets
     try:
-        real, generated = stacks.sets_of(spec)
-        return spec.curve(curve, real, generated, stacks.settings)
+        return metric.spec.curve(curve, real, generated, metric.settings)
     except ValueError as error:
         return replace(curve, note=f"no limit: {error}")
 
@@ -93,7 +88,9 @@ def size_warnings(
 
     ``baseline`` is what the reader is to compare them with.
     """
-    dimension = max((s.features.shape[1] for s in sets.values() if s.has("features")), default=0)
+    dimension = max(
+        (s.features.shape[1] for s in sets.values() if "features" in s.arrays), default=0
+    )
     wanted = {
         # Below that many images a covariance is not determined.
         spec.name: max(spec.enough, dimension + 1 if spec.fits_covariance else 0)

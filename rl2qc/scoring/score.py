@@ -19,16 +19,16 @@ from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import Patches
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.scoring.baselines import Baselines, Found
-from rl2qc.scoring.copies import copies, copy_warnings, unseen_warnings
+from rl2qc.scoring.copies import copies
 from rl2qc.scoring.evidence import evidence_of
 from rl2qc.scoring.intervals import interval_of
-from rl2qc.scoring.measure import likelihood_warnings, measure_sets
-from rl2qc.scoring.results import Curve, MetricResult
-from rl2qc.scoring.rows import Stacks
+from rl2qc.scoring.measure import measure_sets
+from rl2qc.scoring.results import MetricResult
+from rl2qc.scoring.rows import Resampled, Stacks
 from rl2qc.scoring.sample_size import curves, size_warnings
 from rl2qc.scoring.scorecard import Scorecard
 from rl2qc.scoring.settings import ScoreSettings
-from rl2qc.scoring.spec import MetricSpec, Value, chosen_metrics
+from rl2qc.scoring.spec import Value, chosen_metrics
 from rl2qc.scoring.values import full_values
 from rl2qc.scoring.verdict import verdict
 from rl2qc.stats.baseline import Baseline
@@ -109,98 +109,96 @@ def score(
         progress=progress,
     )
     judged, reference = measured.sets["generated"], measured.sets["real"]
-    stacks = Stacks((reference, judged), settings)
     copied = copies(judged, reference)
-    metrics, baselines, against_n = _scored(specs, stacks, len(copied[0]), progress)
-    defined = [spec for spec in specs if not math.isnan(metrics[spec.name].value)]
-    warnings = (
-        *measured.warnings,
-        *likelihood_warnings(specs, reference),
-        *copy_warnings(judged, reference, copied),
-        *unseen_warnings(reference),
-        *size_warnings(defined, {"generated": judged, "real": reference}),
-    )
+    stacks = Stacks((reference, judged), settings)
+    metrics = [stacks.of(spec) for spec in specs]
+    rows, baselines = _rows(metrics, Baselines(stacks), len(copied), progress)
+    with threadpool_limits(1):
+        against_n = curves(metrics)
+    defined = [spec for spec in specs if not math.isnan(rows[spec.name].value)]
+    few = size_warnings(defined, {"generated": judged, "real": reference})
     made = {
         "n_generated": len(judged),
         "n_real": len(reference),
         "n_unseen": 0 if reference.unseen is None else len(reference.unseen),
         "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
         "resampled_images_at_most": stacks.most,
-        **measured.provenance(settings),
+        **measured.provenance,
         "seconds": round(time.monotonic() - started, 1),
     }
-    return Scorecard(metrics, made, warnings, against_n, evidence_of(stacks, baselines))
+    return Scorecard(
+        rows,
+        made,
+        (*measured.warnings, *copied.warnings, *few),
+        against_n,
+        evidence_of(stacks, baselines),
+    )
 
 
-def _scored(
-    specs: Sequence[MetricSpec], stacks: Stacks, n_copies: int, progress: bool | Progress
-) -> tuple[dict[str, MetricResult], dict[str, NDArray[np.float64]], dict[str, Curve]]:
-    """Every metric by name, the values behind its baseline, and its curve."""
-    resampled = bool(stacks.settings.n_resamples)
-    values = full_values([s for s in specs if not (resampled and s.from_baselines)], stacks)
-    stacks.prepare(specs)
-    baselines = Baselines(stacks)
+def _rows(
+    metrics: Sequence[Resampled], baselines: Baselines, n_copies: int, progress: bool | Progress
+) -> tuple[dict[str, MetricResult], dict[str, NDArray[np.float64]]]:
+    """Every metric by name, and the values behind its baseline."""
+    values = full_values([m for m in metrics if not (m.n_resamples and m.spec.from_baselines)])
     rows, of_real = {}, {}
     # Thousands of small products: threads would wait for each other longer than they work.
-    with threadpool_limits(1), track(progress, "resampling", len(specs)) as step:
-        for spec in specs:
-            value = values[spec.name] if spec.name in values else _of_baselines(spec, baselines)
-            row, found = _row(spec, value, stacks, baselines)
-            said = verdict(spec, row, min(map(len, stacks.sets)), n_copies)
-            rows[spec.name] = replace(row, verdict=said)
+    with threadpool_limits(1), track(progress, "resampling", len(metrics)) as step:
+        for metric in metrics:
+            name = metric.spec.name
+            value = values[name] if name in values else _of_baselines(metric, baselines)
+            row, found = _row(metric, value, baselines)
+            smallest = min(map(len, baselines.sets))
+            rows[name] = replace(row, verdict=verdict(metric.spec, row, smallest, n_copies))
             if found is not None and len(found.values):
-                of_real[spec.name] = found.values
+                of_real[name] = found.values
             step(1)
-        return rows, of_real, curves(specs, stacks)
+    return rows, of_real
 
 
-def _of_baselines(spec: MetricSpec, baselines: Baselines) -> Value:
-    assert spec.from_baselines is not None
+def _of_baselines(metric: Resampled, baselines: Baselines) -> Value:
+    assert metric.spec.from_baselines is not None
     try:
-        return spec.from_baselines(baselines)
+        return metric.spec.from_baselines(metric, baselines)
     except ValueError as error:
         return Value(math.nan, str(error))
 
 
 def _row(
-    spec: MetricSpec, value: Value, stacks: Stacks, baselines: Baselines
+    metric: Resampled, value: Value, baselines: Baselines
 ) -> tuple[MetricResult, Found | None]:
     """One metric with its interval and its baseline."""
     row = MetricResult(
         value.value,
-        spec.higher_is_better,
-        spec.meaning,
+        metric.spec.higher_is_better,
+        metric.spec.meaning,
         low=value.low,
         high=value.high,
         std=value.std,
         n_real=value.n_real or 0,
         n_generated=value.n_generated or 0,
+        note=value.note,
         method=value.method,
     )
+    if math.isnan(value.value):
+        return row, None
     notes, found = [value.note], None
-    if not math.isnan(value.value):
-        if _is_resampled(spec, value, stacks):
-            try:
-                row = _with_interval(row, interval_of(spec, value, stacks))
-            except ValueError as error:
-                notes.append(f"no interval: {error}")
-        try:
-            found = baselines.find(spec, value)
-        except ValueError as error:
-            notes.append(f"no baseline: {error}")
-        if found is not None:
-            row = _beside(row, found.baseline)
-            notes.append(found.note)
+    try:
+        row = _with_interval(row, interval_of(metric, value))
+    except ValueError as error:
+        notes.append(f"no interval: {error}")
+    try:
+        found = baselines.find(metric, value)
+    except ValueError as error:
+        notes.append(f"no baseline: {error}")
+    if found is not None:
+        row = _beside(row, found.baseline)
+        notes.append(found.note)
     return replace(row, note="; ".join(filter(None, notes))), found
 
 
-def _is_resampled(spec: MetricSpec, value: Value, stacks: Stacks) -> bool:
-    if spec.resample is None or not stacks.settings.n_resamples:
-        return False
-    return not value.method or (value.of_independent and stacks.grouped)
-
-
-def _with_interval(row: MetricResult, found: Interval) -> MetricResult:
+def _with_interval(row: MetricResult, found: Interval | None) -> MetricResult:
+    if found is None:
+        return row
     return replace(
         row,
         low=found.low,

@@ -31,7 +31,6 @@ __all__ = [
     "Need",
     "Value",
     "chosen_metrics",
-    "needs_of",
     "register_metric",
 ]
 
@@ -142,10 +141,11 @@ class MetricSpec:
         ``check(title, n, settings)``: raise ``UsageError`` for a set of ``n`` images that is too
         small to be asked for the metric at all.
     baseline : callable, optional
-        What it is compared with (:mod:`rl2qc.scoring.baselines`); parts of the real set against
-        each other where left out.
+        What it is compared with (a rule of :mod:`rl2qc.scoring.baselines`); parts of the real set
+        against each other where left out.
     from_baselines : callable, optional
-        Gives the value in place of ``compute`` where there are baselines: one that they hold.
+        ``from_baselines(metric, baselines)`` gives the value in place of ``compute`` where there
+        are baselines: one that they hold.
     curve : bool or callable
         Whether it is drawn against the number of images; a function
         ``curve(curve, real, generated, settings)`` adds what it knows of the limit.
@@ -189,8 +189,8 @@ class MetricSpec:
     fits_covariance: bool = False
     depends_on_n: bool = True
     check: Callable[[str, int, Any], None] | None = None
-    baseline: Callable[[MetricSpec, Value, Any], Any] | None = None
-    from_baselines: Callable[[Any], Value] | None = None
+    baseline: Callable[[Any, Value, Any], Any] | None = None
+    from_baselines: Callable[[Any, Any], Value] | None = None
     curve: bool | Callable[[Curve, ImageSet, ImageSet, Any], Curve] = True
     shown: Shown = "always"
     verdict: Callable[[MetricResult, int], str | None] | None = None
@@ -289,8 +289,3 @@ def chosen_metrics(names: Sequence[str] | None, *, unseen: bool = False) -> tupl
         raise UsageError("no metrics chosen: name at least one")
     wanted = {METRICS.get(name).name for name in names}
     return tuple(spec for spec in METRICS if spec.name in wanted)
-
-
-def needs_of(specs: Sequence[MetricSpec]) -> set[str]:
-    """What the metrics are computed from."""
-    return {need for spec in specs for need in spec.needs}

@@ -9,7 +9,7 @@ from typing import Any
 
 from rl2qc.errors import UsageError
 from rl2qc.scoring.image_sets import ImageSet
-from rl2qc.scoring.rows import Stacks
+from rl2qc.scoring.rows import Resampled
 from rl2qc.scoring.spec import MetricSpec, Value
 
 __all__ = ["full_values"]
@@ -17,19 +17,15 @@ __all__ = ["full_values"]
 _NO_UNSEEN = "needs real images that the generator has not seen: rl2qc score --unseen"
 
 
-def full_values(
-    specs: Sequence[MetricSpec], stacks: Stacks, generated: int = 1
-) -> dict[str, Value]:
+def full_values(metrics: Sequence[Resampled], generated: int = 1) -> dict[str, Value]:
     """Values of metrics by name; what is not defined is NaN, its note says why.
 
     Parameters
     ----------
-    specs
-        The metrics; a function that several share is called once.
-    stacks
-        The sets.
+    metrics
+        With their sets; a function that several share is called once.
     generated
-        Which of them is scored; 0 is the real one.
+        Which of the sets is scored; 0 is the real one.
 
     Raises
     ------
@@ -38,14 +34,14 @@ def full_values(
     """
     known: dict[Any, Any] = {}
     values = {}
-    for spec in specs:
-        real, judged = stacks.sets_of(spec)[0], stacks.sets_of(spec)[generated]
+    for metric in metrics:
+        spec, real, judged = metric.spec, metric.sets[0], metric.sets[generated]
         try:
             if "unseen" in spec.needs and real.unseen is None:
                 found: Any = Value(math.nan, _NO_UNSEEN)
             else:
                 if spec.compute not in known:
-                    known[spec.compute] = spec.compute(real, judged, stacks.settings)
+                    known[spec.compute] = spec.compute(real, judged, metric.settings)
                 found = known[spec.compute]
             values[spec.name] = _as_value(spec, found, real, judged)
         except UsageError:

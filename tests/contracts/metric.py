@@ -77,20 +77,19 @@ def check_rows(spec: MetricSpec) -> None:
     if spec.resample is None or not math.isfinite(spec.tolerance):
         return
     real, generated = image_set(50, 0).beside(image_set(30, 3)), image_set(36, 2)
-    stack = Stacks([real, generated], SETTINGS).stack(spec)
-    assert stack.metric(spec)(*stack.rows) == near(spec, value_of(spec, real, generated))
+    found = Stacks([real, generated], SETTINGS).of(spec)
+    assert found.metric(*found.rows) == near(spec, value_of(spec, real, generated))
     rng = np.random.default_rng(1)
     some = [np.sort(rng.permutation(len(s))[:24]) for s in (real, generated)]
-    rows = [numbers[i] for numbers, i in zip(stack.rows, some, strict=True)]
+    rows = [numbers[i] for numbers, i in zip(found.rows, some, strict=True)]
     expected = value_of(spec, real.take(some[0]), generated.take(some[1]))
-    assert stack.metric(spec)(*rows) == near(spec, expected)
+    assert found.metric(*rows) == near(spec, expected)
 
 
 def check_degenerate(spec: MetricSpec) -> None:
     """A finite value or one line that says why there is none; whatever the sets hold."""
     for real, generated in degenerate_sets():
-        stacks = Stacks([real, generated], SETTINGS)
-        found = full_values([spec], stacks)[spec.name]
+        found = _value(spec, real, generated)
         if not math.isfinite(found.value):
             assert math.isnan(found.value)
             assert found.note and "\n" not in found.note
@@ -154,9 +153,12 @@ def near(spec: MetricSpec, value: float):
 
 
 def value_of(spec: MetricSpec, real: ImageSet, generated: ImageSet) -> float:
-    found = full_values([spec], Stacks([real, generated], SETTINGS))[spec.name]
-    assert isinstance(found, Value)
-    return found.value
+    return _value(spec, real, generated).value
+
+
+def _value(spec: MetricSpec, real: ImageSet, generated: ImageSet) -> Value:
+    found = Stacks([real, generated], SETTINGS).of(spec)
+    return full_values([found])[spec.name]
 
 
 def probabilities(n: int, seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from rl2qc.images.sources.base import as_source
 from rl2qc.metrics.authenticity import authenticity
 from rl2qc.scoring.baselines import Baselines
-from rl2qc.scoring.copies import copies, copy_warnings, unseen_warnings
+from rl2qc.scoring.copies import copies
 from rl2qc.scoring.image_sets import ImageSet
 from rl2qc.scoring.rows import Stacks
 from rl2qc.scoring.score import score
@@ -31,8 +31,8 @@ def image_set(features, groups=None) -> ImageSet:
 def beside_new_images(real, generated, unseen, observed):
     """The baseline of authenticity."""
     real = real if unseen is None else real.beside(unseen)
-    baselines = Baselines(Stacks([real, generated], SETTINGS))
-    found = baselines.find(METRICS.get("authenticity"), Value(observed))
+    stacks = Stacks([real, generated], SETTINGS)
+    found = Baselines(stacks).find(stacks.of(METRICS.get("authenticity")), Value(observed))
     return found.baseline, found.values
 
 
@@ -52,20 +52,21 @@ def test_copies_are_found_and_named(rng):
     real, new = rng.normal(size=(2, 20, 4))
     mixed = image_set([*new[:5], *real[[7, 3]] * (1 + 1e-7)])
     found = copies(mixed, image_set(real))
-    assert [f.tolist() for f in found] == [[5, 6], [7, 3]]
-    (text,) = copy_warnings(mixed, image_set(real), found)
+    assert (found.images.tolist(), found.of.tolist()) == ([5, 6], [7, 3])
+    (text,) = found.warnings
     names = mixed.source.names[5], image_set(real).source.names[7]
     assert f"2 of 7 generated images equal a real image ({names[0]} equals {names[1]})" in text
-    assert copy_warnings(mixed, image_set(new + 9), copies(mixed, image_set(new + 9))) == []
-    unknown = replace(mixed, arrays={})
-    assert len(copies(unknown, image_set(real))[0]) == 0
+    none = copies(mixed, image_set(new + 9))
+    assert (len(none), none.warnings) == (0, ())
+    assert len(copies(replace(mixed, arrays={}), image_set(real))) == 0
 
 
 def test_unseen_images_that_are_not(rng):
     real, new = rng.normal(size=(2, 6, 3))
-    assert unseen_warnings(image_set(real)) == []
-    assert unseen_warnings(image_set(real).beside(image_set(new))) == []
-    (text,) = unseen_warnings(image_set(real).beside(image_set([*new, *real[:2]])))
+    judged = image_set(rng.normal(size=(4, 3)))
+    assert copies(judged, image_set(real)).warnings == ()
+    assert copies(judged, image_set(real).beside(image_set(new))).warnings == ()
+    (text,) = copies(judged, image_set(real).beside(image_set([*new, *real[:2]]))).warnings
     assert "2 of 8 unseen images are in the real set" in text
 
 

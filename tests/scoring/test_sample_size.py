@@ -21,7 +21,8 @@ SETTINGS = ScoreSettings(n_resamples=10)
 
 
 def curves(names, pair, settings=SETTINGS):
-    return sample_size.curves([METRICS.get(name) for name in names], Stacks(pair, settings))
+    stacks = Stacks(pair, settings)
+    return sample_size.curves([stacks.of(METRICS.get(name)) for name in names])
 
 
 def size_warnings(names, sets):

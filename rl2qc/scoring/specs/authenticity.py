@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rl2qc.scoring.baselines import Baselines
     from rl2qc.scoring.image_sets import ImageSet
     from rl2qc.scoring.results import MetricResult
+    from rl2qc.scoring.rows import Resampled
     from rl2qc.scoring.settings import ScoreSettings
 
 _Bools: TypeAlias = NDArray[np.bool_]
@@ -78,7 +79,7 @@ def _copied(result: MetricResult, n_copies: int) -> str | None:
     return Alarm(f"copies: {n_copies} of {result.n_generated} generated images equal a real one")
 
 
-def leave_one_out(spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+def leave_one_out(metric: Resampled, value: Value, baselines: Baselines) -> Found | None:
     """What new real images score against the whole real set.
 
     Without unseen images every real image (or slide) in turn is new to all others. Halves of the
@@ -93,7 +94,7 @@ def leave_one_out(spec: MetricSpec, value: Value, baselines: Baselines) -> Found
     ValueError
         For too few real images to leave one (or a slide) out.
     """
-    real, generated, settings = baselines.real, baselines.generated, baselines.settings
+    (real, generated), settings = metric.sets, metric.settings
     if not settings.n_resamples:
         return None
     if real.unseen is None:
@@ -134,19 +135,18 @@ def leave_one_out(spec: MetricSpec, value: Value, baselines: Baselines) -> Found
     )
 
 
-def shuffled(spec: MetricSpec, value: Value, baselines: Baselines) -> Found | None:
+def shuffled(metric: Resampled, value: Value, baselines: Baselines) -> Found | None:
     """Real and unseen images shuffled: halves of the real set would hide half of the copies."""
-    settings, stack = baselines.settings, baselines.stack(spec)
-    if not settings.n_resamples:
+    if not metric.n_resamples:
         return None
-    (real, generated), matrices = stack.rows, stack.matrices(spec)
-    values = nearer_train_shuffled(matrices, real, generated, spec.resamples(settings.n_resamples))
+    (real, generated), matrices = metric.rows, metric.stack.matrices(metric.spec)
+    values = nearer_train_shuffled(matrices, real, generated, metric.n_resamples)
     return found_among(
         values,
         nearer_train_of_rows(matrices, real, generated),
         sizes=(len(real), len(generated)),
-        level=settings.level,
-        by_group=stack.groups[0] is not None,
+        level=metric.settings.level,
+        by_group=metric.groups[0] is not None,
     )
 
 

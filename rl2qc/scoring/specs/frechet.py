@@ -14,7 +14,6 @@ from rl2qc.metrics.frechet_limit import fid_infinity
 from rl2qc.metrics.frechet_ratio import r_fid, r_fid_of_rows
 from rl2qc.scoring.baselines import share_of
 from rl2qc.scoring.spec import (
-    METRICS,
     NOT_NEGATIVE,
     MetricSpec,
     Value,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from rl2qc.scoring.baselines import Baselines
     from rl2qc.scoring.image_sets import ImageSet
     from rl2qc.scoring.results import Curve
+    from rl2qc.scoring.rows import Resampled
     from rl2qc.scoring.settings import ScoreSettings
 
 # Of either set, for the line of FID in 1/N: it takes no more images to draw it well.
@@ -77,14 +77,13 @@ def _r_fid_of_rows(
     return r_fid_of_rows(matrices, real, generated)
 
 
-def _r_fid_of_baselines(baselines: Baselines) -> Value:
+def _r_fid_of_baselines(metric: Resampled, baselines: Baselines) -> Value:
     """The baseline of FID over FID at its numbers of images: at no cost, and no second answer."""
-    of_fid = METRICS.get("fid")
-    found = baselines.of(of_fid).baseline
+    found = baselines.of("fid").baseline
     if not found.observed:
         raise ValueError("undefined: the generated images equal the real ones")
-    smallest, dimension = min(found.n_real, found.n_generated), baselines.real.features.shape[1]
-    note = f"median of {of_fid.resamples(baselines.settings.n_resamples)} splits"
+    smallest, dimension = min(found.n_real, found.n_generated), metric.sets[0].features.shape[1]
+    note = f"median of {found.n_resamples} splits"
     return Value(
         found.value / found.observed,
         "; ".join((note, *rank_warnings(smallest, dimension))),

@@ -22,8 +22,8 @@ def test_means_medians_and_shares_are_those_of_the_set(title):
         "median_log_likelihood": statistics.median(of.log_likelihood.tolist()),
         "kept_fraction": statistics.fmean(of.keep.tolist()),
     }
-    specs = [METRICS.get(f"{name}_{title}") for name in expected]
-    found = full_values(specs, Stacks([*sets.values()], SETTINGS))
+    stacks = Stacks([*sets.values()], SETTINGS)
+    found = full_values([stacks.of(METRICS.get(f"{name}_{title}")) for name in expected])
     for name, value in expected.items():
         row = found[f"{name}_{title}"]
         assert row.value == pytest.approx(value)
@@ -34,5 +34,5 @@ def test_means_medians_and_shares_are_those_of_the_set(title):
 def test_what_is_not_finite_has_a_note():
     broken = image_set(12, 0, log_likelihood=np.full(12, np.nan))
     name = "mean_log_likelihood_generated"
-    found = full_values([METRICS.get(name)], Stacks([broken, broken], SETTINGS))[name]
+    found = full_values([Stacks([broken, broken], SETTINGS).of(METRICS.get(name))])[name]
     assert np.isnan(found.value) and "not defined" in found.note
