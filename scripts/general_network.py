@@ -55,7 +55,10 @@ class GeneralNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, classes, h / 8, w / 8) of the cells and (n, classes) of the view."""
-        maps = self.maps(images)
+        return self.heads(self.maps(images))
+
+    def heads(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` makes of the stages' maps."""
         size = maps[1].shape[2:]
         joined = self.lateral[0](avg_pool2d(maps[0], 2)) + self.lateral[1](maps[1])
         for project, stage in zip(self.lateral[2:], maps[2:], strict=True):
