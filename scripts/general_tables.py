@@ -2,61 +2,130 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from general_judge import Judge, adapted, masks
+from general_judge import Laboratory, Penalties, fit_prior
 from general_sets import KINDS, REASONS
 from numpy.typing import NDArray
 from scipy.stats import beta, spearmanr
 
+from rl2qc.stats.adaptation import (
+    Adaptation,
+    Judged,
+    adapt,
+    cell_limits,
+    judge,
+    judge_own,
+    unadapted,
+)
 from rl2qc.stats.auc import auc
+from rl2qc.stats.prior import GeneralPrior, map_evidence, probability
 from rl2qc.synthetic.teaching import CLASSES
 
-__all__ = ["print_tables"]
+__all__ = ["Fold", "laboratories", "print_tables"]
 
 Arrays = dict[str, NDArray[Any]]
 Figures = dict[str, Any]
-# Of the regressions; chosen on fold 0 among 0.001 to 1.
-PENALTY = 0.1
+ALPHA = 0.05
 SHARES = (0.0, 0.1, 0.3)
 # Damage that is mixed into a laboratory's tiles.
 _MIXED = [k for k in KINDS if not k.startswith("pasted")]
 _LOCAL = [k for k in KINDS if k.endswith("%")]
+# Cells of a laboratory that calibrate the limits of the masks.
+_CELLS = 8000
 
 
-def print_tables(folds: dict[str, Arrays], penalty: float = PENALTY) -> Figures:
+def print_tables(folds: dict[str, Arrays]) -> Figures:
     """Print every table; the figures by table and row."""
-    figures: Figures = {}
-    judges = {name: judge_of(found, penalty) for name, found in folds.items()}
-    scored = {name: score_all(found, judges[name]) for name, found in folds.items()}
-    figures["auc"] = table_of_areas(scored)
-    figures["kept"] = table_of_kept(folds, judges, scored)
-    figures["dice"] = table_of_dice(folds, judges)
-    figures["reasons"] = table_of_reasons(folds, judges, scored)
-    figures["real"] = table_of_real(scored)
-    figures["slide"] = table_of_slide(folds, judges, scored)
-    return figures
+    judged = {name: Fold(found) for name, found in folds.items()}
+    scored = {name: fold.scores() for name, fold in judged.items()}
+    return {
+        "auc": table_of_areas(scored),
+        "kept": table_of_kept(judged),
+        "dice": table_of_dice(judged),
+        "reasons": table_of_reasons(judged),
+        "real": table_of_real(scored),
+        "slide": table_of_slide(judged, scored),
+    }
 
 
-def part(found: Arrays, name: str) -> Arrays:
-    return {k: found[f"{name}|{k}"] for k in ("map", "head", "kind") if f"{name}|{k}" in found}
+def maps_of(found: Arrays, name: str) -> NDArray[np.float32]:
+    """Probabilities (n, h, w, classes)."""
+    maps = probability(np.moveaxis(found[f"{name}|map"].astype(np.float32), 1, 3))
+    return np.asarray(maps, np.float32)
 
 
-def judge_of(found: Arrays, penalty: float) -> Judge:
-    """Taught on the teaching laboratories of a fold."""
-    labs = {key.split(":")[1] for key in found if key.startswith("teach:")}
-    sets = ("clean", "damaged", "plain")
-    parts = {lab: {s: part(found, f"teach:{lab}:{s}") for s in sets} for lab in sorted(labs)}
-    return Judge.fit(parts, penalty)
+def laboratories(found: Arrays, folder: str = "teach") -> dict[str, Laboratory]:
+    """Evidence of the laboratories of a folder, "teach", or "out" with clean tiles alone."""
+
+    def evidence(name: str) -> NDArray[np.float64]:
+        if f"{name}|map" not in found:
+            return np.empty((0, 5 * len(CLASSES)))
+        views = probability(found[f"{name}|head"])
+        return np.asarray(map_evidence(maps_of(found, name), views), np.float64)
+
+    made = {}
+    for lab in sorted({k.split(":")[1] for k in found if k.startswith(f"{folder}:")}):
+        plain = f"{folder}:{lab}:{'plain' if folder == 'teach' else 'clean'}"
+        cells = np.moveaxis(found[f"{plain}|map"], 1, 3).reshape(-1, len(CLASSES))
+        rows = np.random.default_rng(0).permutation(len(cells))[:_CELLS]
+        made[lab] = Laboratory(
+            evidence(plain),
+            evidence(f"{folder}:{lab}:clean") if folder == "teach" else evidence(""),
+            evidence(f"{folder}:{lab}:damaged"),
+            found.get(f"{folder}:{lab}:damaged|kind", np.empty(0)).astype(np.int64),
+            cells[rows].astype(np.float64),
+        )
+    return made
 
 
-def score_all(found: Arrays, judge: Judge) -> dict[str, Arrays]:
-    """Scores of the network ("new") and of the shipped model ("now") by name; higher is worse."""
-    names = [key.removesuffix("|map") for key in found if key.endswith("|map")]
-    new = {name: judge.scores(found[f"{name}|map"], found[f"{name}|head"]) for name in names}
-    now = {name: -found[f"{name}|shipped"] for name in names if f"{name}|shipped" in found}
-    return {"new": new, "now": now}
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """What was kept of a fold, and the prior of its teaching laboratories."""
+
+    found: Arrays
+
+    @cached_property
+    def prior(self) -> GeneralPrior:
+        return fit_prior(laboratories(self.found), CLASSES, penalties=Penalties())
+
+    @cached_property
+    def evidence(self) -> dict[str, NDArray[np.float64]]:
+        """Of each stack of tiles, (n, 5 classes)."""
+        names = [k.removesuffix("|map") for k in self.found if k.endswith("|map")]
+        views = {name: probability(self.found[f"{name}|head"]) for name in names}
+        return {
+            name: map_evidence(maps_of(self.found, name), views[name]).astype(np.float64)
+            for name in names
+        }
+
+    def group(self, name: str) -> Adaptation:
+        """What the stack's own laboratory, or slide, says is usual."""
+        folder, *rest = name.split(":")
+        if folder == "slide":
+            return adapt(self.evidence["slide"][self.found["slide|tissue"] >= 0.1], self.prior)
+        home = f"{folder}:{rest[0]}:{'plain' if folder == 'teach' else 'clean'}"
+        if folder == "real" and "liver_b" in rest[0]:
+            home = "out:liver_b:clean"
+        if home not in self.evidence:
+            return unadapted(self.prior)
+        return adapt(self.evidence[home], self.prior)
+
+    def judge(self, name: str) -> Judged:
+        return judge(self.evidence[name], self.group(name), self.prior)
+
+    def scores(self) -> dict[str, Arrays]:
+        """Scores of the network ("new") and the shipped model ("now"); higher is worse."""
+        new = {name: self.judge(name).score for name in self.evidence}
+        now = {
+            name: -self.found[f"{name}|shipped"]
+            for name in self.evidence
+            if f"{name}|shipped" in self.found
+        }
+        return {"new": new, "now": now}
 
 
 def labs_of(scores: Arrays, folder: str) -> list[str]:
@@ -103,111 +172,107 @@ def share_interval(k: int, n: int) -> tuple[float, float]:
 
 
 def mixture(
-    scores: Arrays, lab: str, folder: str, share: float, rng: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Scores of clean tiles, some swapped for damaged ones of any kind; which are clean."""
-    clean = scores[f"{folder}:{lab}:clean"]
-    damaged = np.concatenate([scores[f"{folder}:{lab}:{kind}"] for kind in _MIXED])
+    fold: Fold, lab: str, share: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Evidence of clean tiles, some swapped for damaged ones of any kind; which are clean."""
+    clean = fold.evidence[f"out:{lab}:clean"]
+    damaged = np.concatenate([fold.evidence[f"out:{lab}:{kind}"] for kind in _MIXED])
     swap = rng.permutation(len(clean)) < round(share * len(clean))
-    return np.where(swap, rng.choice(damaged, len(clean)), clean), ~swap
+    return np.where(swap[:, None], rng.choice(damaged, len(clean)), clean), ~swap
 
 
-def table_of_kept(
-    folds: dict[str, Arrays], judges: dict[str, Judge], scored: dict[str, dict[str, Arrays]]
-) -> Figures:
-    """Share of clean tiles kept at alpha 0.05 by laboratory: raw, and adapted to mixtures."""
+def table_of_kept(folds: dict[str, Fold]) -> Figures:
+    """Share of clean tiles kept and of damaged ones rejected, by laboratory.
+
+    Not adapted, and adapted to mixtures, for three values of alpha.
+    """
     figures: Figures = {}
-    print("\nclean kept at alpha .05: raw; adapted to mixtures with 0, 10, 30 % damaged; n")
-    sums = np.zeros((2, 1 + len(SHARES)))
-    for fold, judge in judges.items():
-        scores = scored[fold]["new"]
-        for lab in labs_of(scores, "out"):
-            clean = scores[f"out:{lab}:clean"]
-            kept = [(clean <= judge.raw_limit).mean()]
-            counts = [(clean <= judge.raw_limit).sum()]
-            for share in SHARES:
-                repeats = []
-                for seed in range(1 if share == 0 else 20):
-                    rng = np.random.default_rng((9, seed))
-                    tiles, good = mixture(scores, lab, "out", share, rng)
-                    repeats.append((adapted(tiles, tiles, judge.prior)[good] <= judge.limit).mean())
-                kept.append(float(np.mean(repeats)))
-                counts.append(round(kept[-1] * len(clean)))
-            low, high = share_interval(int(counts[1]), len(clean))
-            sums += np.array([counts, [len(clean)] * len(counts)])
-            print(
-                f"  {lab:20}" + "".join(f" {k:.2f}" for k in kept) + f"  n {len(clean)}"
-                f"  [{low:.2f}, {high:.2f}]"
-            )
-            figures[lab] = {"raw": kept[0], "adapted": kept[1:], "n": len(clean)}
-    if sums[1, 0]:
-        pooled = sums[0] / sums[1]
-        print(f"  {'pooled':20}" + "".join(f" {k:.3f}" for k in pooled) + f"  n {sums[1, 0]:.0f}")
-        figures["pooled"] = pooled.tolist()
+    for alpha in (ALPHA, 0.01, 0.001):
+        print(f"\nclean kept at alpha {alpha}: raw; adapted with 0, 10, 30 % damaged; n; rejected")
+        sums = np.zeros((2, 1 + len(SHARES)))
+        for fold in folds.values():
+            for lab in labs_of(fold.evidence, "out"):
+                clean = fold.evidence[f"out:{lab}:clean"]
+                raw = judge(clean, unadapted(fold.prior), fold.prior).p_value
+                kept, rejected = [float((raw > alpha).mean())], []
+                for share in SHARES:
+                    good, bad = [], []
+                    for seed in range(1 if share == 0 else 10):
+                        tiles, fine = mixture(fold, lab, share, np.random.default_rng((9, seed)))
+                        p = judge_own(tiles, fold.prior)[1].p_value
+                        good.append((p[fine] > alpha).mean())
+                        bad.append((p[~fine] <= alpha).mean() if share else 0)
+                    kept.append(float(np.mean(good)))
+                    rejected.append(float(np.mean(bad)))
+                counts = np.round(np.array(kept) * len(clean))
+                low, high = share_interval(int(counts[1]), len(clean))
+                sums += np.array([counts, [len(clean)] * len(counts)])
+                print(
+                    f"  {lab:20}" + "".join(f" {k:.2f}" for k in kept) + f"  n {len(clean)}"
+                    f"  [{low:.2f}, {high:.2f}]  rejected {rejected[1]:.2f} {rejected[2]:.2f}"
+                )
+                figures[f"{lab} {alpha}"] = {"kept": kept, "n": len(clean), "rejected": rejected}
+        if sums[1, 0]:
+            pooled = sums[0] / sums[1]
+            low, high = share_interval(int(sums[0, 1]), int(sums[1, 1]))
+            shares = "".join(f" {k:.3f}" for k in pooled)
+            print(f"  {'pooled':20}{shares}  n {sums[1, 0]:.0f}  [{low:.3f}, {high:.3f}]")
+            figures[f"pooled {alpha}"] = pooled.tolist()
     return figures
 
 
-def table_of_dice(folds: dict[str, Arrays], judges: dict[str, Judge]) -> Figures:
-    """Dice of the strongest evidence above its limit against the drawn masks, cells of 8 px."""
+def flagged(fold: Fold, name: str, limits: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cells (n, h, w) that exceed the limit of some class."""
+    return np.asarray((maps_of(fold.found, name) > limits).any(3))
+
+
+def table_of_dice(folds: dict[str, Fold]) -> Figures:
+    """Dice of the cells above their limits against the drawn masks, cells of 8 px."""
     print("\nDice against drawn masks (mean over tiles); clean cells that are flagged")
     figures: Figures = {}
-    for kind in _LOCAL:
-        found = {}
-        for fold, judge in judges.items():
-            for key in folds[fold]:
-                if key.startswith("out:") and key.endswith(f":{kind}|mask"):
-                    truth, lab = folds[fold][key], key.split(":")[1]
-                    limits = judge.cell_limits(folds[fold][f"out:{lab}:clean|map"])
-                    drawn = masks(folds[fold][key.replace("|mask", "|map")], limits)
-                    both = 2 * (truth & drawn).sum((1, 2))
-                    total = truth.sum((1, 2)) + drawn.sum((1, 2))
-                    found[lab] = float((both / np.maximum(total, 1)).mean())
-        if found:
-            least = min(found, key=lambda lab: found[lab])
-            print(f"  {kind:20} {np.mean(list(found.values())):.3f} ({found[least]:.3f} {least})")
-            figures[kind] = found
-    flagged = {}
-    for fold, judge in judges.items():
-        for key in folds[fold]:
-            if key.startswith("out:") and key.endswith(":clean|map"):
-                drawn = masks(folds[fold][key], judge.cell_limits(folds[fold][key]))
-                flagged[key.split(":")[1]] = float(drawn.mean())
+    clean = {}
+    for fold in folds.values():
+        for lab in labs_of(fold.evidence, "out"):
+            name = f"out:{lab}:clean"
+            limits = cell_limits(fold.group(name), fold.prior)
+            clean[lab] = float(flagged(fold, name, limits).mean())
+            for kind in _LOCAL:
+                truth = fold.found[f"out:{lab}:{kind}|mask"]
+                drawn = flagged(fold, f"out:{lab}:{kind}", limits)
+                both = 2 * (truth & drawn).sum((1, 2))
+                total = truth.sum((1, 2)) + drawn.sum((1, 2))
+                dice = float((both / np.maximum(total, 1)).mean())
+                figures.setdefault(kind, {})[lab] = dice
+    for kind, found in figures.items():
+        least = min(found, key=lambda lab: found[lab])
+        mean = np.mean(list(found.values()))
+        print(f"  {kind:20} {mean:.3f} ({found[least]:.3f} {least})")
     if figures:
-        mean = np.mean([np.mean(list(f.values())) for f in figures.values()])
-        print(
-            f"  mean over kinds {mean:.3f}; flagged: "
-            + ", ".join(f"{lab} {share:.3f}" for lab, share in flagged.items())
-        )
-    figures["flagged"] = flagged
+        mean = np.mean([np.mean(list(found.values())) for found in figures.values()])
+        shares = ", ".join(f"{lab} {share:.3f}" for lab, share in clean.items())
+        print(f"  mean over kinds {mean:.3f}; flagged: {shares}")
+    figures["flagged"] = clean
     return figures
 
 
-def table_of_reasons(
-    folds: dict[str, Arrays], judges: dict[str, Judge], scored: dict[str, dict[str, Arrays]]
-) -> Figures:
+def table_of_reasons(folds: dict[str, Fold]) -> Figures:
     """Share of rejected damaged tiles whose class is right, adapted to the clean laboratory."""
     print("\nreasons right among rejected; rejected share; what is said")
     figures: Figures = {}
     for kind in KINDS:
-        right, rejected, count = 0, 0, 0
-        said: dict[str, int] = dict.fromkeys(CLASSES, 0)
         wanted = REASONS[kind if kind.startswith("pasted") else kind.split()[0]]
-        for fold, judge in judges.items():
-            scores = scored[fold]["new"]
-            for lab in labs_of(scores, "out"):
-                name = f"out:{lab}:{kind}"
-                clean = scores[f"out:{lab}:clean"]
-                out = adapted(scores[name], clean, judge.prior) > judge.limit
-                maps, heads = folds[fold][f"{name}|map"], folds[fold][f"{name}|head"]
-                for bad, reason in zip(out, judge.reasons(maps, heads), strict=True):
-                    right += bool(bad and reason in wanted)
-                    said[reason] += int(bad)
-                rejected, count = rejected + int(out.sum()), count + len(out)
+        said, count = [], 0
+        for fold in folds.values():
+            for lab in labs_of(fold.evidence, "out"):
+                found = fold.judge(f"out:{lab}:{kind}")
+                said += [CLASSES[k] for k in found.reason[found.p_value <= ALPHA]]
+                count += len(found.reason)
         if count:
-            top = sorted(said.items(), key=lambda item: -item[1])[:3]
-            shares = ", ".join(f"{c} {n / max(rejected, 1):.2f}" for c, n in top)
-            print(f"  {kind:20} {right / max(rejected, 1):.2f}  {rejected / count:.2f}  {shares}")
-            figures[kind] = {"right": right / max(rejected, 1), "rejected": rejected / count}
+            right = sum(c in wanted for c in said) / max(len(said), 1)
+            often = sorted(set(said), key=lambda c: -said.count(c))[:3]
+            shares = ", ".join(f"{c} {said.count(c) / len(said):.2f}" for c in often)
+            print(f"  {kind:20} {right:.2f}  {len(said) / count:.2f}  {shares}")
+            figures[kind] = {"right": right, "rejected": len(said) / count}
     return figures
 
 
@@ -242,36 +307,33 @@ def table_of_real(scored: dict[str, dict[str, Arrays]]) -> Figures:
     return figures
 
 
-def table_of_slide(
-    folds: dict[str, Arrays], judges: dict[str, Judge], scored: dict[str, dict[str, Arrays]]
-) -> Figures:
+def table_of_slide(folds: dict[str, Fold], scored: dict[str, dict[str, Arrays]]) -> Figures:
     """The inked slide, adapted to its own tiles."""
-    print("\ninked slide: AUC ink > 10 %, 1-10 %; rejected of each; clean kept, raw; Spearman")
+    print("\ninked slide: AUC ink > 10 %, 1-10 %; rejected of each; clean kept; Spearman")
     figures: Figures = {}
     dyes = [CLASSES.index("ink"), CLASSES.index("pen")]
-    for fold, found in folds.items():
-        if "slide|ink" not in found:
+    for name, fold in folds.items():
+        if "slide|ink" not in fold.found:
             continue
-        ink, judged = found["slide|ink"], found["slide|tissue"] >= 0.1
+        ink, judged = fold.found["slide|ink"], fold.found["slide|tissue"] >= 0.1
         clean, some = judged & (ink == 0), judged & (ink > 0.01) & (ink <= 0.1)
-        much, judge = judged & (ink > 0.1), judges[fold]
-        for side, scores in scored[fold].items():
+        much = judged & (ink > 0.1)
+        for side, scores in scored[name].items():
             if "slide" not in scores:
                 continue
             s = scores["slide"]
             row = {"much": area(s[clean], s[much]), "some": area(s[clean], s[some])}
             if side == "new":
-                out = adapted(s, s[judged], judge.prior) > judge.limit
-                limits = judge.cell_limits(found["slide|map"][judged])[dyes]
-                share = masks(found["slide|map"][:, dyes], limits).mean((1, 2))
+                out = fold.judge("slide").p_value <= ALPHA
+                limits = cell_limits(fold.group("slide"), fold.prior)[dyes]
+                share = (maps_of(fold.found, "slide")[..., dyes] > limits).any(3).mean((1, 2))
                 row |= {
                     "much rejected": float(out[much].mean()),
                     "some rejected": float(out[some].mean()),
                     "kept": 1 - float(out[clean].mean()),
-                    "kept raw": float((s[clean] <= judge.raw_limit).mean()),
                     "spearman": float(spearmanr(share[judged], ink[judged]).statistic),
                 }
             counts = f"n {clean.sum()}, {some.sum()}, {much.sum()}"
-            print(f"  {fold} {side} " + " ".join(f"{v:.3f}" for v in row.values()), counts)
-            figures[f"{fold} {side}"] = row
+            print(f"  {name} {side} " + " ".join(f"{v:.3f}" for v in row.values()), counts)
+            figures[f"{name} {side}"] = row
     return figures
