@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,9 +120,9 @@ def _batches(slide: Path, model: QualityModel, settings: FilterSettings) -> list
     class Recorder:
         name, patch_size, mpp, sha256 = model.name, model.patch_size, model.mpp, model.sha256
         quantities_, device = model.quantities_, model.device
-        runtime_name = model.runtime_name
+        runtime_name, prior, adapts = model.runtime_name, model.prior, model.adapts
 
-        def measure(self, images: Batch) -> dict[str, NDArray[np.float64]]:
+        def measure(self, images: Batch) -> dict[str, NDArray[Any]]:
             found.append(images)
             return model.measure(images)
 

@@ -90,6 +90,16 @@ def tiny_model_file(tiny_model, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def general_file(tiny_model_file, tmp_path_factory) -> Path:
+    """A general model in small, of 64 px patches: with a map, without a reference of its own."""
+    from toy_general import write_toy_general
+
+    path = tmp_path_factory.mktemp("general") / "toy.safetensors"
+    write_toy_general(tiny_model_file, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def patch_folder(patches, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("patches")
     for i, patch in enumerate(patches):

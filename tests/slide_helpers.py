@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -138,6 +139,24 @@ class BrightnessModel:
         self.batches.append(len(images))
         red = images[..., 0].mean(axis=(1, 2), dtype=np.float64)
         return {"log_likelihood": red, "p_value": red / 255}
+
+
+class MappedModel(BrightnessModel):
+    """The same with a map, in which nothing is damaged, and a reference of its own."""
+
+    adapts = False
+
+    @property
+    def prior(self) -> Any:
+        from toy_general import toy_prior
+
+        return toy_prior()
+
+    def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        evidence = np.zeros((len(images), len(self.prior.names)), np.float32)
+        side = self.patch_size // 8
+        cells = np.full((len(images), side, side, 2), (0, -9), np.int8)
+        return {**super().measure(images), "evidence": evidence, "cells": cells}
 
 
 class RankModel(BrightnessModel):

@@ -14,13 +14,13 @@ __all__ = ["CommandWithNames", "fill_in"]
 def _formats() -> Iterable[str]:
     from rl2qc.filtering.exports.registry import FORMATS
 
-    return FORMATS.names()
+    return (spec.name for spec in FORMATS if spec.listed)
 
 
 def _formats_without_pixels() -> Iterable[str]:
     from rl2qc.filtering.exports.registry import FORMATS
 
-    return (spec.name for spec in FORMATS if spec.sort is None)
+    return (spec.name for spec in FORMATS if spec.listed and spec.sort is None)
 
 
 # What stands in braces in the help of an option, and where its names are.

@@ -14,11 +14,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from rl2qc.cohort.adapt import COHORT_WIDE, cohort_adaptations
 from rl2qc.cohort.changes import settings_of
 from rl2qc.cohort.page import bring_up_to_date
 from rl2qc.cohort.settings import DecideSettings
 from rl2qc.cohort.store.folder import PAGE, RUN, RunFolder
-from rl2qc.cohort.store.locks import try_lock
+from rl2qc.cohort.store.locks import try_lock, wait_for_lock
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
 from rl2qc.cohort.store.results import CohortResult
 from rl2qc.cohort.store.summary import SummaryRow, row_of
@@ -29,8 +30,12 @@ from rl2qc.filtering.exports.files import export, remove_exports
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import OVER_REJECTED, TileTable
+from rl2qc.stats.adaptation import Adaptation
 
-__all__ = ["decide"]
+__all__ = ["decide", "settle"]
+
+# The lock of who looks at all results at once.
+_ADAPTING = "..adapting"
 
 
 def decide(
@@ -109,12 +114,14 @@ def decide(
     if settings.alpha is None:
         level, method = _decision_of(folder, found)
         settings = settings.changes(alpha=level, method=method)
+    cohorts = cohort_adaptations(found)
     decided = []
     with (
         _mapping(min(settings.workers, len(found))) as mapped,
         track(progress, "deciding", len(found)) as step,
     ):
-        for result in mapped(partial(_attempt, settings=settings), found):
+        usual = [cohorts.get(result.name) for result in found]
+        for result in mapped(partial(_attempt, settings=settings), found, usual):
             decided.append(result)
             step(1)
     rows = _write_manifest(folder, settings, decided)
@@ -180,12 +187,46 @@ def _decision_of(folder: RunFolder, found: Sequence[ResultFolder]) -> tuple[floa
     return decisions.pop()
 
 
-def _attempt(result: ResultFolder, settings: DecideSettings) -> _Decided:
+def settle(folder: RunFolder, settings: FilterSettings) -> list[str]:
+    """Decide anew, beside what is usual in their cohorts, the results that were decided without.
+
+    Called by each process at the end of its run: the last one sees the results of all.
+
+    Parameters
+    ----------
+    folder
+        Of the run; its manifest and summary are left to the caller.
+    settings
+        How it is decided.
+
+    Returns
+    -------
+    A line for each result that could not be decided.
+    """
+    if settings.adapt not in COHORT_WIDE:
+        return []
+    names = DecideSettings.names("decision")
+    wanted = DecideSettings(**{name: getattr(settings, name) for name in names})
+    with wait_for_lock(folder.lock(_ADAPTING)):
+        found = folder.results()
+        cohorts = cohort_adaptations(found)
+        failed = []
+        for result in found:
+            usual, record = cohorts.get(result.name), result.read_record()
+            if record is None or (usual and usual.to_dict()) == record.slide.get("cohort"):
+                continue
+            decided = _attempt(result, usual, wanted)
+            if decided.failure:
+                failed.append(f"{result.name}: {decided.failure}")
+    return failed
+
+
+def _attempt(result: ResultFolder, cohort: Adaptation | None, settings: DecideSettings) -> _Decided:
     try:
         with try_lock(RunFolder(result.path.parent).lock(result.name)) as mine:
             if not mine:
                 raise WorkError("another process is at work on it")
-            return _decide_one(result, settings)
+            return _decide_one(result, cohort, settings)
     except (Rl2qcError, OSError) as error:
         return _Decided(result.name, failure=" ".join(str(error).split()))
     # Whatever is wrong with one result must not cost the others their turn.
@@ -196,7 +237,9 @@ def _attempt(result: ResultFolder, settings: DecideSettings) -> _Decided:
         )
 
 
-def _decide_one(result: ResultFolder, settings: DecideSettings) -> _Decided:
+def _decide_one(
+    result: ResultFolder, cohort: Adaptation | None, settings: DecideSettings
+) -> _Decided:
     record = result.read_record()
     if record is None:
         raise WorkError("its files are not complete: run rl2qc filter again")
@@ -205,7 +248,11 @@ def _decide_one(result: ResultFolder, settings: DecideSettings) -> _Decided:
     result.remove_temporary()
     assert settings.alpha is not None
     table = read_table(result.path, record).decide(
-        settings.alpha, method=settings.method, max_rejected=settings.max_rejected
+        settings.alpha,
+        method=settings.method,
+        max_rejected=settings.max_rejected,
+        adapt=settings.adapt,
+        cohort=cohort,
     )
     present = [name for name in record.key["settings"]["formats"] if name in FORMATS]
     formats = tuple(dict.fromkeys((*present, *settings.formats)))
@@ -232,7 +279,7 @@ def _rewrite(result: ResultFolder, table: TileTable, formats: Sequence[str]) -> 
     warnings = []
     for spec in specs:
         missing = 0
-        if spec.sort is not None and spec.suits(table.kind):
+        if spec.sort is not None and spec.suits(table):
             missing = spec.sort(table, spec.path(table, result.path))
         if missing:
             warnings.append(

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rl2qc.cohort.decide import settle
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.shards import parse_shard, take_shard
@@ -196,8 +197,10 @@ def filter_inputs(
             if time.monotonic() - last > _MANIFEST_EVERY:
                 write_manifest(finished=False)
                 last = time.monotonic()
+        warnings += settle(folder, settings)
         write_manifest(finished=True)
     folder.clean_up()
+    rows |= {row.name: row for row in folder.rows() if row.name in rows}
     return [rows[job.name] for job in jobs], warnings
 
 

@@ -104,6 +104,7 @@ class _Plan:
     tile_size: int | None
     overlap: int
     coords: dict[str, Any] | None
+    maps: bool
 
 
 def resolve_jobs(
@@ -161,6 +162,7 @@ def _resolve(
         tile_size=size,
         overlap=max(0, size - stride) if coords is None else 0,
         coords=None if coords is None else coords.about,
+        maps=model.prior is not None,
     )
     result = folder.result(item.name)
     # Where coordinates cannot be read, nothing is written.

@@ -22,7 +22,7 @@ from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.filtering.table import TileTable
 from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
 from rl2qc.html.environment import Picture, encode, write_page
-from rl2qc.images.reasons import REASONS
+from rl2qc.images.reasons import ALL_REASONS
 
 __all__ = [
     "ReasonShare",
@@ -153,14 +153,14 @@ def is_current(out: Path) -> bool:
 
 
 def reason_shares(rows: Sequence[SummaryRow]) -> tuple[ReasonShare, ...]:
-    """The reasons of the rejections in ``rows``, in the order of ``REASONS``; () for none.
+    """The reasons of the rejections in ``rows``, in the order of ``ALL_REASONS``; () for none.
 
     Examples
     --------
     >>> reason_shares([SummaryRow("a", "slide", "done", reasons={"ink or pen": 3})])
     (ReasonShare(reason='ink or pen', tiles=3, share=1.0),)
     """
-    counts = {name: sum(row.reasons.get(name, 0) for row in rows) for name in REASONS}
+    counts = {name: sum(row.reasons.get(name, 0) for row in rows) for name in ALL_REASONS}
     total = sum(counts.values())
     return tuple(ReasonShare(name, n, n / total) for name, n in counts.items() if n)
 
@@ -235,7 +235,7 @@ def _content(
         "slides": sorted(slides, key=lambda slide: not slide.row.flags),
         "scanners": scanners,
         "reasons": reason_shares(rows),
-        "reason_names": REASONS,
+        "reason_names": ALL_REASONS,
         "failed": [row for row in rows if row.status == "failed"],
         "flagged": [row for row in rows if row.flags],
         "done": sum(row.status != "failed" for row in rows),

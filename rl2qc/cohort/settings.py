@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.errors import UsageError
-from rl2qc.filtering.decision import METHODS
+from rl2qc.filtering.decision import ADAPT, METHODS
 from rl2qc.filtering.exports.registry import DEFAULT_FORMATS, FORMATS, check_formats, parse_formats
 
 __all__ = ["EXECUTORS", "DecideSettings", "RunSettings"]
@@ -110,6 +110,15 @@ class DecideSettings(Settings):
         "the share of clean tiles among the rejected.",
         phase="decision",
         choices=METHODS,
+    )
+    adapt: str | None = option(
+        None,
+        help="What the general model takes for usual: auto, slide, cohort or none, as filter has "
+        "them.",
+        phase="decision",
+        show_default="what the run had",
+        choices=ADAPT,
+        metavar="HOW",
     )
     max_rejected: float | None = option(
         None,

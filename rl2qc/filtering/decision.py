@@ -7,10 +7,20 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["METHODS", "adjusted", "keep_tiles", "over_rejection_warnings", "rejected_share"]
+__all__ = [
+    "ADAPT",
+    "METHODS",
+    "adjusted",
+    "keep_tiles",
+    "over_rejection_warnings",
+    "rejected_share",
+]
 
 METHODS = ("threshold", "bh")
 """Ways to decide: each tile by itself, or Benjamini-Hochberg over all tiles of a slide."""
+
+ADAPT = ("auto", "slide", "cohort", "none")
+"""What evidence is judged beside: see :class:`rl2qc.filtering.settings.FilterSettings`."""
 
 _ADVICE = (
     "stain, scanner or resolution may be unlike the model's reference, so look at them, and train "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getattr_static
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,18 @@ from numpy.typing import NDArray
 from rl2qc.core.progress import Progress, track
 from rl2qc.core.read_ahead import read_ahead
 from rl2qc.errors import ImageError, SlideError, UsageError
+from rl2qc.filtering.evidence import Evidence
 from rl2qc.filtering.settings import FilterSettings
+from rl2qc.images.cells import CellMap
 from rl2qc.images.quantities import image_quantities
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import ReferenceQuantities
+from rl2qc.stats.prior import GeneralPrior
 
-__all__ = ["AdaptableModel", "Measured", "TileModel", "find_model", "measure_tiles"]
+__all__ = ["Measured", "TileModel", "find_model", "measure_tiles"]
 
+# What a model with a prior measures beside columns.
+_EVIDENCE = ("evidence", "cells")
 # The columns of a table that nothing was measured for.
 _COLUMNS = ("log_likelihood", "p_value", *QUANTITIES)
 
@@ -74,19 +79,22 @@ class TileModel(Protocol):
     def device(self) -> object:
         """Where it runs, such as "cuda:0"; None if it does not say."""
 
-    def measure(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[np.floating]]:
+    @property
+    def prior(self) -> GeneralPrior | None:
+        """What its evidence means; None for a model that gives none."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether its evidence is judged beside what is usual in the slides at hand; False for one
+        with a reference of its own."""
+
+    def measure(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[Any]]:
         """Measure tiles (n, patch_size, patch_size, 3): (n,) values by name.
 
-        "p_value" must be among them: the conformal p-value that the decision is made by.
+        "p_value" must be among them: the conformal p-value that the decision is made by. A model
+        with a ``prior`` gives "evidence" (n, e) and "cells" (n, h, w, 2) too
+        (:class:`rl2qc.filtering.evidence.Evidence`).
         """
-
-
-@runtime_checkable
-class AdaptableModel(Protocol):
-    """A model that can be brought nearer to the slides at hand, without labels."""
-
-    def adapt(self, statistics: NDArray[np.floating]) -> TileModel:
-        """The model for slides with these statistics (n, d) of their tiles."""
 
 
 # The members that a model may lack, and what is taken in their place.
@@ -95,6 +103,8 @@ _OPTIONAL: Mapping[str, Any] = {
     "quantities_": None,
     "runtime_name": None,
     "device": None,
+    "prior": None,
+    "adapts": False,
 }
 _ABSENT = object()
 _NEEDED = ("patch_size", "mpp", "name", "measure")
@@ -160,12 +170,14 @@ def find_model(model: TileModel | str | Path) -> TileModel:
 @dataclass(frozen=True)
 class Measured:
     """Indices of the items that were measured, their measurements (the model's, then
-    :data:`~rl2qc.images.quantity_names.QUANTITIES`) and extras, and the failures."""
+    :data:`~rl2qc.images.quantity_names.QUANTITIES`) and extras, the failures, and the evidence of
+    a model that gives it."""
 
     done: NDArray[np.int64]
     measurements: dict[str, NDArray[np.float64]]
     extras: list[Any]
     failures: list[tuple[Any, str]]
+    evidence: Evidence | None = None
 
 
 def measure_tiles(
@@ -194,7 +206,7 @@ def measure_tiles(
     failures: list[tuple[Any, str]] = []
     batch: list[NDArray[np.uint8]] = []
     quantities: list[NDArray[np.float64]] = []
-    measured: list[dict[str, NDArray[np.float64]]] = []
+    measured: list[dict[str, NDArray[Any]]] = []
 
     def attempt(item: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], Any] | str:
         try:
@@ -226,25 +238,47 @@ def measure_tiles(
             measured.append(_measure(model, np.stack(batch)))
         if told < len(items):
             step(len(items) - told)
-    return Measured(np.array(done, np.int64), _columns(measured, quantities), extras, failures)
+    return Measured(
+        np.array(done, np.int64),
+        _columns(measured, quantities),
+        extras,
+        failures,
+        _evidence(model, measured),
+    )
 
 
 def _columns(
-    measured: Sequence[Mapping[str, NDArray[np.float64]]],
+    measured: Sequence[Mapping[str, NDArray[Any]]],
     quantities: Sequence[NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
     """The measurements of all batches, one column each."""
     if not measured:
         return {name: np.empty(0) for name in _COLUMNS}
-    columns = {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+    names = [name for name, values in measured[0].items() if values.ndim == 1]
+    columns = {
+        name: np.concatenate([part[name] for part in measured]).astype(np.float64) for name in names
+    }
     return columns | dict(zip(QUANTITIES, np.stack(quantities, axis=1), strict=True))
 
 
-def _measure(model: TileModel, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-    measured = {
-        name: np.asarray(values, np.float64) for name, values in model.measure(images).items()
-    }
-    if "p_value" not in measured or any(v.shape != (len(images),) for v in measured.values()):
+def _evidence(model: TileModel, measured: Sequence[Mapping[str, NDArray[Any]]]) -> Evidence | None:
+    """The evidence of all batches, if the model gives it."""
+    if model.prior is None or not measured:
+        return None
+    values, cells = (np.concatenate([part[name] for part in measured]) for name in _EVIDENCE)
+    return Evidence(model.prior, values, CellMap(model.prior.classes, cells), adapts=model.adapts)
+
+
+def _measure(model: TileModel, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    measured = {name: np.asarray(values) for name, values in model.measure(images).items()}
+    wanted = {"p_value"} | (set(_EVIDENCE) if model.prior is not None else set())
+    if not wanted <= measured.keys() or any(
+        values.shape[:1] != (len(images),) or (values.ndim != 1 and name not in _EVIDENCE)
+        for name, values in measured.items()
+    ):
         shapes = {name: values.shape for name, values in measured.items()}
-        raise ValueError(f"{model.name} must measure p_value (n,) of {len(images)} tiles: {shapes}")
+        raise ValueError(
+            f"{model.name} must measure {', '.join(sorted(wanted))} of {len(images)} tiles, (n,) "
+            f"each but evidence (n, e) and cells (n, h, w, 2): {shapes}"
+        )
     return measured

@@ -151,8 +151,9 @@ def filter_images(
         max_rejected=settings.max_rejected,
         patch_size=model.patch_size,
         reference=model.quantities_,
+        evidence=measured.evidence,
     )
-    return table.decide(settings.alpha, method=settings.method)
+    return table.decide(settings.alpha, method=settings.method, adapt=settings.adapt)
 
 
 def _warnings(

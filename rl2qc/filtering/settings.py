@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.errors import UsageError
-from rl2qc.filtering.decision import METHODS
+from rl2qc.filtering.decision import ADAPT, METHODS
 from rl2qc.images.resolution import PLAUSIBLE_MPP, is_plausible_mpp
 
 __all__ = ["FilterSettings"]
@@ -26,7 +26,7 @@ class FilterSettings(Settings):
     --------
     >>> settings = FilterSettings(alpha=0.01)
     >>> settings.changes(stride=112).record()["stride"], settings.names("decision")
-    (112, ('alpha', 'method', 'max_rejected'))
+    (112, ('alpha', 'method', 'adapt', 'max_rejected'))
     """
 
     alpha: float = option(
@@ -41,6 +41,16 @@ class FilterSettings(Settings):
         "the share of clean tiles among the rejected.",
         phase="decision",
         choices=METHODS,
+    )
+    adapt: str = option(
+        ADAPT[0],
+        help="What the general model takes for usual: a slide's tiles, beside those of slides like "
+        "it (auto), its own alone (slide), those of all slides like it (cohort), or what its "
+        "teaching laboratories have (none). A model with a reference of its own has that.",
+        phase="decision",
+        before="none",
+        choices=ADAPT,
+        metavar="HOW",
     )
     mpp: float | None = option(
         None, help="Microns per pixel to read tiles at.", show_default="the model's"

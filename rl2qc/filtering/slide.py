@@ -270,8 +270,9 @@ def _table(
         coords=None if given is None else given.about,
         odd_colours=seen.tissue.odd_colours,
         reference=model.quantities_,
+        evidence=measured.evidence,
     )
-    return table.decide(settings.alpha, method=settings.method)
+    return table.decide(settings.alpha, method=settings.method, adapt=settings.adapt)
 
 
 def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,22 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.results import Result
-from rl2qc.filtering.decision import keep_tiles, over_rejection_warnings, rejected_share
+from rl2qc.filtering.decision import keep_tiles, rejected_share
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
+from rl2qc.filtering.evidence import Evidence, judge_evidence
 from rl2qc.filtering.exports.registry import write_format
-from rl2qc.images.quantity_names import QUANTITIES
-from rl2qc.images.reasons import PROCEDURAL, REASONS, ReferenceQuantities, likely_reasons
+from rl2qc.filtering.reasons import decision_warnings, reasons_of
+from rl2qc.images.reasons import ALL_REASONS, ReferenceQuantities
+from rl2qc.stats.adaptation import Adaptation
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["OVER_REJECTED", "TileTable"]
+__all__ = ["ADAPTATIONS", "OVER_REJECTED", "TileTable"]
 
+ADAPTATIONS = ("adaptation", "cohort")
+"""The fields of a table that hold an :class:`~rl2qc.stats.adaptation.Adaptation`."""
 OVER_REJECTED = "over-rejected"
 """The flag of a slide that loses more of its tissue than was allowed."""
-
-# A slide of which no larger share is kept is out of distribution as a whole.
-_FOREIGN_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,6 +94,11 @@ class TileTable(Result):
     reference
         What the quantities of the model's reference are like; None if the model does not say, and
         the kept tiles stand for it.
+    evidence
+        What a general model found, adapted to nothing; None for a model without a map.
+    adapt, adaptation, cohort
+        How evidence is adapted (:data:`rl2qc.filtering.decision.ADAPT`), to what it was, and what
+        is usual in the slides of its cohort.
 
     Examples
     --------
@@ -146,6 +152,10 @@ class TileTable(Result):
     coords: dict[str, Any] | None = None
     odd_colours: str = ""
     reference: ReferenceQuantities | None = field(default=None, repr=False)
+    evidence: Evidence | None = field(default=None, repr=False)
+    adapt: str = "none"
+    adaptation: Adaptation | None = field(default=None, repr=False)
+    cohort: Adaptation | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.tile_size is None:
@@ -203,44 +213,28 @@ class TileTable(Result):
 
     @cached_property
     def reasons(self) -> NDArray[np.str_]:
-        """(n,) the likely reason of each rejected tile (:data:`rl2qc.images.reasons.REASONS`); ""
-        for kept ones, and where no quantities were recorded.
+        """(n,) the likely reason of each rejected tile
+        (:func:`rl2qc.filtering.reasons.reasons_of`); "" for kept ones."""
+        return reasons_of(self)
 
-        Of a slide that is out of distribution as a whole, with no more than a tenth of the tiles
-        kept, every quantity may lie outside the reference: there a reason is what sets a tile
-        apart from the slide's others.
+    @property
+    def maps(self) -> bool:
+        """Whether it tells where in a tile something is."""
+        return self.evidence is not None
+
+    @cached_property
+    def artifact_mask(self) -> NDArray[np.uint8]:
+        """(n, h, w) the class of each cell of 8 px of what the model saw, counted from 1 in the
+        order of ``evidence.cells.classes``; 0 where nothing is beyond what clean cells have.
+
+        Raises
+        ------
+        ValueError
+            A table of a model without a map.
         """
-        quantities = self._quantities
-        if quantities is None:
-            return np.full(len(self), "", np.str_)
-        own = ReferenceQuantities.fences(quantities) if self._is_foreign else None
-        reasons = likely_reasons(quantities, self.keep, own or self.reference)
-        # Where all colours are wrong, an odd hue is no sign of ink.
-        if self.odd_colours:
-            reasons = np.where(reasons == "ink or pen", REASONS[-1], reasons)
-        return reasons
-
-    @property
-    def _quantities(self) -> NDArray[np.float64] | None:
-        """(n, 7), or None where they were not recorded."""
-        if not all(name in self.measurements for name in QUANTITIES):
-            return None
-        return np.stack([self.measurements[name] for name in QUANTITIES], axis=1)
-
-    @property
-    def _is_foreign(self) -> bool:
-        return self.kind == "slide" and len(self) >= MIN_TILES and self.kept_share <= _FOREIGN_SHARE
-
-    @property
-    def _typically(self) -> str:
-        """The reason that holds for the median tile of a slide that is out of distribution; ""
-        where none does."""
-        quantities = self._quantities
-        if quantities is None or not self._is_foreign:
-            return ""
-        median = np.median(quantities, axis=0, keepdims=True)
-        (reason,) = likely_reasons(median, [False], self.reference or PROCEDURAL)
-        return "" if reason == REASONS[-1] else str(reason)
+        if self.evidence is None:
+            raise ValueError(f"{self.name}: the model that measured the tiles gives no map")
+        return self.evidence.mask(self.adaptation)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Every column by name, in the order of the exports."""
@@ -259,33 +253,48 @@ class TileTable(Result):
         return columns
 
     def decide(
-        self, alpha: float, *, method: str = "threshold", max_rejected: float | None = None
+        self,
+        alpha: float,
+        *,
+        method: str = "threshold",
+        max_rejected: float | None = None,
+        adapt: str | None = None,
+        cohort: Adaptation | None = None,
     ) -> TileTable:
-        """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`."""
+        """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`.
+
+        ``max_rejected`` and ``adapt`` (:data:`rl2qc.filtering.decision.ADAPT`) stay as they are
+        where they are None; ``cohort``: what is usual in the slides of the table's cohort."""
+        adapt = self.adapt if adapt is None else adapt
+        adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
+        measurements = self.measurements | judged if judged else self.measurements
         decided = replace(
             self,
-            keep=keep_tiles(self.measurements["p_value"], alpha, method),
+            measurements=measurements,
+            keep=keep_tiles(measurements["p_value"], alpha, method),
             alpha=alpha,
             method=method,
+            adapt=adapt,
+            adaptation=adaptation,
+            cohort=cohort,
             max_rejected=self.max_rejected if max_rejected is None else max_rejected,
         )
-        warnings = over_rejection_warnings(
-            self.warnings, decided.rejected_share, decided.max_rejected, decided._typically
-        )
-        return replace(decided, warnings=warnings)
+        return replace(decided, warnings=decision_warnings(decided))
 
     # ------------------------------------------------------------ shown, and written down
 
     def table(self) -> str:
         """A few lines for the terminal: how many tiles are kept, why others are not, warnings."""
         lines = [repr(self).strip("<>").removeprefix("TileTable ")]
-        counts = {name: int((self.reasons == name).sum()) for name in REASONS}
+        counts = {name: int((self.reasons == name).sum()) for name in ALL_REASONS}
         lines += [f"  rejected: {name} {count}" for name, count in counts.items() if count]
         return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """All but the picture as plain data: what is said of the whole, and the columns."""
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _COLUMNS}
+        for name in ADAPTATIONS:
+            about[name] = about[name] and about[name].to_dict()
         if self.reference is not None:
             about["reference"] = {k: v.tolist() for k, v in self.reference.state().items()}
         columns = {name: column.tolist() for name, column in self.columns().items()}
@@ -311,8 +320,7 @@ class TileTable(Result):
         write_format("geojson", self, path)
 
     def overlay(self) -> Image.Image:
-        """The slide with its tiles: kept ones in green, rejected ones the redder the smaller
-        their p-value.
+        """The slide with its tiles: kept green, rejected the redder the smaller the p-value.
 
         Raises
         ------
@@ -338,5 +346,5 @@ class TileTable(Result):
 # Told by the columns, or no plain data.
 _COLUMNS = frozenset(
     {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
-    | {"thumbnail", "reference"}
+    | {"thumbnail", "reference", "evidence"}
 )

@@ -10,7 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.images.quantity_names import QUANTITIES
 
-__all__ = ["MIN_REFERENCE", "PROCEDURAL", "REASONS", "ReferenceQuantities", "likely_reasons"]
+__all__ = [
+    "ALL_REASONS",
+    "DAMAGE_REASONS",
+    "FOREIGN",
+    "MIN_REFERENCE",
+    "PROCEDURAL",
+    "REASONS",
+    "ReferenceQuantities",
+    "likely_reasons",
+]
 
 REASONS = (
     "out of focus",
@@ -21,6 +30,26 @@ REASONS = (
     "unlike the reference",
 )
 """What a reason can be; the last is what remains where no quantity tells."""
+DAMAGE_REASONS: Mapping[str, str] = {
+    "out_of_focus": "out of focus",
+    "ink": "ink",
+    "pen": "pen",
+    "fold": "fold",
+    "dark_spot": "dark spot",
+    "bubble": "bubble or edge",
+    "foreign": "foreign body",
+    "noise": "noise or compression",
+    "compression": "noise or compression",
+    "stain": "pale or overstained",
+    "other": "other damage",
+}
+"""What the classes of a general model's map are called where a person reads them."""
+FOREIGN = "out of distribution"
+"""The reason of a tile whose whole slide is unlike what the model knows."""
+ALL_REASONS: tuple[str, ...] = tuple(
+    dict.fromkeys((*DAMAGE_REASONS.values(), *REASONS[:-1], FOREIGN, REASONS[-1]))
+)
+"""Every reason of every kind of model, in the order of lists."""
 MIN_REFERENCE = 30
 """Fewer patches do not say what a quantity's usual range is."""
 

@@ -15,6 +15,8 @@ from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.detectors.book import Calibration, DetectorSet
 from rl2qc.model.network.backbone import ResNet18Features
+from rl2qc.model.network.branch import ScoreBranch
+from rl2qc.model.network.head import DamageHead
 
 __all__ = ["History", "ModelParts"]
 
@@ -33,6 +35,8 @@ class ModelParts:
     quantities: ReferenceQuantities | None
     history: History
     provenance: dict[str, Any]
+    head: DamageHead | None = None
+    branch: ScoreBranch | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -13,18 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.core.progress import Progress
 from rl2qc.core.renamed import OldNames, renamed
-from rl2qc.core.threads import one_thread
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources.base import Patches, PatchSource
 from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.model.calibration import conformal_p_values
-from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import POOLED, ResNet18Features
 from rl2qc.model.network.runtime import Runtime
 from rl2qc.model.network.statistics import StatisticsExtractor
 from rl2qc.model.parts import ModelParts
 from rl2qc.model.review import Review
 from rl2qc.model.storage import read_model, write_model
+from rl2qc.model.tiles import MeasuresTiles
 from rl2qc.model.training.fit import fit_reference
 from rl2qc.model.training.settings import TrainSettings
 from rl2qc.model.zoo import DEFAULT_MODEL, find_checkpoint
@@ -32,7 +31,7 @@ from rl2qc.model.zoo import DEFAULT_MODEL, find_checkpoint
 __all__ = ["DEFAULT_MODEL", "QualityModel"]
 
 
-class QualityModel(OldNames):
+class QualityModel(OldNames, MeasuresTiles):
     """What clean patches look like, as a density of ResNet-18 features.
 
     Made by :meth:`fit` or :meth:`load`. Wherever patches are asked for, anything that
@@ -99,7 +98,12 @@ class QualityModel(OldNames):
         runtime: Runtime | None = None,
     ) -> None:
         self.extractor = StatisticsExtractor(
-            parts.backbone, batch_size=batch_size, device=device, runtime=runtime
+            parts.backbone,
+            batch_size=batch_size,
+            device=device,
+            runtime=runtime,
+            head=parts.head,
+            branch=parts.branch,
         )
         # The flow is small and wants float32 everywhere: it stays on the CPU.
         self.density = parts.density.eval()
@@ -248,6 +252,8 @@ class QualityModel(OldNames):
             quantities=self.quantities_,
             history=self.history_,
             provenance=self.provenance,
+            head=self.extractor.head,
+            branch=self.extractor.branch,
         )
         self.sha256 = write_model(parts, path, backbone_of=backbone_of)
         self.name = path.stem
@@ -263,16 +269,22 @@ class QualityModel(OldNames):
     def statistics(
         self, patches: Patches, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
-        """Stage statistics (n, 2048) float32; columns ``POOLED`` are the features.
+        """Stage statistics (n, 2048) float32, with evidence behind them where the network has a
+        map; columns ``POOLED`` are the features.
 
         A :class:`~rl2qc.images.sources.base.PatchSource` is taken at its own size.
         """
-        if not isinstance(patches, PatchSource):
-            sources, odd = at_one_size({"patches": patches}, self.patch_size)
-            patches = sources["patches"]
-            for line in odd:
-                warnings.warn(line, UserWarning, stacklevel=2)
-        return self.extractor.of_source(patches, progress=progress)
+        return self.extractor.of_source(self.at_one_size(patches), progress=progress)
+
+    def at_one_size(self, patches: Patches) -> PatchSource:
+        """Patches as a source of the size that the network sees, with a warning where it is not
+        the model's."""
+        if isinstance(patches, PatchSource):
+            return patches
+        sources, odd = at_one_size({"patches": patches}, self.patch_size)
+        for line in odd:
+            warnings.warn(line, UserWarning, stacklevel=3)
+        return sources["patches"]
 
     def latents(self, patches: Patches) -> NDArray[np.float32]:
         """Latents (n, 512) float32: the flow's noise, in which RL2 is measured."""
@@ -296,34 +308,11 @@ class QualityModel(OldNames):
         name = self.detectors_.resolve(score)
         return self.detectors_(self.statistics(patches), [name])[name]
 
-    def p_values(self, patches: Patches, score: str = FILTER_SCORE) -> NDArray[np.float64]:
-        """Conformal p-value (n,) of each patch against clean patches that took part in no fit."""
-        name = self.detectors_.resolve(score)
+    def p_values(self, patches: Patches, score: str | None = None) -> NDArray[np.float64]:
+        """Conformal p-value (n,) of each patch against clean patches that took part in no fit; by
+        the filter's score, or another detector's."""
+        name = self.detectors_.resolve(score or self.filter_score)
         return conformal_p_values(self.score_samples(patches, name), self.calibration_[name])
-
-    def measure_statistics(self, statistics: ArrayLike) -> dict[str, NDArray[np.float64]]:
-        """What the filter records of statistics (n, 2048), (n,) each.
-
-        ``score`` is the filter's, ``log_likelihood`` the flow's in nats, and ``p_value`` the
-        score's.
-        """
-        found = self.detectors_(statistics, [FILTER_SCORE, "log_likelihood"])
-        return {
-            "score": found[FILTER_SCORE],
-            "log_likelihood": found["log_likelihood"],
-            "p_value": conformal_p_values(found[FILTER_SCORE], self.calibration_[FILTER_SCORE]),
-        }
-
-    def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        """:meth:`measure_statistics` of one batch (b, patch_size, patch_size, 3) uint8."""
-        statistics = self.extractor.of_batch(images)
-        with one_thread():
-            return self.measure_statistics(statistics)
-
-    @property
-    def runtime_name(self) -> str:
-        """Runtime and version that compute the statistics, for the record."""
-        return self.extractor.compiled(self.patch_size, self.patch_size).name
 
     def latents_of_features(self, features: ArrayLike) -> NDArray[np.float32]:
         """Latents (n, 512) float32 of features (n, 512)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ from rl2qc.model.network.backbone import (
     load_weights,
     round_to_half,
 )
+from rl2qc.model.network.branch import ScoreBranch
+from rl2qc.model.network.head import DamageHead
 from rl2qc.model.parts import History, ModelParts
 from rl2qc.model.zoo import find_checkpoint
+from rl2qc.stats.prior import GeneralPrior
 
-__all__ = ["load_backbone", "read_model", "write_model"]
+__all__ = ["Trunk", "load_backbone", "read_model", "write_model"]
+
+# What models may share with a shipped one: all that the pass over the pixels takes.
+_NETWORK = ("backbone.", "head.", "branch.")
 
 # Where format 2 has what is now a detector's own: these names of tensors, and this number of the
 # header. All else stands under "detector.NAME." and "calibration.NAME".
@@ -52,7 +59,8 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
         density = FeatureDensity(
             FEATURE_DIM, config["n_components"], layers=config["layers"], hidden=config["hidden"]
         )
-        backbone.load_state_dict(_backbone_state(tensors, config))
+        network = _network_tensors(tensors, config)
+        backbone.load_state_dict(_part(network, "backbone."))
         density.load_state_dict(_part(tensors, "density."))
         parts = ModelParts(
             backbone=backbone,
@@ -65,6 +73,8 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
             quantities=ReferenceQuantities.from_state(_arrays(tensors, "quantities.")),
             history=History(**config["history"]),
             provenance=config["provenance"],
+            head=_head(network, config),
+            branch=_branch(network),
         )
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -73,8 +83,32 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
     return parts, digest
 
 
-def load_backbone(source: str | Path, seed: int) -> tuple[ResNet18Features, str, float | None]:
-    """A backbone in the precision of model files, where it comes from, and at what resolution.
+@dataclass(frozen=True, eq=False)
+class Trunk:
+    """What training starts from, in the precision of model files.
+
+    Attributes
+    ----------
+    backbone, head, branch
+        The network.
+    prior
+        What it was taught of damage; None for a network without a head.
+    origin
+        Where it comes from, in words.
+    mpp
+        Microns per pixel that it was trained at; None where that is not recorded.
+    """
+
+    backbone: ResNet18Features
+    origin: str
+    head: DamageHead | None = None
+    branch: ScoreBranch | None = None
+    prior: GeneralPrior | None = None
+    mpp: float | None = None
+
+
+def load_backbone(source: str | Path, seed: int) -> Trunk:
+    """What training starts from.
 
     Parameters
     ----------
@@ -83,27 +117,27 @@ def load_backbone(source: str | Path, seed: int) -> tuple[ResNet18Features, str,
         :func:`~rl2qc.model.network.backbone.load_weights` takes.
     seed
         Of random weights.
-
-    Returns
-    -------
-    The backbone, its origin in words, and the microns per pixel that it was trained at; None where
-    that is not recorded.
     """
-    mpp = None
-    trunk = ResNet18Features()
+    backbone = ResNet18Features()
     if str(source) in ("imagenet", "random"):
-        origin = load_weights(trunk, str(source), seed=seed)
+        made = Trunk(backbone, load_weights(backbone, str(source), seed=seed))
     else:
         path = find_checkpoint(source)
         try:
             parts, digest = read_model(path)
         except CheckpointError:
-            origin = load_weights(trunk, path)  # plain weights
+            made = Trunk(backbone, load_weights(backbone, path))  # plain weights
         else:
-            trunk, mpp = parts.backbone, parts.mpp
-            origin = f"{path.stem} ({digest[:12]})"
-    round_to_half(trunk)
-    return trunk, origin, mpp
+            made = Trunk(
+                parts.backbone,
+                f"{path.stem} ({digest[:12]})",
+                head=parts.head,
+                branch=parts.branch,
+                prior=parts.detectors.prior,
+                mpp=parts.mpp,
+            )
+    round_to_half(made.backbone)
+    return made
 
 
 def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None) -> str:
@@ -121,15 +155,12 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
     """
     if path.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors, got {path.name}")
-    tensors = {
-        f"backbone.{name}": value.half() if value.is_floating_point() else value
-        for name, value in parts.backbone.state_dict().items()
-    }
+    tensors = _of_network(parts)
     shared = None
     if backbone_of is not None:
         shared = {"model": backbone_of, "sha256": tensors_digest(tensors)}
         # It is there and the same, or nothing is written.
-        _backbone_state({}, {"backbone_of": shared})
+        _network_tensors({}, {"backbone_of": shared})
         tensors = {}
     detectors = _flat(parts.detectors.states())
     median = detectors.pop(_MEDIAN)
@@ -155,23 +186,55 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
             "median_log_likelihood": float(median[0]),
             "history": {"train": parts.history.train, "held_out": parts.history.held_out},
             "provenance": parts.provenance,
+            **_head_config(parts.head),
         },
     )
 
 
-def _backbone_state(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
-    """Weights of the backbone: the file's own, or those of the shipped model that it names."""
+def _of_network(parts: ModelParts) -> dict[str, Tensor]:
+    """The tensors of the network in half precision."""
+    state = {f"backbone.{name}": value for name, value in parts.backbone.state_dict().items()}
+    if parts.head is not None:
+        state |= {f"head.{name}": value for name, value in parts.head.state_dict().items()}
+    if parts.branch is not None:
+        state["branch.weight"] = torch.from_numpy(parts.branch.weight)
+        state["branch.bias"] = torch.from_numpy(parts.branch.bias)
+    return {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _network_tensors(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    """The file's own network, or that of the shipped model that it names."""
     shared = config["backbone_of"]
     if shared is None:
-        return _part(tensors, "backbone.")
+        return tensors
     others, _, _ = read_checkpoint(find_checkpoint(shared["model"]))
-    found = {k: v for k, v in others.items() if k.startswith("backbone.")}
+    found = {k: v for k, v in others.items() if k.startswith(_NETWORK)}
     if tensors_digest(found) != shared["sha256"]:
         raise CheckpointError(
             f"the model shares its backbone with another {shared['model']!r} than the one that "
             "is installed: train it again, or use the rl2qc that it came with"
         )
-    return _part(found, "backbone.")
+    return found
+
+
+def _head_config(head: DamageHead | None) -> dict[str, Any]:
+    # Absent where there is none: files of models without are what they always were.
+    return {} if head is None else {"head": {"classes": list(head.classes), "width": head.width}}
+
+
+def _head(tensors: dict[str, Tensor], config: dict[str, Any]) -> DamageHead | None:
+    if (about := config.get("head")) is None:
+        return None
+    head = DamageHead(about["classes"], about["width"])
+    head.load_state_dict(_part(tensors, "head."))
+    return head.eval()
+
+
+def _branch(tensors: dict[str, Tensor]) -> ScoreBranch | None:
+    if "branch.weight" not in tensors:
+        return None
+    weight, bias = (tensors[f"branch.{name}"].float().numpy() for name in ("weight", "bias"))
+    return ScoreBranch(weight, bias)
 
 
 def _detectors(
@@ -217,7 +280,7 @@ def _tensors(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tenso
 def _small(array: NDArray[Any]) -> NDArray[Any]:
     """Doubles that were rounded to single precision when fitted, as single; all else as it is."""
     if array.dtype != np.float64:
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
     return single if np.array_equal(single, array) else array

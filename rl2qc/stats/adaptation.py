@@ -30,7 +30,6 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from rl2qc.stats._tail import clean_part, pareto_beyond
 from rl2qc.stats.prior import GeneralPrior, logit, probability
@@ -239,6 +238,9 @@ def split_groups(groups: Sequence[Adaptation], prior: GeneralPrior) -> NDArray[n
     """
     if len(groups) < 2:
         return np.zeros(len(groups), np.int64)
+    # Here, since every command would wait for it.
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     places = np.stack([probability(group.usual) for group in groups]) * np.abs(prior.weights)
     # Sorted first, so that the order of the slides makes no difference where distances tie.
     order = np.lexsort(places.T)

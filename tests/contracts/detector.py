@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from toy_general import toy_prior
 
 from rl2qc.model.calibration import conformal_p_values
 from rl2qc.model.density.features import FeatureDensity
@@ -14,16 +15,19 @@ from rl2qc.model.training.flow import FLOW_STEPS, Steps, fit_density
 
 
 def clean_statistics(n: int, seed: int) -> np.ndarray:
-    """Statistics (n, 2048) with few directions of variation, as real ones: no independent noise."""
+    """Rows (n, d): statistics with few directions of variation, as real ones, and evidence."""
     directions = np.random.default_rng(3).normal(size=(10, STATISTICS_DIM))
     rng = np.random.default_rng(seed)
     noise = 0.3 * rng.normal(size=(n, STATISTICS_DIM))
-    return (rng.normal(size=(n, 10)) @ directions + noise).astype(np.float32)
+    statistics = rng.normal(size=(n, 10)) @ directions + noise
+    evidence = rng.beta(1, 30, (n, len(toy_prior().names)))
+    return np.concatenate([statistics, evidence], axis=1, dtype=np.float32)
 
 
 def damaged_statistics(clean: np.ndarray) -> np.ndarray:
     """Statistics of what happened to patches: a shift that few directions of theirs hold."""
-    shift = np.random.default_rng(4).normal(size=STATISTICS_DIM)
+    shift = np.random.default_rng(4).normal(size=clean.shape[1])
+    shift[STATISTICS_DIM:] = 0.3
     return (clean + 1.5 * shift).astype(np.float32)
 
 
@@ -45,6 +49,7 @@ def small_reference(n: int = 240, seed: int = 0) -> Reference:
         sources=np.arange(n),
         held=held,
         density=density.eval(),
+        prior=toy_prior(),
         seed=seed,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slide_helpers import BrightnessModel, write_slide
+from slide_helpers import BrightnessModel, MappedModel, write_slide
 
 from rl2qc.cohort.decide import decide
 from rl2qc.cohort.filter import filter_cohort
@@ -64,10 +64,14 @@ def _draw(path: Path) -> Path:
     return write_slide(path, pixels)
 
 
+def _model(spec: ExportFormat) -> BrightnessModel:
+    return MappedModel() if spec.maps else BrightnessModel()
+
+
 def _run(spec: ExportFormat, slide: Path, out: Path, **options: Any) -> Path:
     """Filter the slide; where the file of the format lies."""
     settings = {"alpha": ALPHA, "formats": [spec.name], "report": False, **options}
-    result = filter_cohort(slide, out, BrightnessModel(), **settings)
+    result = filter_cohort(slide, out, _model(spec), **settings)
     assert result.errors == ()
     return spec.path(result.tables["case"], out / "case")
 
@@ -121,7 +125,7 @@ def _check_added(spec: ExportFormat, slide: Path, place: Path, path: Path) -> No
     """Without a look at the slide, if it can be."""
     out = place / "added"
     settings = {"alpha": ALPHA, "formats": ["csv"], "report": False}
-    filter_cohort(slide, out, BrightnessModel(), **settings)
+    filter_cohort(slide, out, _model(spec), **settings)
     if spec.sort is not None:
         with pytest.raises(UsageError, match="takes the pixels"):
             decide(out, formats=[spec.name])

@@ -11,7 +11,7 @@ import pytest
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.errors import UsageError
-from rl2qc.filtering.measure import AdaptableModel, TileModel, find_model
+from rl2qc.filtering.measure import TileModel, find_model
 from rl2qc.filtering.slide import filter_slide
 
 MEMBERS = sorted(name for name in vars(TileModel) if not name.startswith("_"))
@@ -30,7 +30,8 @@ def test_the_protocol_says_all_that_is_asked() -> None:
     assert (
         sorted(
             [
-                *("device", "measure", "mpp", "name", "patch_size", "quantities_", "runtime_name"),
+                *("adapts", "device", "measure", "mpp", "name", "patch_size", "prior"),
+                *("quantities_", "runtime_name"),
                 "sha256",
             ]
         )
@@ -48,6 +49,7 @@ def test_the_shipped_model_lacks_nothing(tiny_model: Any) -> None:
 def test_what_a_model_lacks_has_a_value() -> None:
     model = find_model(Bare())
     assert (model.sha256, model.quantities_, model.runtime_name, model.device) == ("", *[None] * 3)
+    assert (model.prior, model.adapts) == (None, False)
     assert (model.patch_size, model.mpp, model.name) == (64, 0.5, "bare")
     assert find_model(model) is model
     assert copy.copy(model).name == "bare"
@@ -62,7 +64,7 @@ def test_what_a_model_has_is_taken() -> None:
 
 def test_the_runtime_is_not_made_to_look_for_it() -> None:
     class Slow(Bare):
-        sha256, quantities_, device = "", None, "cpu"
+        sha256, quantities_, device, prior, adapts = "", None, "cpu", None, False
 
         @property
         def runtime_name(self) -> str:
@@ -86,12 +88,3 @@ def test_a_model_by_its_file(tiny_model_file: Path, tmp_path: Path, rng: Any) ->
     assert table.reference is not None
     with pytest.raises(UsageError, match="nothing"):
         filter_slide(slide, "nothing")
-
-
-def test_a_model_that_can_adapt_says_so() -> None:
-    class Adapts(Bare):
-        def adapt(self, statistics: np.ndarray) -> TileModel:
-            return find_model(self)
-
-    assert isinstance(Adapts(), AdaptableModel)
-    assert not isinstance(Bare(), AdaptableModel)

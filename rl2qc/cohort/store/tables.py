@@ -14,17 +14,19 @@ import numpy as np
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.record import FAILURES, Record, ResultFolder
 from rl2qc.errors import WorkError
+from rl2qc.filtering.evidence import EVIDENCE, Evidence
 from rl2qc.filtering.exports.overlay import THUMBNAIL
 from rl2qc.filtering.exports.tables import TILES
-from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.table import ADAPTATIONS, TileTable
 from rl2qc.images.reasons import ReferenceQuantities
+from rl2qc.stats.adaptation import Adaptation
 
 __all__ = ["describe_table", "read_table", "seen_size"]
 
 # Told by the columns of tiles.csv, and by files of their own.
 _ELSEWHERE = frozenset(
     {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
-    | {"thumbnail", "failures"}
+    | {"thumbnail", "failures", "evidence"}
 )
 _NUMBER = "float"
 _WHOLE = ("x", "y", "width", "height")
@@ -36,6 +38,8 @@ def describe_table(table: TileTable) -> dict[str, Any]:
     about = {f.name: getattr(table, f.name) for f in fields(table) if f.name not in _ELSEWHERE}
     if table.reference is not None:
         about["reference"] = {k: v.tolist() for k, v in table.reference.state().items()}
+    for name in ADAPTATIONS:
+        about[name] = about[name] and about[name].to_dict()
     about["coords"] = _named(table.coords)
     return about
 
@@ -112,6 +116,7 @@ def _read(folder: Path, record: Record) -> TileTable:
         image_paths=tuple(map(Path, paths)),
         failures=_failures(folder / FAILURES),
         thumbnail=_thumbnail(folder / THUMBNAIL),
+        evidence=Evidence.load(folder / EVIDENCE) if EVIDENCE in record.files else None,
     )
 
 
@@ -125,6 +130,9 @@ def _about(folder: Path, record: Record) -> dict[str, Any]:
             about[name] = tuple(about[name])
     if about.get("reference") is not None:
         about["reference"] = ReferenceQuantities.from_state(about["reference"])
+    for name in ADAPTATIONS:
+        if about.get(name) is not None:
+            about[name] = Adaptation.from_dict(about[name])
     about["coords"] = _numbers(about.get("coords"))
     about["path"] = Path(about["path"])
     return about

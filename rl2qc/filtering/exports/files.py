@@ -49,7 +49,7 @@ class PlannedFile:
 def plan_exports(table: Exportable, folder: Path, formats: Iterable[str]) -> list[PlannedFile]:
     """What :func:`export` writes, without a look at the table's tiles."""
     specs = [FORMATS.get(name) for name in formats]
-    return [PlannedFile(s.path(table, folder), s) for s in specs if s.suits(table.kind)]
+    return [PlannedFile(s.path(table, folder), s) for s in specs if s.suits(table)]
 
 
 def export(table: TileTable, folder: Path, formats: Iterable[str] = DEFAULT_FORMATS) -> list[Path]:

@@ -21,10 +21,19 @@ _CLASSES = {True: ("QC: kept", (0, 150, 60)), False: ("QC: rejected", (200, 0, 0
 # Rejected tiles by reason: in QuPath, classes derived from "QC: rejected".
 _REASON_COLORS = {
     "out of focus": (120, 60, 200),
+    "ink": (0, 120, 200),
+    "pen": (0, 70, 160),
     "ink or pen": (0, 120, 200),
+    "fold": (110, 50, 20),
+    "dark spot": (60, 30, 10),
     "fold or dark": (110, 50, 20),
-    "pale or background": (150, 150, 150),
+    "bubble or edge": (0, 170, 170),
+    "foreign body": (200, 60, 140),
     "noise or compression": (220, 130, 0),
+    "pale or overstained": (150, 150, 150),
+    "pale or background": (150, 150, 150),
+    "other damage": (170, 120, 60),
+    "out of distribution": (200, 0, 0),
     "unlike the reference": (200, 0, 0),
 }
 

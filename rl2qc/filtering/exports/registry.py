@@ -70,6 +70,10 @@ class Exportable(Protocol):
     def coords(self) -> dict[str, Any] | None:
         """Layout and attributes of the file that its tiles were taken from."""
 
+    @property
+    def maps(self) -> bool:
+        """Whether it tells where in a tile something is."""
+
 
 @dataclass(frozen=True)
 class ExportedResult:
@@ -140,9 +144,11 @@ class ExportFormat:
     maps
         Whether it shows where in a tile something is, which only tables with maps tell.
     always
-        Written whatever is asked for, since deciding again reads it; not named in ``--help``.
+        Written whatever is asked for, since deciding again reads it.
     decided
         Whether it shows the decision; what does not is not written again by another one.
+    listed
+        Whether it is named where a person chooses.
     sort
         For a folder of pictures that are read from the slide: brings it in line with a new
         decision without a look at the slide, and returns how many pictures are missing.
@@ -162,7 +168,7 @@ class ExportFormat:
     --------
     >>> def write(table, path):
     ...     path.write_text(f"{table.keep.sum()} of {len(table)}")
-    >>> ExportFormat("count", "count.txt", write, kinds=BOTH).suits("patches")
+    >>> ExportFormat("count", "count.txt", write, kinds=BOTH).kinds == {"slide", "patches"}
     True
     """
 
@@ -175,6 +181,7 @@ class ExportFormat:
     maps: bool = False
     always: bool = False
     decided: bool = True
+    listed: bool = True
     sort: Callable[[Any, Path], int] | None = None
     stands: Callable[[Path], bool] = _stands
     remove: Callable[[Path], None] = _unlink
@@ -185,9 +192,9 @@ class ExportFormat:
     is_ours: Callable[[Path], bool] | None = None
     order: int = 100
 
-    def suits(self, kind: str) -> bool:
-        """Whether tables of that kind can be written in it; none has maps yet."""
-        return kind in self.kinds and not self.maps
+    def suits(self, table: Exportable) -> bool:
+        """Whether a table of its kind, with or without maps, can be written in it."""
+        return table.kind in self.kinds and (table.maps or not self.maps)
 
     def path(self, table: Exportable, folder: Path) -> Path:
         """Where the file of ``table`` lies, if ``folder`` is that of its results."""
@@ -272,7 +279,8 @@ def write_format(name: str, table: Exportable, path: str | Path) -> None:
     """
     spec = FORMATS.get(name)
     check_formats([name])
-    if not spec.suits(table.kind):
-        raise ValueError(f"{table.name}: {table.kind} cannot be written as {name}")
+    if not spec.suits(table):
+        what = table.kind if table.kind not in spec.kinds else f"{table.kind} without a map"
+        raise ValueError(f"{table.name}: {what} cannot be written as {name}")
     with atomic_path(path) as temporary:
         spec.write(table, temporary)

@@ -23,6 +23,7 @@ from rl2qc.core.registry import Registry
 from rl2qc.errors import UsageError
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.network.backbone import STATISTICS_DIM
+from rl2qc.stats.prior import GeneralPrior
 
 __all__ = [
     "DETECTORS",
@@ -51,7 +52,7 @@ class Reference:
     Attributes
     ----------
     clean : (n, 2048) float32
-        Stage statistics of the clean patches.
+        Stage statistics of the clean patches; with evidence behind them for who reads it.
     fold : (n,) int64
         Fold of each; patches of one slide share theirs (:mod:`rl2qc.model.detectors.folds`).
     damaged : (m, 2048) float32
@@ -65,6 +66,8 @@ class Reference:
         on the others, which then lie closer together than new ones. They alone calibrate.
     density
         Of the pooled features, fitted; None where a detector is fitted on its own.
+    prior
+        What the network that measured the patches was taught of damage; None without a head.
     seed
         Of every random draw.
     """
@@ -78,6 +81,7 @@ class Reference:
     held: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     apart: bool = False
     density: FeatureDensity | None = None
+    prior: GeneralPrior | None = None
     seed: int = 0
 
     def __len__(self) -> int:
@@ -168,8 +172,8 @@ class DetectorSpec:
     meaning
         One line on what the score is, with its unit.
     reads
-        What its ``scores`` take of the forward pass: the "statistics" of the stages, or their
-        "maps".
+        What it takes of the forward pass: the "statistics" of the stages, or the "evidence" of the
+        network's map behind them, where there is a map; it is left out of models without.
     higher_is_normal
         False for scores that are higher for abnormal patches: their sign is turned.
     calibration
@@ -181,6 +185,8 @@ class DetectorSpec:
     parts, combine
         In place of ``detector``: names of detectors, and what makes the score (n,) of their
         scores, by name.
+    joined
+        Names of detectors that take part in the combination where the model has them.
     order
         Where it stands in lists.
 
@@ -199,12 +205,13 @@ class DetectorSpec:
     name: str
     detector: type[Detector] | None = None
     meaning: str = ""
-    reads: Literal["statistics", "maps"] = "statistics"
+    reads: Literal["statistics", "evidence"] = "statistics"
     higher_is_normal: bool = True
     calibration: Literal["folds", "held_out"] = "folds"
     out_of_fold: Callable[[Any], Scores] | None = None
     parts: tuple[str, ...] = ()
     combine: Callable[[Mapping[str, Scores]], Scores] | None = None
+    joined: tuple[str, ...] = ()
     order: int = 100
 
     def __post_init__(self) -> None:
@@ -213,6 +220,10 @@ class DetectorSpec:
         combines = bool(self.parts) and self.combine is not None
         if combines == (self.detector is not None):
             raise UsageError(f"the detector {self.name!r} needs a class, or parts and combine")
+
+    def columns(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of rows (n, d) of the forward pass, what the detector reads."""
+        return rows if self.reads == "evidence" else rows[:, :STATISTICS_DIM]
 
 
 DETECTORS: Registry[DetectorSpec] = Registry(
@@ -225,10 +236,16 @@ DETECTORS: Registry[DetectorSpec] = Registry(
 
 
 def fit_detector(spec: DetectorSpec, reference: Reference) -> Detector:
-    """The detector of a spec, fitted to a reference."""
+    """The detector of a spec, fitted to what it reads of a reference."""
     assert spec.detector is not None
     made = spec.detector()
-    made.fit(reference)
+    made.fit(
+        dataclasses.replace(
+            reference,
+            clean=spec.columns(reference.clean),
+            damaged=spec.columns(reference.damaged),
+        )
+    )
     return made
 
 

@@ -25,7 +25,9 @@ from rl2qc.model.detectors.base import (
     checked_scores,
     fit_detector,
 )
+from rl2qc.model.detectors.evidence import EvidenceDetector
 from rl2qc.model.detectors.folds import calibration_scores
+from rl2qc.stats.prior import GeneralPrior
 
 __all__ = ["Calibration", "DetectorSet"]
 
@@ -75,22 +77,21 @@ class DetectorSet:
         Raises
         ------
         UsageError
-            A detector that gives no scores (n,), or reads what the forward pass does not give.
+            A detector that gives no scores (n,).
         """
         assert reference.density is not None
         fitted: dict[str, Detector] = {}
         calibration = Calibration()
         for spec in DETECTORS:
-            if spec.detector is None:
+            if spec.detector is None or (spec.reads == "evidence" and reference.prior is None):
                 continue
-            _refuse_maps(spec)
             fitted[spec.name] = fit_detector(spec, reference)
             found = calibration_scores(spec, fitted[spec.name], reference)
             calibration[spec.name] = _upwards(spec, found)
         made = cls(fitted, reference.density)
         for spec in made._combinations():
             assert spec.combine is not None
-            parts = {part: calibration[part] for part in spec.parts}
+            parts = {part: calibration[part] for part in made._parts(spec)}
             if len({len(scores) for scores in parts.values()}) > 1:
                 raise UsageError(
                     f"the parts of the detector {spec.name!r} are calibrated by different patches: "
@@ -110,6 +111,12 @@ class DetectorSet:
         combined = {spec.name for spec in self._combinations()}
         known = tuple(n for n in DETECTORS.names() if n in self._fitted or n in combined)
         return known + tuple(name for name in self._unknown if name not in known)
+
+    @property
+    def prior(self) -> GeneralPrior | None:
+        """What the network was taught of damage; None for one without a head."""
+        fitted = (d.prior for d in self._fitted.values() if isinstance(d, EvidenceDetector))
+        return next(fitted, None)
 
     def resolve(self, name: str) -> str:
         """The name of a detector of this model, of an old name too.
@@ -136,7 +143,7 @@ class DetectorSet:
         )
 
     def __call__(self, statistics: ArrayLike, names: Iterable[str]) -> dict[str, Scores]:
-        """The scores (n,) float64 of stage statistics (n, 2048), by the names asked for."""
+        """The scores (n,) float64 of rows (n, d) of the forward pass, by the names asked for."""
         array = np.asarray(statistics, np.float32)
         # What several of them rest on is computed once.
         found: dict[str, Scores] = {}
@@ -158,15 +165,20 @@ class DetectorSet:
             return found[name]
         spec = DETECTORS.get(name)
         if spec.combine is not None:
-            scores = spec.combine({p: self._score(p, statistics, found) for p in spec.parts})
+            parts = self._parts(spec)
+            scores = spec.combine({part: self._score(part, statistics, found) for part in parts})
         else:
-            scores = self[name].scores(statistics)
+            scores = self[name].scores(spec.columns(statistics))
         found[name] = _upwards(spec, checked_scores(name, scores, len(statistics)))
         return found[name]
 
     def _combinations(self) -> list[DetectorSpec]:
         """What combines detectors that are all here."""
         return [s for s in DETECTORS if s.combine is not None and self._fitted.keys() >= {*s.parts}]
+
+    def _parts(self, spec: DetectorSpec) -> tuple[str, ...]:
+        """What a combination is made of here."""
+        return (*spec.parts, *(name for name in spec.joined if name in self._fitted))
 
     # --- stored ------------------------------------------------------------------------------
 
@@ -203,10 +215,3 @@ class DetectorSet:
 def _upwards(spec: DetectorSpec, scores: Scores) -> Scores:
     """The scores, higher for more normal patches."""
     return scores if spec.higher_is_normal else -scores
-
-
-def _refuse_maps(spec: DetectorSpec) -> None:
-    if spec.reads != "statistics":
-        raise UsageError(
-            f"the detector {spec.name!r} reads {spec.reads}, and the forward pass gives statistics"
-        )

@@ -3,7 +3,8 @@
 Stage densities know what is normal, and the probe knows what damage does. Both are in standard
 deviations of clean patches that they were not fitted to, and the score is the sum of their
 shortfalls, ``-softplus(-stages) - softplus(-probe)``: a detector that finds a patch better than
-usual does not make up for one that finds it worse.
+usual does not make up for one that finds it worse. What a network was taught of damage by other
+laboratories, its evidence, is a third.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ register_detector(
     DetectorSpec(
         FILTER_SCORE,
         parts=("stages", "probe"),
+        joined=("evidence",),
         combine=shortfall,
-        meaning="stages and probe together: minus the sum of their shortfalls",
+        meaning="stages, probe and evidence together: minus the sum of their shortfalls",
         order=10,
     )
 )

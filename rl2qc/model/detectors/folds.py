@@ -123,7 +123,7 @@ def calibration_scores(spec: DetectorSpec, fitted: Detector, reference: Referenc
     """
     if spec.calibration == "held_out":
         held = reference.clean[reference.held]
-        return checked_scores(spec.name, fitted.scores(held), len(held))
+        return checked_scores(spec.name, fitted.scores(spec.columns(held)), len(held))
     if spec.out_of_fold is not None:
         scores = checked_scores(spec.name, spec.out_of_fold(fitted), len(reference))
     else:
@@ -133,4 +133,4 @@ def calibration_scores(spec: DetectorSpec, fitted: Detector, reference: Referenc
 
 def _fit_again(spec: DetectorSpec, rest: Reference) -> Callable[[NDArray[np.float32]], Scores]:
     fitted = fit_detector(spec, rest)
-    return lambda x: checked_scores(spec.name, fitted.scores(x), len(x))
+    return lambda x: checked_scores(spec.name, fitted.scores(spec.columns(x)), len(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "ResNet18Features",
     "load_weights",
     "round_to_half",
+    "statistics_of_maps",
     "to_tensor",
 ]
 
@@ -81,14 +83,23 @@ class ResNet18Features(nn.Module):
         standard deviations (population form). The means of the last stage, columns
         :data:`POOLED`, are the pooled features.
         """
+        return statistics_of_maps(self.maps(images))
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Maps (n, c, h, w) of the stages of :data:`STAGE_WIDTHS`, of images in [0, 1]."""
         trunk = self.trunk
         x = trunk.relu(trunk.bn1(trunk.conv1((images - self._mean) / self._std)))
-        statistics = [*_mean_and_std(x)]
+        maps = [x]
         x = trunk.maxpool(x)
         for stage in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
             x = stage(x)
-            statistics += _mean_and_std(x)
-        return torch.cat(statistics, dim=1)
+            maps.append(x)
+        return maps
+
+
+def statistics_of_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Means and standard deviations (n, 2048) of stage maps, stage after stage."""
+    return torch.cat([part for x in maps for part in _mean_and_std(x)], dim=1)
 
 
 def _mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:

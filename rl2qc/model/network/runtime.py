@@ -1,5 +1,7 @@
 """The forward pass behind every score: stage statistics, compiled for the machine at hand.
 
+Of a network with a head the same pass gives the cells of its map.
+
 Two runtimes do it on the CPU. ``torch`` folds batch norm into the convolutions and takes a few
 patches at a time, which stay in the cache. ``onnx`` runs the same graph in ONNX Runtime patch by
 patch and needs the extra ``rl2qc[onnx]``. Either gives each thread patches of its own. On a GPU the
@@ -17,7 +19,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -27,9 +29,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.model.network.backbone import ResNet18Features, to_tensor
+from rl2qc.model.network.backbone import ResNet18Features, statistics_of_maps, to_tensor
+from rl2qc.model.network.head import DamageHead
 
-__all__ = ["RUNTIMES", "RUNTIME_VARIABLE", "Forward", "Runtime", "compile_statistics"]
+__all__ = ["RUNTIMES", "RUNTIME_VARIABLE", "Forward", "Passed", "Runtime", "compile_statistics"]
 
 Runtime = Literal["auto", "onnx", "torch"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
@@ -41,7 +44,24 @@ _PIXELS_AT_ONCE = 4 * 256 * 256
 # Statistics of a compiled graph may differ from torch's by this share of the largest one.
 _TOLERANCE = 1e-4
 
-Pass = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+# The outputs of a pass, an array each.
+_Arrays: TypeAlias = tuple[NDArray[np.float32], ...]
+Pass: TypeAlias = Callable[[NDArray[np.uint8]], _Arrays]
+
+
+class Passed(NamedTuple):
+    """What one pass gives of n patches.
+
+    Attributes
+    ----------
+    statistics : (n, 2048) float32
+        Stage statistics.
+    cells : (n, h / 8, w / 8, classes) float32
+        Probability of damage of each cell, by class; None without a head.
+    """
+
+    statistics: NDArray[np.float32]
+    cells: NDArray[np.float32] | None = None
 
 
 class Forward:
@@ -68,7 +88,11 @@ class Forward:
         return f"Forward({self.name!r}, {self.shape[0]} x {self.shape[1]} px)"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Statistics (n, d) float32 of patches (n, h, w, 3) uint8.
+        """Statistics (n, 2048) float32 of patches (n, h, w, 3) uint8; errors as :meth:`measure`."""
+        return self.measure(images).statistics
+
+    def measure(self, images: NDArray[np.uint8]) -> Passed:
+        """Everything that the pass gives of patches (n, h, w, 3) uint8.
 
         Raises
         ------
@@ -81,11 +105,29 @@ class Forward:
                 f"got {images.shape} {images.dtype}"
             )
         # torch takes no negative strides; numpy counts them as contiguous along an axis of one.
-        return self._run(images.copy() if min(images.strides) < 0 else images)
+        return Passed(*self._run(images.copy() if min(images.strides) < 0 else images))
+
+
+class _Network(nn.Module):
+    """A backbone, and the head that reads its maps, as one function with one output or two."""
+
+    def __init__(self, backbone: ResNet18Features, head: DamageHead | None) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        maps = self.backbone.maps(images)
+        statistics = statistics_of_maps(maps)
+        if self.head is None:
+            return (statistics,)
+        return statistics, self.head(maps).sigmoid().permute(0, 2, 3, 1)
 
 
 def compile_statistics(
-    backbone: ResNet18Features, shape: tuple[int, int], runtime: Runtime | None = None
+    backbone: ResNet18Features,
+    shape: tuple[int, int],
+    runtime: Runtime | None = None,
+    head: DamageHead | None = None,
 ) -> Forward:
     """Make :meth:`ResNet18Features.statistics` a fast function of uint8 patches.
 
@@ -98,6 +140,8 @@ def compile_statistics(
     runtime
         "torch", "onnx", or "auto": onnx where it is installed, else torch. None takes it from
         the environment variable ``RL2QC_RUNTIME``, "auto" by default.
+    head
+        Computed in the same pass, where there is one; copied too.
 
     Raises
     ------
@@ -123,8 +167,8 @@ def compile_statistics(
         if chosen == "onnx":
             raise UsageError(f"the onnx runtime runs on the CPU, the model is on {device}")
         name = f"torch {torch.__version__} on {device.type}"
-        return Forward("torch", name, shape, _torch_run(backbone, device))
-    folded = copy.deepcopy(backbone).eval()
+        return Forward("torch", name, shape, _torch_run(_Network(backbone, head), device))
+    folded = copy.deepcopy(_Network(backbone, head)).eval()
     _fold_batch_norm(folded)
     if chosen == "onnx" or (chosen == "auto" and _has_onnx()):
         try:
@@ -157,20 +201,21 @@ def _fold_batch_norm(module: nn.Module) -> None:
 # --- torch ---------------------------------------------------------------------------------
 
 
-def _torch_run(backbone: ResNet18Features, device: torch.device) -> Pass:
-    def statistics(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _torch_run(network: _Network, device: torch.device) -> Pass:
+    def measure(images: NDArray[np.uint8]) -> _Arrays:
         with torch.inference_mode():
-            found = backbone.statistics(to_tensor(images).to(device)).cpu().numpy()
-        return np.asarray(found, np.float32)
+            found = network(to_tensor(images).to(device))
+        return tuple(np.asarray(part.cpu().numpy(), np.float32) for part in found)
 
-    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(images: NDArray[np.uint8]) -> _Arrays:
         threads = torch.get_num_threads()
         most = _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])
         at_once = max(1, min(most, -(-len(images) // threads)))
         parts = [images[i : i + at_once] for i in range(0, len(images), at_once)]
-        return np.concatenate(_by_threads(statistics, parts or [images], threads))
+        found = _by_threads(measure, parts or [images], threads)
+        return tuple(np.concatenate(outputs) for outputs in zip(*found, strict=True))
 
-    return statistics if device.type != "cpu" else run
+    return measure if device.type != "cpu" else run
 
 
 def _by_threads(function: Pass, parts: list[NDArray[np.uint8]], threads: int) -> list[Any]:
@@ -190,14 +235,15 @@ def _by_threads(function: Pass, parts: list[NDArray[np.uint8]], threads: int) ->
 
 
 class _Graph(nn.Module):
-    """What is exported: statistics of images (n, h, w, 3) uint8."""
+    """What is exported: the pass over images (n, h, w, 3) uint8."""
 
-    def __init__(self, backbone: ResNet18Features) -> None:
+    def __init__(self, network: _Network) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.network = network
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.backbone.statistics(images.permute(0, 3, 1, 2).float() / 255)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = self.network(images.permute(0, 3, 1, 2).float() / 255)
+        return found
 
 
 def _has_onnx() -> bool:
@@ -205,10 +251,11 @@ def _has_onnx() -> bool:
     return all(find_spec(package) for package in ("onnx", "onnxruntime"))
 
 
-def _onnx_forward(backbone: ResNet18Features, shape: tuple[int, int]) -> Forward:
+def _onnx_forward(network: _Network, shape: tuple[int, int]) -> Forward:
     if not _has_onnx():
         raise UsageError("the onnx runtime is not installed: pip install 'rl2qc[onnx]'")
-    graph = _Graph(backbone)
+    # The exporter leaves a network in the mode that it finds it in.
+    graph = _Graph(network).eval()
     probe = np.random.default_rng(0).integers(0, 256, (1, *shape, 3), dtype=np.uint8)
     try:
         onnxruntime = _import_onnxruntime()
@@ -220,12 +267,16 @@ def _onnx_forward(backbone: ResNet18Features, shape: tuple[int, int]) -> Forward
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise WorkError(f"the onnx runtime cannot run this backbone ({reason})") from error
     with torch.inference_mode():
-        expected = graph(torch.from_numpy(probe)).numpy()
-    if found.shape != expected.shape or not (
-        np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max()
-    ):
+        expected = tuple(part.numpy() for part in graph(torch.from_numpy(probe)))
+    if not all(_agree(*pair) for pair in zip(found, expected, strict=True)):
         raise WorkError("the onnx runtime does not give torch's numbers here")
     return Forward("onnx", f"onnxruntime {onnxruntime.__version__}", shape, run)
+
+
+def _agree(found: NDArray[np.float32], expected: NDArray[np.float32]) -> bool:
+    if found.shape != expected.shape:
+        return False
+    return bool(np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max())
 
 
 def _import_onnxruntime() -> Any:
@@ -257,20 +308,21 @@ def _open_session(runtime: Any, model: bytes) -> Any:
 
 
 def _onnx_run(session: Any) -> Pass:
-    columns = session.get_outputs()[0].shape[1]
+    shapes = [output.shape[1:] for output in session.get_outputs()]
 
-    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        statistics = np.empty((len(images), columns), np.float32)
+    def run(images: NDArray[np.uint8]) -> _Arrays:
+        found = tuple(np.empty((len(images), *shape), np.float32) for shape in shapes)
 
         def fill(i: int) -> None:
-            image = np.ascontiguousarray(images[i : i + 1])
-            (statistics[i : i + 1],) = session.run(None, {"images": image})
+            outputs = session.run(None, {"images": np.ascontiguousarray(images[i : i + 1])})
+            for array, output in zip(found, outputs, strict=True):
+                array[i : i + 1] = output
 
         threads = max(1, min(torch.get_num_threads(), len(images)))
         # A pool for each batch: it costs microseconds, and none is left behind by a fork.
         with ThreadPoolExecutor(threads, thread_name_prefix="rl2qc-forward") as pool:
             for _ in pool.map(fill, range(len(images))):
                 pass
-        return statistics
+        return found
 
     return run

@@ -1,4 +1,9 @@
-"""From patches to stage statistics: the one pass over the pixels that every score rests on."""
+"""From patches to stage statistics: the one pass over the pixels that every score rests on.
+
+Of a network with a head, the evidence of its map stands behind the statistics: rows of 2,048
+numbers, or of 2,048 and five for each class. Of one with a branch for scores, its features take the
+place of the pooled ones.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,18 @@ import torch
 from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress, track
+from rl2qc.images.cells import glass_cells
 from rl2qc.images.sources.base import PatchSource, batches
-from rl2qc.model.network.backbone import STATISTICS_DIM, ResNet18Features
+from rl2qc.model.network.backbone import POOLED, STATISTICS_DIM, ResNet18Features
+from rl2qc.model.network.branch import ScoreBranch
+from rl2qc.model.network.head import DamageHead
 from rl2qc.model.network.runtime import Forward, Runtime, compile_statistics
+from rl2qc.stats.prior import evidence_names, map_evidence
 
 __all__ = ["Rows", "Statistics", "StatisticsExtractor"]
 
 Statistics: TypeAlias = NDArray[np.float32]
-"""Stage statistics (n, 2048)."""
+"""Stage statistics (n, 2048), and evidence behind them where the network has a head."""
 Rows: TypeAlias = NDArray[np.int64]
 """Numbers of patches (m,)."""
 
@@ -34,6 +43,10 @@ class StatisticsExtractor:
         Patches taken at a time.
     runtime
         What computes (:func:`rl2qc.model.network.runtime.compile_statistics`).
+    head
+        The dense head on the backbone's maps; None for a network without.
+    branch
+        What gives the features for scores; None where they are the pooled last stage.
 
     Examples
     --------
@@ -49,9 +62,14 @@ class StatisticsExtractor:
         batch_size: int = 32,
         device: str | torch.device | None = None,
         runtime: Runtime | None = None,
+        head: DamageHead | None = None,
+        branch: ScoreBranch | None = None,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.head, self.branch = head, branch
+        if head is not None:
+            self.head = head.to(self.device).to(memory_format=torch.channels_last).eval()
         self.batch_size, self.runtime = batch_size, runtime
         self._compiled: Forward | None = None
 
@@ -59,14 +77,36 @@ class StatisticsExtractor:
         return self.__dict__ | {"_compiled": None}  # compiled anew on the other side
 
     def of_batch(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Statistics (b, 2048) of one batch of images (b, h, w, 3) uint8."""
-        return self.compiled(images.shape[1], images.shape[2])(images)
+        """Rows (b, :attr:`width`) of one batch of images (b, h, w, 3) uint8."""
+        return self.with_cells(images)[0]
+
+    def with_cells(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """:meth:`of_batch`, and the cells (b, h / 8, w / 8, classes) that the evidence is of."""
+        passed = self.compiled(images.shape[1], images.shape[2]).measure(images)
+        parts = [passed.statistics]
+        if self.head is not None:
+            assert passed.cells is not None
+            whole = self.head.of_statistics(passed.statistics)
+            # Glass has no detail: a network that was taught tissue calls it out of focus.
+            passed.cells[glass_cells(images)] = 0
+            parts.append(map_evidence(passed.cells, whole))
+        rows = np.concatenate(parts, axis=1)
+        if self.branch is not None:
+            rows[:, POOLED] = self.branch(passed.statistics)
+        return rows, passed.cells
+
+    @property
+    def width(self) -> int:
+        """Numbers of a patch: 2,048 statistics, and five for each class of the head."""
+        return STATISTICS_DIM + (len(evidence_names(self.head.classes)) if self.head else 0)
 
     def of_source(
         self, source: PatchSource, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
-        """Statistics (n, 2048) of every patch of a source."""
-        out = np.empty((len(source), STATISTICS_DIM), np.float32)
+        """Rows (n, :attr:`width`) of every patch of a source."""
+        out = np.empty((len(source), self.width), np.float32)
         done = 0
         with track(progress, "features", len(source)) as step:
             for images in batches(source, self.batch_size):
@@ -75,10 +115,26 @@ class StatisticsExtractor:
                 step(len(images))
         return out
 
+    def cells_of_source(
+        self, source: PatchSource, *, progress: bool | Progress = False
+    ) -> NDArray[np.float32]:
+        """Cells (n, h / 8, w / 8, classes) of every patch of a source, of a network with a head."""
+        assert self.head is not None
+        out: list[NDArray[np.float32]] = []
+        with track(progress, "maps", len(source)) as step:
+            for images in batches(source, self.batch_size):
+                _, cells = self.with_cells(images)
+                assert cells is not None
+                out.append(cells)
+                step(len(images))
+        return np.concatenate(out)
+
     def compiled(self, height: int, width: int) -> Forward:
         """The forward pass for patches of a size."""
         if self._compiled is None or self._compiled.shape != (height, width):
-            self._compiled = compile_statistics(self.backbone, (height, width), self.runtime)
+            self._compiled = compile_statistics(
+                self.backbone, (height, width), self.runtime, self.head
+            )
         return self._compiled
 
     def refresh(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -62,14 +62,23 @@ def fit_reference(
     Parameters and errors are those of :meth:`rl2qc.model.quality.QualityModel.fit`, which like
     ``rl2qc train`` comes here.
     """
-    trunk, origin, trunk_mpp = load_backbone(settings.backbone, settings.seed)
+    trunk = load_backbone(settings.backbone, settings.seed)
+    if settings.mode == "joint":
+        # What was taught of another backbone's maps says nothing of this one's.
+        trunk = replace(trunk, head=None, branch=None, prior=None)
     chosen = select_patches(
-        patches, settings, held_out=held_out, groups=groups, backbone_mpp=trunk_mpp
+        patches, settings, held_out=held_out, groups=groups, backbone_mpp=trunk.mpp
     )
     # What cannot be split is told before the long part.
     rule = (len(chosen), chosen.n_apart, chosen.groups, settings.holdout, settings.seed)
     split_patches(*rule)
-    extractor = StatisticsExtractor(trunk, batch_size=settings.batch_size, device=settings.device)
+    extractor = StatisticsExtractor(
+        trunk.backbone,
+        batch_size=settings.batch_size,
+        device=settings.device,
+        head=trunk.head,
+        branch=trunk.branch,
+    )
     found = read_reference(
         chosen.source,
         extractor,
@@ -88,11 +97,12 @@ def fit_reference(
             held=split.held,
             apart=chosen.n_apart is not None,
             density=density,
+            prior=trunk.prior,
             seed=settings.seed,
         )
     )
     parts = ModelParts(
-        backbone=trunk,
+        backbone=trunk.backbone,
         density=density,
         patch_size=chosen.source.size,
         mpp=settings.mpp,
@@ -101,7 +111,9 @@ def fit_reference(
         reference_latent_mean=density.latents_of(found.statistics[split.train][:, POOLED]).mean(0),
         quantities=ReferenceQuantities.fit(found.quantities),
         history=history,
-        provenance=_provenance(origin, settings, chosen, split),
+        provenance=_provenance(trunk.origin, settings, chosen, split),
+        head=trunk.head,
+        branch=trunk.branch,
         warnings=(*chosen.warnings, *split.warnings),
     )
     return Fitted(parts, chosen.source, found.statistics, split.groups)

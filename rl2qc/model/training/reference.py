@@ -12,7 +12,6 @@ from rl2qc.images.duplicates import SIDE, near_duplicates, thumbnail
 from rl2qc.images.quantities import image_quantities
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.sources.base import PatchSource, batches
-from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.network.statistics import Rows, Statistics, StatisticsExtractor
 from rl2qc.synthetic.damage import random_damage
 
@@ -75,7 +74,7 @@ def read_reference(
     """
     n, size = len(source), source.size
     copies = 0 if keep_pixels else _copies(n)
-    statistics, damaged = _empty(n, copies)
+    statistics, damaged = _empty(n, copies, extractor.width)
     quantities = np.empty((n, len(QUANTITIES)))
     thumbnails = np.empty((n, SIDE, SIDE), np.float32)
     pixels = np.empty((n, size, size, 3), np.uint8) if keep_pixels else None
@@ -94,7 +93,7 @@ def read_reference(
             step(len(images))
     return ReferencePass(
         statistics,
-        damaged.reshape(copies * n, STATISTICS_DIM),
+        damaged.reshape(copies * n, extractor.width),
         np.tile(np.arange(n), copies),
         quantities,
         near_duplicates(thumbnails),
@@ -113,7 +112,7 @@ def measure_again(
     assert found.pixels is not None
     n = len(found.pixels)
     copies = _copies(n)
-    statistics, damaged = _empty(n, copies)
+    statistics, damaged = _empty(n, copies, extractor.width)
     with track(progress, "reference again", n) as step:
         for start in range(0, n, extractor.batch_size):
             images = found.pixels[start : start + extractor.batch_size]
@@ -125,7 +124,7 @@ def measure_again(
     return replace(
         found,
         statistics=statistics,
-        damaged=damaged.reshape(copies * n, STATISTICS_DIM),
+        damaged=damaged.reshape(copies * n, extractor.width),
         sources=np.tile(np.arange(n), copies),
     )
 
@@ -135,12 +134,9 @@ def _copies(n: int) -> int:
     return min(MAX_COPIES, -(-N_DAMAGED // n))
 
 
-def _empty(n: int, copies: int) -> tuple[Statistics, Statistics]:
+def _empty(n: int, copies: int, width: int) -> tuple[Statistics, Statistics]:
     """Room for the statistics of n patches and of their damaged copies."""
-    return (
-        np.empty((n, STATISTICS_DIM), np.float32),
-        np.empty((copies, n, STATISTICS_DIM), np.float32),
-    )
+    return np.empty((n, width), np.float32), np.empty((copies, n, width), np.float32)
 
 
 def _damage(images: NDArray[np.uint8], start: int, copy: int, seed: int) -> NDArray[np.uint8]:

@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 import shapely
 from cohort_helpers import replace_writer
+from slide_helpers import MappedModel
+from toy_general import CLASSES, toy_prior
 
 from rl2qc.errors import UsageError
+from rl2qc.filtering.evidence import Evidence
 from rl2qc.filtering.exports.files import export, remove_exports
 from rl2qc.filtering.exports.qupath import geojson_features
 from rl2qc.filtering.exports.registry import FORMATS, check_formats, parse_formats
 from rl2qc.filtering.table import TileTable
+from rl2qc.images.cells import CellMap
 from rl2qc.images.reasons import REASONS
 
 POINT = {
@@ -318,6 +322,7 @@ def test_nothing_half_written(
         path.write_text("half")
         raise OSError("disk full")
 
+    table = suited(table, name)
     (path,) = export(table, tmp_path / table.name, [name])
     assert path.is_file()
     before = files(tmp_path)
@@ -330,13 +335,13 @@ def test_nothing_half_written(
 @pytest.mark.parametrize("name", SINGLE)
 def test_the_same_table_is_the_same_file(table: TileTable, tmp_path: Path, name: str) -> None:
     for run in ("a", "b"):
-        export(table, tmp_path / run / table.name, [name])
+        export(suited(table, name), tmp_path / run / table.name, [name])
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_slide_without_tiles_can_be_written(table: TileTable, tmp_path: Path, name: str) -> None:
-    (path,) = export(emptied(table), tmp_path / table.name, [name])
+    (path,) = export(emptied(suited(table, name)), tmp_path / table.name, [name])
     assert path.stat().st_size
 
 
@@ -379,10 +384,20 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def suited(table: TileTable, name: str) -> TileTable:
+    """The table with a map, where the format asks for one."""
+    if not FORMATS.get(name).maps:
+        return table
+    measured = MappedModel().measure(np.zeros((len(table), 64, 64, 3), np.uint8))
+    cells = CellMap(CLASSES, measured["cells"])
+    return replace(table, evidence=Evidence(toy_prior(), measured["evidence"], cells, adapts=False))
+
+
 def emptied(table: TileTable) -> TileTable:
     return replace(
         table,
         **{name: getattr(table, name)[:0] for name in ("x", "y", "width", "height", "keep")},
         tissue_fraction=np.empty(0),
         measurements={name: values[:0] for name, values in table.measurements.items()},
+        evidence=table.evidence and table.evidence.take(np.empty(0, np.int64)),
     )

@@ -81,7 +81,6 @@ def test_what_combines_others_from_outside(distance, reference):
             DetectorSpec("mixed", parts=("probe", "knn"), combine=lambda s: sum(s.values())),
             "parts of the detector 'mixed' are calibrated by different patches",
         ),
-        (DetectorSpec("maps", Distance, reads="maps"), "'maps' reads maps, and the forward pass"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_by_name(reference, spec, message):

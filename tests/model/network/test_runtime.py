@@ -189,7 +189,12 @@ def test_without_onnx_torch_is_taken(backbone, monkeypatch):
 @needs_onnx
 def test_a_runtime_with_other_numbers_is_not_used(backbone, monkeypatch):
     honest = inference._onnx_run
-    monkeypatch.setattr(inference, "_onnx_run", lambda session: lambda x: 1.01 * honest(session)(x))
+
+    def other(session):
+        run = honest(session)
+        return lambda images: tuple(1.01 * part for part in run(images))
+
+    monkeypatch.setattr(inference, "_onnx_run", other)
     with pytest.raises(WorkError, match="does not give torch's numbers"):
         compile_statistics(backbone, SHAPE, "onnx")
     with pytest.warns(RuntimeWarning, match="torch takes its place"):

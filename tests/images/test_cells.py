@@ -1,0 +1,67 @@
+"""Cells in two bytes, against their definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl2qc.images.cells import CellMap, encode_cells, glass_cells
+
+
+def test_the_strongest_class_is_the_one_farthest_beyond_its_limit() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.001, 0.999, (3, 4, 5, 6)).astype(np.float32)
+    limits = rng.normal(size=6)
+    found = encode_cells(p, limits)
+    for index in np.ndindex(3, 4, 5):
+        margins = [np.log(p[index][c] / (1 - p[index][c])) - limits[c] for c in range(6)]
+        assert found[index][0] == int(np.argmax(margins))
+        assert abs(found[index][1] / 4 - max(margins)) <= 0.126
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_certainty_is_bounded(p: float) -> None:
+    (strongest, steps) = encode_cells(np.full((1, 1, 1, 2), p), [0.0, 0.0])[0, 0, 0]
+    assert strongest == 0
+    assert abs(int(steps)) in range(60, 128)
+
+
+def test_a_mask_and_its_shares() -> None:
+    cells = np.zeros((2, 2, 2, 2), np.int8)
+    cells[0, 0, 0], cells[0, 0, 1], cells[1, 1, 1] = (1, 8), (0, 1), (1, -3)
+    found = CellMap(("ink", "fold"), cells)
+    assert found.mask().tolist() == [[[2, 1], [0, 0]], [[0, 0], [0, 0]]]
+    # Two logits and a quarter: what is two logits beyond is within the raised limit.
+    assert found.mask([0.0, 2.25]).tolist()[0] == [[0, 1], [0, 0]]
+    assert found.shares().tolist() == [[0.25, 0.25], [0.0, 0.0]]
+    assert found.take(np.array([1])).cells.tolist() == [cells[1].tolist()]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        np.zeros((1, 2, 2), np.int8),
+        np.zeros((1, 2, 2, 3), np.int8),
+        np.zeros((1, 2, 2, 2), np.int16),
+        np.full((1, 1, 1, 2), 5, np.int8),
+        np.full((1, 1, 1, 2), -1, np.int8),
+    ],
+)
+def test_cells_that_do_not_fit_are_refused(cells: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="cells of"):
+        CellMap(("ink", "fold"), cells).check()
+
+
+def test_glass_is_bright_and_even() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(225, 240, (2, 20, 27, 3), np.uint8)
+    images[0, 3, 9] = (200, 120, 190)  # a speck in the second cell
+    images[1, :8, :8] = rng.integers(0, 256, (8, 8, 3))
+    images[1, 16:, 24:] = 150  # even, and too dark for glass
+    found = glass_cells(images)
+    assert found.shape == (2, 3, 4)
+    assert sorted(zip(*(axis.tolist() for axis in np.nonzero(~found)), strict=True)) == [
+        (0, 0, 1),
+        (1, 0, 0),
+        (1, 2, 3),
+    ]
