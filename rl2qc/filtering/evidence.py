@@ -21,7 +21,7 @@ from rl2qc.images.cells import CellMap
 from rl2qc.stats.adaptation import Adaptation, cell_limits, judge, judge_own, unadapted
 from rl2qc.stats.prior import GeneralPrior, logit
 
-__all__ = ["EVIDENCE", "Evidence", "adaptation_warnings", "judge_evidence"]
+__all__ = ["EVIDENCE", "Evidence", "adaptation_warnings", "describe_adaptation", "judge_evidence"]
 
 EVIDENCE = "evidence.npz"
 _PRIOR = "prior."
@@ -166,3 +166,23 @@ def adaptation_warnings(warnings: Iterable[str], adaptation: Adaptation | None) 
             f"{_FEW}: {adaptation.tiles} tiles, which count beside what other laboratories have"
         )
     return tuple(others)
+
+
+def describe_adaptation(adaptation: Adaptation | None, cohort: Adaptation | None) -> str:
+    """What tiles were judged beside, how sure that is, and what share of them looks damaged; ""
+    for tiles that have a reference.
+
+    Examples
+    --------
+    >>> describe_adaptation(None, None)
+    ''
+    """
+    if adaptation is None:
+        return ""
+    if not adaptation.tiles:
+        return "what other laboratories have"
+    others = f" and those of slides like it, {cohort.tiles} in all" if cohort is not None else ""
+    return (
+        f"{adaptation.tiles} tiles of its own{others}; they settle {adaptation.certainty:.0%} of "
+        f"what is usual, and {adaptation.damaged:.0%} of them look damaged"
+    )

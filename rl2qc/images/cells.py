@@ -85,7 +85,8 @@ class CellMap:
         """
         strongest = self.cells[..., 0].astype(np.int64)
         raised = np.broadcast_to(np.asarray(shift, np.float64), (len(self.classes),))
-        beyond = self.cells[..., 1] > _STEPS * raised[strongest]
+        # Rounded: a shift comes from log-odds, and a cell on its limit is not beyond it.
+        beyond = self.cells[..., 1] > np.round(_STEPS * raised, 6)[strongest]
         return np.where(beyond, strongest + 1, 0).astype(np.uint8)
 
     def shares(self, shift: ArrayLike = 0.0) -> NDArray[np.float64]:

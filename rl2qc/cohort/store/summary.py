@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.files import write_csv
+from rl2qc.filtering.evidence import describe_adaptation
 from rl2qc.filtering.table import TileTable
 
 __all__ = [
@@ -31,7 +32,8 @@ SUMMARY = "summary.csv"
 @dataclass(frozen=True)
 class SummaryRow:
     """What became of an input; ``status`` is "done", "partial" (images that cannot be used were
-    left out) or "failed". ``reasons`` counts the rejected tiles by likely reason."""
+    left out) or "failed". ``reasons`` counts the rejected tiles by likely reason, and ``adapted``
+    says what they were judged beside, if that is the slides at hand."""
 
     name: str
     kind: str
@@ -54,6 +56,7 @@ class SummaryRow:
     error: str = ""
     warnings: tuple[str, ...] = ()
     path: str = ""
+    adapted: str = ""
 
 
 def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> SummaryRow:
@@ -80,6 +83,7 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
         seconds=seconds,
         warnings=table.warnings,
         path=str(path or table.path),
+        adapted=describe_adaptation(table.adaptation, table.cohort),
     )
 
 
