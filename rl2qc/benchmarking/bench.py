@@ -24,7 +24,6 @@ from rl2qc.images.sources.base import PatchSource, center_crop
 from rl2qc.images.sources.images import Image, Images
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.wad_div import wad_div
-from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
 from rl2qc.stats.auc import auc
@@ -95,13 +94,14 @@ class Bench:
     ) -> None:
         self._model, self._settings, self._step = model, settings, step
         names = model.detectors_.names
-        self.detectors = (FILTER_SCORE, *(name for name in names if name != FILTER_SCORE))
+        first = model.filter_score
+        self.detectors = (first, *(name for name in names if name != first))
         step(0, "clean")
         # Held, since every variant starts from them; variants are made batch by batch.
         self._images = [source[i] for i in range(len(source))]
         self._clean = {model.patch_size: self._measure(self._images.__getitem__, len(source))}
         # The typical one shows the corruptions.
-        scores = self._reference.scores[FILTER_SCORE]
+        scores = self._reference.scores[first]
         self._typical = int(np.argsort(scores)[len(scores) // 2])
         kept = bool(self._reference.keep[self._typical])
         self.examples: dict[str, tuple[Example, ...]] = {}
