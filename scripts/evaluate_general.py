@@ -39,7 +39,7 @@ from rl2qc.slides.readers.openslide import OpenSlideReader
 Image = NDArray[np.uint8]
 Arrays = dict[str, NDArray[Any]]
 # Clean tiles of a laboratory, those that are damaged in each kind, views of a teaching laboratory.
-A_CLEAN, A_KIND, A_LAB = 60, 32, 50
+A_CLEAN, A_KIND, A_LAB = 60, 32, 60
 # A cell counts as damaged where the mask covers this share of it.
 _HALF = 0.5
 
@@ -95,29 +95,47 @@ def judge_lab(measure: Measure, data: Path, lab: str, folder: str) -> None:
             measure.found[f"{name}|mask"] = cells >= _HALF
 
 
+class AsTheyAre(Lessons):
+    """Damage on tiles without changes that are no damage."""
+
+    def clean(self, rng: np.random.Generator) -> tuple[Image, float]:
+        (stack,) = self.images.values()
+        image = np.rot90(stack[int(rng.integers(len(stack)))], int(rng.integers(4)))
+        return np.ascontiguousarray(image), 1.0
+
+
 def teach_judge(measure: Measure, data: Path, away: tuple[str, ...]) -> None:
-    """Of each teaching laboratory, under teach:LAB: clean and damaged views, and plain tiles."""
+    """Of each teaching laboratory, under teach:LAB: plain tiles, drawn on, and views."""
     images = read_laboratories(data, away)
     cutouts = read_cutouts(data / "artifacts/cutouts")
     for number, (lab, stack) in enumerate(tqdm(images.items(), desc="teaching laboratories")):
         large = [im for im in stack if min(im.shape[:2]) >= SIZE]
-        lessons = Lessons({lab: large}, cutouts, SIZE, most=1)
-        clean: list[Image] = []
-        damaged: list[Image] = []
-        kinds: list[int] = []
-        rng = np.random.default_rng((8, number))
-        while min(len(clean), len(damaged)) < measure.a_lab:
-            view = lessons.view(rng)
-            if view.level.any():
-                damaged.append(view.image)
-                kinds.append(int(view.level.sum((1, 2)).argmax()))
-            else:
-                clean.append(view.image)
-        measure.add(f"teach:{lab}:clean", clean[: measure.a_lab])
-        measure.add(f"teach:{lab}:damaged", damaged)
-        measure.found[f"teach:{lab}:damaged|kind"] = np.array(kinds)
         plain = lab_tiles(data, lab, most=measure.a_lab)
+        rng = np.random.default_rng((8, number))
         measure.add(f"teach:{lab}:plain", plain)
+        add_views(measure, f"teach:{lab}:drawn", AsTheyAre({lab: plain}, cutouts, SIZE, 1), rng)
+        views = Lessons({lab: large}, cutouts, SIZE, most=1)
+        clean = add_views(measure, f"teach:{lab}:damaged", views, rng)
+        measure.add(f"teach:{lab}:clean", clean[: measure.a_lab])
+
+
+def add_views(
+    measure: Measure, name: str, lessons: Lessons, rng: np.random.Generator
+) -> list[Image]:
+    """Add damaged views, with the class of the damage; gives the clean ones that were drawn."""
+    clean: list[Image] = []
+    damaged: list[Image] = []
+    kinds: list[int] = []
+    while len(damaged) < measure.a_lab or (len(clean) < measure.a_lab // 2):
+        view = lessons.view(rng)
+        if not view.level.any():
+            clean.append(view.image)
+        elif len(damaged) < 2 * measure.a_lab:
+            damaged.append(view.image)
+            kinds.append(int(view.level.sum((1, 2)).argmax()))
+    measure.add(name, damaged)
+    measure.found[f"{name}|kind"] = np.array(kinds)
+    return clean
 
 
 def judge_slide(measure: Measure, data: Path) -> None:
@@ -173,7 +191,7 @@ def run_report(options: argparse.Namespace) -> None:
         shipped = options.folder / f"shipped{fold}.npz"
         if shipped.exists():
             folds[fold] |= {k: v for k, v in read(shipped).items() if k.endswith("|shipped")}
-    figures = print_tables(folds)
+    figures = print_tables(folds, options.maps_alone)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -194,6 +212,7 @@ def main() -> None:
     report = commands.add_parser("report")
     report.add_argument("folder", type=Path)
     report.add_argument("--json", type=Path)
+    report.add_argument("--maps-alone", action="store_true", help="evidence of the maps alone")
     report.set_defaults(run=run_report)
     options = parser.parse_args()
     options.run(options)

@@ -1,102 +1,189 @@
-"""Fits the general model's prior (:mod:`rl2qc.stats.prior`) to laboratories' evidence."""
+"""Fits the general model's prior (:mod:`rl2qc.stats.prior`) to what a network says of laboratories.
+
+What exceeds the usual of its own laboratory is the evidence of a tile; a regression on it, with an
+intercept for each laboratory, tells damaged tiles from clean ones. It is taught on tiles as they
+are, clean and with drawn damage, and on views with changes that are no damage, which count less.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from general_fits import bounded_regression, pareto_shape
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
 from rl2qc.stats.adaptation import adapt
-from rl2qc.stats.prior import GeneralPrior, logit
+from rl2qc.stats.prior import MEASURED, GeneralPrior, evidence_names, logit
 
-__all__ = ["Laboratory", "Penalties", "fit_prior"]
+__all__ = ["Laboratory", "Penalties", "Tiles", "fit_prior", "with_tail_of"]
 
 Floats = NDArray[np.float64]
 # Between laboratories nothing varies less than this: in a logarithm, in a score.
 _LEAST_SCALE, _LEAST_LOCATION = 0.15, 0.35
 # What a laboratory's files and scanner may be as a whole, up to this quantile of what was drawn.
-_OF_WHOLES = ("out_of_focus", "noise", "compression")
+_OF_WHOLES = {"out_of_focus": "blur", "noise": "noise", "compression": "blockiness"}
 _MILD = 0.4
+_LAST_STAGES, _AXES = 1792, 48
+_NO_LIMIT = 100.0
+_EXTRA = ("stage2", "stage3", "stage4", *MEASURED)
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """What a network says of n tiles, and what is measured of them.
+
+    Attributes
+    ----------
+    of_maps : (n, 5 C)
+    statistics : (n, 2048)
+        Of the stages, or the last 1920 of them.
+    quantities : (n, 7)
+    kinds : (n,) int
+        Class of the damage of each; empty for clean ones.
+    """
+
+    of_maps: NDArray[Any]
+    statistics: NDArray[Any]
+    quantities: NDArray[Any]
+    kinds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.of_maps)
+
+    def evidence(self, prior: GeneralPrior) -> Floats:
+        found = prior.evidence(self.of_maps, self.statistics, self.quantities)
+        return np.asarray(found, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Laboratory:
-    """Evidence of one laboratory's tiles.
+    """Tiles of one laboratory.
 
     Attributes
     ----------
-    plain : (n, E)
-        Clean tiles as they are.
-    clean, damaged : (m, E), (k, E)
-        Views with changes that are no damage, and with damage.
-    kinds : (k,) int
-        Class of the damage of each.
+    plain
+        Clean, as they are.
+    drawn
+        The same with drawn damage.
+    clean, damaged
+        Views with changes that are no damage, without and with damage.
     cells : (c, C)
         Log-odds of cells of plain tiles.
     """
 
-    plain: Floats
-    clean: Floats
-    damaged: Floats
-    kinds: NDArray[np.int64]
+    plain: Tiles
+    drawn: Tiles
+    clean: Tiles
+    damaged: Tiles
     cells: Floats
 
 
 @dataclass(frozen=True)
 class Penalties:
-    """Inverse strength of the regressions' penalties, and deviations up to the limits."""
+    """What the regressions were chosen by on fold 0.
+
+    Attributes
+    ----------
+    damage, reason
+        Inverse strength of the penalties.
+    views
+        How much a view counts beside a tile as it is.
+    limit
+        Deviations between laboratories up to the limits.
+    least, most_measured
+        Bounds of the weights of standardised evidence: a map may speak against damage but a
+        little, and what is not of a map adds to the evidence of maps and cannot carry it, as it
+        varies more in laboratories far away.
+    maps_alone
+        Whether all evidence is of maps.
+    """
 
     damage: float = 0.2
     reason: float = 0.2
+    views: float = 0.3
     limit: float = 4.0
-    mild: float = _MILD
+    least: float = -0.2
+    most_measured: float = 0.2
+    maps_alone: bool = False
 
 
 def fit_prior(
-    labs: dict[str, Laboratory],
-    classes: tuple[str, ...],
-    apart: dict[str, Laboratory] | None = None,
-    penalties: Penalties | None = None,
+    labs: dict[str, Laboratory], classes: tuple[str, ...], penalties: Penalties | None = None
 ) -> GeneralPrior:
-    """The prior of laboratories.
+    """The prior of the laboratories that taught a network."""
+    penalties = penalties or Penalties()
+    taught = list(labs.values())
+    prior = _empty(classes, 0) if penalties.maps_alone else _stages(taught, classes)
+    plain = [lab.plain.evidence(prior) for lab in taught]
+    prior = _usual(prior, plain, penalties.limit)
+    prior = _of_wholes(prior, taught)
+    prior = _regressions(prior, taught, penalties)
+    prior = _cells(prior, list(zip(plain, [lab.cells for lab in taught], strict=True)))
+    reach = []
+    for lab, rows in zip(taught, plain, strict=True):
+        reach.append(prior.scores(lab.damaged.evidence(prior), adapt(rows, prior).usual))
+    prior = _tail(prior, [(prior, rows) for rows in plain])
+    most = float(np.quantile(np.concatenate(reach), 0.95))
+    return changed(prior, reach=np.array(most - prior.location[0]))
+
+
+def with_tail_of(
+    prior: GeneralPrior, apart: list[tuple[GeneralPrior, Floats, Floats]]
+) -> GeneralPrior:
+    """A prior with the tail, the limits and the cells of laboratories that a network never saw.
 
     Parameters
     ----------
-    labs
-        That teach the regressions.
-    classes
+    prior
     apart
-        Laboratories judged by a network that they did not teach: location, scale, tail and limits
-        come from their plain tiles where there are any, as these tell what a new laboratory is
-        like.
-    penalties
+        Of each laboratory: the prior of the network that judged it, evidence (n, E) of its clean
+        tiles, and log-odds (c, C) of their cells.
     """
-    penalties = penalties or Penalties()
-    unknown = list((apart or labs).values())
-    prior = _usual(unknown, classes, penalties.limit)
-    taught = [lab for lab in labs.values() if len(lab.damaged)]
-    prior = _of_wholes(prior, taught, penalties.mild)
-    prior = _regressions(prior, taught, penalties)
-    return _tail(_cells(prior, unknown), unknown, taught)
+    limits = np.max([of.limit for of, _, _ in apart], 0)
+    own = _usual(prior, [plain for _, plain, _ in apart], Penalties().limit).limit
+    # Densities of two networks cannot be compared, and have no limit.
+    fixed = np.array([name.startswith("stage") for name in prior.names])
+    limit = np.where(fixed, prior.limit, np.maximum(np.maximum(own, prior.limit), limits))
+    found = changed(prior, limit=limit)
+    found = _cells(found, [(plain, cells) for _, plain, cells in apart])
+    return _tail(found, [(of, plain) for of, plain, _ in apart])
 
 
-def _usual(labs: list[Laboratory], classes: tuple[str, ...], deviations: float) -> GeneralPrior:
-    """What evidence usually reaches, and its limits; all else empty."""
-    found = []
-    for lab in labs:
-        quarter, middle = np.quantile(logit(lab.plain), [0.25, 0.5], axis=0)
-        found.append(2 * middle - quarter)
-    usual = np.median(found, 0)
-    limit = np.mean(found, 0) + deviations * np.std(found, 0, ddof=1)
-    e, c, nothing = len(usual), len(classes), np.array(0.0)
+def changed(prior: GeneralPrior, **parts: Any) -> GeneralPrior:
+    return GeneralPrior.from_state(prior.state() | parts, prior.classes)
+
+
+def _stages(labs: list[Laboratory], classes: tuple[str, ...]) -> GeneralPrior:
+    """What varies in the stages of clean tiles, and units; all else empty."""
+    plain = [lab.plain.statistics.astype(np.float64)[:, -_LAST_STAGES:] for lab in labs]
+    views = [lab.clean.statistics.astype(np.float64)[:, -_LAST_STAGES:] for lab in labs]
+    spread = np.concatenate([x - np.median(x, 0) for x in plain]).std(0) + 1e-3
+    every = np.concatenate(plain + views)
+    mean, axes = every.mean(0), np.zeros((_AXES, _LAST_STAGES))
+    start = 0
+    for width in (128, 256, 512):
+        own = slice(start, start + 2 * width)
+        part = ((every - mean) / spread)[:, own]
+        found = np.linalg.svd(part, full_matrices=False)[2][:_AXES]
+        axes[: len(found), own] = found
+        start += 2 * width
+    more = len(_EXTRA)
+    stages = {"stage_mean": mean, "stage_scale": spread, "stage_axes": axes}
+    prior = changed(_empty(classes, more), units=np.ones(more), **stages)
+    rows = [lab.plain.evidence(prior)[:, -more:] for lab in labs]
+    units = np.concatenate([x - np.median(x, 0) for x in rows]).std(0) + 1e-3
+    return changed(prior, units=units)
+
+
+def _empty(classes: tuple[str, ...], more: int) -> GeneralPrior:
+    e, c, nothing = len(evidence_names(classes)) + more, len(classes), np.array(0.0)
     return GeneralPrior(
         classes=classes,
-        usual=usual,
-        limit=np.maximum(limit, usual + 1),
+        usual=np.zeros(e),
+        limit=np.zeros(e),
         weights=np.zeros(e),
         bias=nothing,
         location=np.zeros(2),
@@ -111,105 +198,115 @@ def _usual(labs: list[Laboratory], classes: tuple[str, ...], deviations: float) 
     )
 
 
-def _of_wholes(prior: GeneralPrior, labs: list[Laboratory], mild: float) -> GeneralPrior:
-    """Higher limits for classes that a laboratory's files may have as a whole, to a mild degree."""
-    rows = logit(np.concatenate([lab.damaged for lab in labs]))
-    kinds = np.concatenate([lab.kinds for lab in labs])
+def _usual(prior: GeneralPrior, labs: list[Floats], deviations: float) -> GeneralPrior:
+    """What evidence usually reaches, and its limits."""
+    found = []
+    for plain in labs:
+        quarter, middle = np.quantile(prior.scaled(plain), [0.25, 0.5], axis=0)
+        found.append(2 * middle - quarter)
+    usual = np.median(found, 0)
+    limit = np.mean(found, 0) + deviations * np.std(found, 0, ddof=1)
+    least = np.concatenate([np.ones(len(usual) - len(prior.units)), prior.units])
+    return changed(prior, usual=usual, limit=np.maximum(limit, usual + least))
+
+
+def _of_wholes(prior: GeneralPrior, labs: list[Laboratory]) -> GeneralPrior:
+    """Higher limits for what a laboratory's files may be as a whole, to a mild degree.
+
+    How unlike any laboratory all tiles of a slide are has no limit: that is no damage.
+    """
+    rows = prior.scaled(np.concatenate([lab.damaged.evidence(prior) for lab in labs]))
+    kinds = np.concatenate([lab.damaged.kinds for lab in labs])
     limit = prior.limit.copy()
-    for name in _OF_WHOLES:
+    for name, measured in _OF_WHOLES.items():
         number = prior.classes.index(name)
-        columns = slice(number, None, len(prior.classes))
-        drawn = rows[kinds == number, columns]
+        columns = [k for k, column in enumerate(prior.names) if column.startswith(f"{name}_")]
+        if len(prior.units):
+            columns.append(prior.names.index(measured))
+        drawn = rows[kinds == number][:, columns]
         if len(drawn):
-            limit[columns] = np.maximum(limit[columns], np.quantile(drawn, mild, axis=0))
-    return GeneralPrior.from_state(prior.state() | {"limit": limit}, prior.classes)
+            limit[columns] = np.maximum(limit[columns], np.quantile(drawn, _MILD, axis=0))
+    for k, column in enumerate(prior.names):
+        if column.startswith("stage"):
+            limit[k] = prior.usual[k] + _NO_LIMIT * prior.units[k - len(prior.names)]
+    return changed(prior, limit=limit)
 
 
 def _regressions(prior: GeneralPrior, labs: list[Laboratory], penalties: Penalties) -> GeneralPrior:
     """Damage on what exceeds the usual of each laboratory, which has an intercept of its own."""
-    rows, wrong, home, kinds = [], [], [], []
+    rows, home, kinds, weight = [], [], [], []
     for number, lab in enumerate(labs):
-        usual = adapt(lab.plain, prior).usual
-        for part in (lab.plain, lab.clean, lab.damaged):
-            rows.append(prior.exceeding(part, usual))
-            wrong.append(np.full(len(part), part is lab.damaged))
-            home.append(np.full(len(part), number))
-        kinds.append(lab.kinds)
-    x, y = np.concatenate(rows), np.concatenate(wrong)
+        usual = adapt(lab.plain.evidence(prior), prior).usual
+        for tiles in (lab.plain, lab.drawn, lab.clean, lab.damaged):
+            rows.append(prior.exceeding(tiles.evidence(prior), usual))
+            home.append(np.full(len(tiles), number))
+            kinds.append(tiles.kinds if len(tiles.kinds) else np.full(len(tiles), -1))
+            share = penalties.views if tiles in (lab.clean, lab.damaged) else 1.0
+            weight.append(np.full(len(tiles), share))
+    x, kind, weights = np.concatenate(rows), np.concatenate(kinds), np.concatenate(weight)
+    bad = kind >= 0
     scale = x.std(0) + 1e-6
     homes = 2 * np.eye(len(labs))[np.concatenate(home)]
-    damage = LogisticRegression(C=penalties.damage, max_iter=5000)
-    damage.fit(np.concatenate([x / scale, homes], 1), y)
+    maps = x.shape[1] - len(prior.units)
+    bounds = [(penalties.least, np.inf)] * maps
+    bounds += [(0.0, penalties.most_measured)] * len(prior.units)
+    bounds += [(-np.inf, np.inf)] * len(labs)
+    damage, intercept = bounded_regression(
+        np.concatenate([x / scale, homes], 1), bad, weights, penalties.damage, bounds
+    )
     reason = LogisticRegression(C=penalties.reason, max_iter=5000, class_weight="balanced")
-    reason.fit(x[y] / scale, np.concatenate(kinds))
-    found = dict(prior.state())
-    found["weights"] = damage.coef_[0][: x.shape[1]] / scale
-    found["bias"] = damage.intercept_[0] + 2 * damage.coef_[0][x.shape[1] :].mean()
+    reason.fit(x[bad] / scale, kind[bad], weights[bad])
     # A class that nobody drew is never a reason.
-    found["reason_bias"] = np.full(len(prior.classes), -30.0)
-    found["reason_bias"][reason.classes_] = reason.intercept_
-    found["reason_weights"][reason.classes_] = reason.coef_ / scale
-    return GeneralPrior.from_state(found, prior.classes)
+    bias, of_class = np.full(len(prior.classes), -30.0), np.zeros_like(prior.reason_weights)
+    bias[reason.classes_], of_class[reason.classes_] = reason.intercept_, reason.coef_ / scale
+    return changed(
+        prior,
+        weights=damage[: x.shape[1]] / scale,
+        bias=np.array(intercept + 2 * damage[x.shape[1] :].mean()),
+        reason_bias=bias,
+        reason_weights=of_class,
+    )
 
 
-def _tail(prior: GeneralPrior, labs: list[Laboratory], taught: list[Laboratory]) -> GeneralPrior:
-    """Location, scale and tail of clean scores, each laboratory adapted to itself."""
+def _tail(prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]]) -> GeneralPrior:
+    """Location, scale and tail of clean scores, each laboratory adapted to itself.
+
+    Each is judged by the prior of its own network.
+    """
     places, scales, counts, excess, below = [], [], [], [], []
-    for lab in labs:
-        scores = prior.scores(lab.plain, adapt(lab.plain, prior).usual)
+    for of, plain in labs:
+        scores = of.scores(plain, adapt(plain, of).usual)
         middle = np.median(scores)
         above = scores[scores > middle] - middle
-        places.append(middle)
+        # Intercepts of two networks differ.
+        places.append(middle - of.location[0] + prior.location[0])
         scales.append(np.log(above.mean()))
         counts.append(len(above))
         excess.append(above / above.mean())
         below.append(middle - scores[scores < middle])
     noise = np.mean(1 / np.array(counts))
     spread = np.sqrt(max(np.var(scales, ddof=1) - noise, _LEAST_SCALE**2))
-    reach = [
-        prior.scores(lab.damaged, adapt(lab.plain, prior).usual) - np.median(places)
-        for lab in taught
-    ]
-    found = dict(prior.state())
-    found["location"] = np.array([np.median(places), max(np.std(places, ddof=1), _LEAST_LOCATION)])
-    shape = _shape(np.concatenate(excess))
-    # The mean of the distribution is its scale over 1 - shape.
-    found["scale"] = np.array([np.exp(np.mean(scales)) * (1 - shape), spread])
-    found["shape"] = np.array(shape)
-    found["width"] = np.array(np.concatenate(below).mean())
-    found["reach"] = np.array(np.quantile(np.concatenate(reach), 0.95))
-    return GeneralPrior.from_state(found, prior.classes)
-
-
-def _shape(excess: Floats) -> float:
-    """Likeliest shape of generalised Pareto excesses of mean 1."""
-
-    def minus_log_likelihood(shape: float) -> float:
-        scale = 1 - shape
-        inside = np.maximum(1 + shape * excess / scale, 1e-12)
-        return float(len(excess) * np.log(scale) + (1 + 1 / shape) * np.log(inside).sum())
-
-    # Bounded from below: a tail with an end would reject whatever lies beyond with certainty.
-    grid = [s for s in np.linspace(-0.1, 0.4, 51) if abs(s) > 1e-9]
-    best = min(grid, key=minus_log_likelihood)
-    found = minimize_scalar(
-        minus_log_likelihood, bounds=(max(best - 0.01, -0.1), best + 0.01), method="bounded"
+    shape = pareto_shape(np.concatenate(excess))
+    return changed(
+        prior,
+        location=np.array([np.median(places), max(np.std(places, ddof=1), _LEAST_LOCATION)]),
+        # The mean of the distribution is its scale over 1 - shape.
+        scale=np.array([np.exp(np.mean(scales)) * (1 - shape), spread]),
+        shape=np.array(shape),
+        width=np.array(np.concatenate(below).mean()),
     )
-    return float(found.x)
 
 
-def _cells(prior: GeneralPrior, labs: list[Laboratory]) -> GeneralPrior:
+def _cells(prior: GeneralPrior, labs: list[tuple[Floats, Floats]]) -> GeneralPrior:
     """Log-odds that one clean cell in a hundred exceeds, by half of what is usual in its tiles."""
     classes = len(prior.classes)
-    usual = [np.median(logit(lab.plain[:, 2 * classes : 3 * classes]), 0) for lab in labs]
+    usual = [np.median(logit(plain[:, 2 * classes : 3 * classes]), 0) for plain, _ in labs]
     middle = np.median(usual, 0)
-    moved = [lab.cells - 0.5 * (own - middle) for lab, own in zip(labs, usual, strict=True)]
+    moved = [own - 0.5 * (high - middle) for (_, own), high in zip(labs, usual, strict=True)]
     cells = np.concatenate(moved)
     limits: Any = None
     for share in np.geomspace(0.01, 0.0005, 24):
         limits = np.quantile(cells, 1 - share, axis=0)
         if np.mean(np.any(cells > limits, 1)) <= 0.01:
             break
-    found = dict(prior.state())
-    found["cells"], found["cells_usual"] = limits, middle
-    return GeneralPrior.from_state(found, prior.classes)
+    return changed(prior, cells=limits, cells_usual=middle)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from general_judge import Laboratory, Penalties, fit_prior
+from general_judge import Laboratory, Penalties, Tiles, fit_prior
 from general_sets import KINDS, REASONS
 from numpy.typing import NDArray
 from scipy.stats import beta, spearmanr
@@ -38,9 +38,9 @@ _LOCAL = [k for k in KINDS if k.endswith("%")]
 _CELLS = 8000
 
 
-def print_tables(folds: dict[str, Arrays]) -> Figures:
+def print_tables(folds: dict[str, Arrays], maps_alone: bool = False) -> Figures:
     """Print every table; the figures by table and row."""
-    judged = {name: Fold(found) for name, found in folds.items()}
+    judged = {name: Fold(found, maps_alone) for name, found in folds.items()}
     scored = {name: fold.scores() for name, fold in judged.items()}
     return {
         "auc": table_of_areas(scored),
@@ -58,28 +58,37 @@ def maps_of(found: Arrays, name: str) -> NDArray[np.float32]:
     return np.asarray(maps, np.float32)
 
 
-def laboratories(found: Arrays, folder: str = "teach") -> dict[str, Laboratory]:
-    """Evidence of the laboratories of a folder, "teach", or "out" with clean tiles alone."""
+def tiles_of(found: Arrays, name: str) -> Tiles:
+    """What was kept of a stack of tiles; none where it is not there."""
+    if f"{name}|map" not in found:
+        return Tiles(np.empty((0, 5 * len(CLASSES))), np.empty((0, 1920)), np.empty((0, 7)))
+    return Tiles(
+        map_evidence(maps_of(found, name), probability(found[f"{name}|head"])),
+        found[f"{name}|stages"],
+        found[f"{name}|quantities"],
+        found.get(f"{name}|kind", np.empty(0)).astype(np.int64),
+    )
 
-    def evidence(name: str) -> NDArray[np.float64]:
-        if f"{name}|map" not in found:
-            return np.empty((0, 5 * len(CLASSES)))
-        views = probability(found[f"{name}|head"])
-        return np.asarray(map_evidence(maps_of(found, name), views), np.float64)
 
-    made = {}
-    for lab in sorted({k.split(":")[1] for k in found if k.startswith(f"{folder}:")}):
-        plain = f"{folder}:{lab}:{'plain' if folder == 'teach' else 'clean'}"
-        cells = np.moveaxis(found[f"{plain}|map"], 1, 3).reshape(-1, len(CLASSES))
-        rows = np.random.default_rng(0).permutation(len(cells))[:_CELLS]
-        made[lab] = Laboratory(
-            evidence(plain),
-            evidence(f"{folder}:{lab}:clean") if folder == "teach" else evidence(""),
-            evidence(f"{folder}:{lab}:damaged"),
-            found.get(f"{folder}:{lab}:damaged|kind", np.empty(0)).astype(np.int64),
-            cells[rows].astype(np.float64),
+def cells_of(found: Arrays, name: str) -> NDArray[np.float64]:
+    """Log-odds (c, C) of some cells of a stack of tiles."""
+    cells = np.moveaxis(found[f"{name}|map"], 1, 3).reshape(-1, len(CLASSES))
+    rows = np.random.default_rng(0).permutation(len(cells))[:_CELLS]
+    return cells[rows].astype(np.float64)
+
+
+def laboratories(found: Arrays) -> dict[str, Laboratory]:
+    """The teaching laboratories."""
+    return {
+        lab: Laboratory(
+            plain=tiles_of(found, f"teach:{lab}:plain"),
+            drawn=tiles_of(found, f"teach:{lab}:drawn"),
+            clean=tiles_of(found, f"teach:{lab}:clean"),
+            damaged=tiles_of(found, f"teach:{lab}:damaged"),
+            cells=cells_of(found, f"teach:{lab}:plain"),
         )
-    return made
+        for lab in labs_of(found, "teach")
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +96,18 @@ class Fold:
     """What was kept of a fold, and the prior of its teaching laboratories."""
 
     found: Arrays
+    maps_alone: bool = False
 
     @cached_property
     def prior(self) -> GeneralPrior:
-        return fit_prior(laboratories(self.found), CLASSES, penalties=Penalties())
+        penalties = Penalties(maps_alone=self.maps_alone)
+        return fit_prior(laboratories(self.found), CLASSES, penalties)
 
     @cached_property
     def evidence(self) -> dict[str, NDArray[np.float64]]:
-        """Of each stack of tiles, (n, 5 classes)."""
+        """Of each stack of tiles, (n, E)."""
         names = [k.removesuffix("|map") for k in self.found if k.endswith("|map")]
-        views = {name: probability(self.found[f"{name}|head"]) for name in names}
-        return {
-            name: map_evidence(maps_of(self.found, name), views[name]).astype(np.float64)
-            for name in names
-        }
+        return {name: tiles_of(self.found, name).evidence(self.prior) for name in names}
 
     def group(self, name: str) -> Adaptation:
         """What the stack's own laboratory, or slide, says is usual."""

@@ -120,3 +120,56 @@ def test_a_state_that_is_not_whole_is_refused():
         made(weights=np.zeros(9))
     with pytest.raises(ValueError, match="shape must be"):
         made(shape=np.array(np.nan))
+
+
+def test_evidence_of_stages_and_quantities_is_what_loops_find():
+    rng = np.random.default_rng(5)
+    axes = np.zeros((2, 1792))
+    starts = {0: 256, 256: 768, 768: 1792}
+    for start, end in starts.items():
+        axes[:, start:end] = np.linalg.qr(rng.normal(size=(end - start, 2)))[0].T
+    mean, scale = rng.normal(size=1792), rng.uniform(1, 2, 1792)
+    stages = {"stage_mean": mean, "stage_scale": scale, "stage_axes": axes, "units": np.ones(9)}
+    long = {name: np.zeros(19) for name in ("usual", "limit", "weights")}
+    prior = made(**stages, **long, reason_weights=np.zeros((2, 19)))
+    assert prior.names[10:13] == ("stage2", "stage3", "stage4") and prior.names[13] == "blur"
+    of_maps, statistics = rng.random((3, 10)), rng.normal(size=(3, 2048))
+    quantities = rng.normal(size=(3, 7))
+    found = prior.evidence(of_maps, statistics, quantities)
+    assert found.dtype == np.float32 and found.shape == (3, 19)
+    assert found[:, :10] == pytest.approx(of_maps, rel=1e-6)
+    for tile in range(3):
+        z = (statistics[tile, 256:] - mean) / scale
+        for column, (start, end) in enumerate(starts.items(), start=10):
+            part = z[start:end]
+            for axis in axes[:, start:end]:
+                part = part - dot(part, axis) * axis
+            assert found[tile, column] == pytest.approx(math.log(dot(part, part) / len(part)))
+        assert found[tile, 13] == pytest.approx(-quantities[tile, 0])
+        assert found[tile, 14:] == pytest.approx(quantities[tile, 1:6])
+
+
+def test_what_is_no_probability_counts_by_units_up_to_six():
+    units = np.full(9, 2.0)
+    statistics = {name: np.ones(1792) for name in ("stage_mean", "stage_scale")}
+    weights = np.zeros(19)
+    weights[13] = 1.0
+    prior = made(
+        units=units,
+        stage_axes=np.zeros((1, 1792)),
+        usual=np.zeros(19),
+        limit=np.ones(19),
+        weights=weights,
+        reason_weights=np.zeros((2, 19)),
+        **statistics,
+    )
+    evidence, usual = np.zeros((4, 19)), np.zeros(19)
+    evidence[:, 13], usual[13] = (-5.0, 1.0, 5.0, 99.0), 1.0
+    assert prior.scores(evidence, usual) == pytest.approx([-1.0, -1.0, 1.0, 5.0])
+    assert prior.placed(usual)[13] == 0.5 and prior.scaled(evidence)[2, 13] == 5.0
+
+
+def test_evidence_of_maps_alone_is_left_as_it_is():
+    of_maps = np.random.default_rng(6).random((2, 10), np.float32)
+    found = made().evidence(of_maps, np.empty((2, 0)), np.empty((2, 0)))
+    assert np.array_equal(found, of_maps) and made().names == evidence_names(CLASSES)
