@@ -102,7 +102,7 @@ class Penalties:
     """
 
     damage: float = 0.2
-    reason: float = 0.2
+    reason: float = 2.0
     views: float = 0.3
     limit: float = 4.0
     least: float = -0.2
@@ -254,7 +254,10 @@ def _regressions(prior: GeneralPrior, labs: list[Laboratory], penalties: Penalti
     damage, intercept = bounded_regression(
         np.concatenate([x / scale, homes], 1), bad, weights, penalties.damage, bounds
     )
-    reason = LogisticRegression(C=penalties.reason, max_iter=5000, class_weight="balanced")
+    # Balanced by half: wholly, rare classes are said too often, and what is foreign too rarely.
+    of, counts = np.unique(kind[bad], return_counts=True)
+    rare = dict(zip(of.tolist(), np.sqrt(counts.mean() / counts).tolist(), strict=True))
+    reason = LogisticRegression(C=penalties.reason, max_iter=5000, class_weight=rare)
     reason.fit(x[bad] / scale, kind[bad], weights[bad])
     # A class that nobody drew is never a reason.
     bias, of_class = np.full(len(prior.classes), -30.0), np.zeros_like(prior.reason_weights)
