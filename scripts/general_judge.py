@@ -281,12 +281,14 @@ def _tail(prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]]) -> Gener
         scores = of.scores(plain, adapt(plain, of).usual)
         middle = np.median(scores)
         above = scores[scores > middle] - middle
-        # Intercepts of two networks differ.
-        places.append(middle - of.location[0] + prior.location[0])
-        scales.append(np.log(above.mean()))
+        # Intercepts and weights of two networks differ: in shares of what each one's own clean
+        # tiles have.
+        unit = _mean_excess(prior) / _mean_excess(of)
+        places.append((middle - of.location[0]) * unit + prior.location[0])
+        scales.append(np.log(above.mean() * unit))
         counts.append(len(above))
         excess.append(above / above.mean())
-        below.append(middle - scores[scores < middle])
+        below.append((middle - scores[scores < middle]) * unit)
     noise = np.mean(1 / np.array(counts))
     spread = np.sqrt(max(np.var(scales, ddof=1) - noise, _LEAST_SCALE**2))
     shape = pareto_shape(np.concatenate(excess))
@@ -298,6 +300,11 @@ def _tail(prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]]) -> Gener
         shape=np.array(shape),
         width=np.array(np.concatenate(below).mean()),
     )
+
+
+def _mean_excess(prior: GeneralPrior) -> float:
+    """Above the location of clean tiles."""
+    return float(prior.scale[0] / (1 - prior.shape))
 
 
 def _cells(prior: GeneralPrior, labs: list[tuple[Floats, Floats]]) -> GeneralPrior:
