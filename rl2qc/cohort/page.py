@@ -22,7 +22,7 @@ from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.filtering.table import TileTable
 from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
 from rl2qc.html.environment import Picture, encode, write_page
-from rl2qc.images.reasons import ALL_REASONS
+from rl2qc.images.reasons import ALL_REASONS, REASON_COLORS
 
 __all__ = [
     "ReasonShare",
@@ -236,6 +236,7 @@ def _content(
         "scanners": scanners,
         "reasons": reason_shares(rows),
         "reason_names": ALL_REASONS,
+        "reason_colors": [REASON_COLORS[name] for name in ALL_REASONS],
         "failed": [row for row in rows if row.status == "failed"],
         "flagged": [row for row in rows if row.flags],
         "done": sum(row.status != "failed" for row in rows),

@@ -17,6 +17,7 @@ __all__ = [
     "MIN_REFERENCE",
     "PROCEDURAL",
     "REASONS",
+    "REASON_COLORS",
     "ReferenceQuantities",
     "likely_reasons",
 ]
@@ -50,6 +51,24 @@ ALL_REASONS: tuple[str, ...] = tuple(
     dict.fromkeys((*DAMAGE_REASONS.values(), *REASONS[:-1], FOREIGN, REASONS[-1]))
 )
 """Every reason of every kind of model, in the order of lists."""
+REASON_COLORS: Mapping[str, tuple[int, int, int]] = {
+    "out of focus": (125, 79, 201),
+    "ink": (31, 127, 196),
+    "pen": (20, 75, 140),
+    "fold": (122, 74, 34),
+    "dark spot": (60, 35, 20),
+    "bubble or edge": (0, 160, 160),
+    "foreign body": (205, 70, 150),
+    "noise or compression": (224, 138, 0),
+    "pale or overstained": (154, 154, 165),
+    "other damage": (120, 140, 40),
+    "ink or pen": (31, 127, 196),
+    "fold or dark": (122, 74, 34),
+    "pale or background": (154, 154, 165),
+    FOREIGN: (192, 24, 47),
+    REASONS[-1]: (192, 24, 47),
+}
+"""The colour of each reason, everywhere."""
 MIN_REFERENCE = 30
 """Fewer patches do not say what a quantity's usual range is."""
 

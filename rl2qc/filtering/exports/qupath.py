@@ -14,28 +14,11 @@ import numpy as np
 from rl2qc.filtering.exports.dissolve import dissolve
 from rl2qc.filtering.exports.registry import ExportFormat, register_format
 from rl2qc.filtering.table import TileTable
+from rl2qc.images.reasons import REASON_COLORS
 
 __all__ = ["geojson_features", "write_geojson"]
 
 _CLASSES = {True: ("QC: kept", (0, 150, 60)), False: ("QC: rejected", (200, 0, 0))}
-# Rejected tiles by reason: in QuPath, classes derived from "QC: rejected".
-_REASON_COLORS = {
-    "out of focus": (120, 60, 200),
-    "ink": (0, 120, 200),
-    "pen": (0, 70, 160),
-    "ink or pen": (0, 120, 200),
-    "fold": (110, 50, 20),
-    "dark spot": (60, 30, 10),
-    "fold or dark": (110, 50, 20),
-    "bubble or edge": (0, 170, 170),
-    "foreign body": (200, 60, 140),
-    "noise or compression": (220, 130, 0),
-    "pale or overstained": (150, 150, 150),
-    "pale or background": (150, 150, 150),
-    "other damage": (170, 120, 60),
-    "out of distribution": (200, 0, 0),
-    "unlike the reference": (200, 0, 0),
-}
 
 
 def write_geojson(table: TileTable, path: Path) -> None:
@@ -87,7 +70,7 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
             _class(keep, reason),
             measurements,
         )
-    for keep, reason in ((True, ""), (False, ""), *((False, reason) for reason in _REASON_COLORS)):
+    for keep, reason in ((True, ""), (False, ""), *((False, reason) for reason in REASON_COLORS)):
         chosen = (table.keep == keep) & (reasons == reason)
         if chosen.any():
             polygons = dissolve(xs[chosen], ys[chosen], table.width[chosen], table.height[chosen])
@@ -103,7 +86,7 @@ def geojson_features(table: TileTable) -> Iterator[dict[str, Any]]:
 
 def _class(keep: bool, reason: str) -> tuple[str, tuple[int, int, int]]:
     name, color = _CLASSES[keep]
-    return (f"{name}: {reason}", _REASON_COLORS[reason]) if reason else (name, color)
+    return (f"{name}: {reason}", REASON_COLORS[reason]) if reason else (name, color)
 
 
 def _feature(
