@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["crop", "encoding", "sharpness", "stain"]
+__all__ = ["crop", "encoding", "separate", "sharpness", "stain", "unite"]
 
 Image = NDArray[np.uint8]
 
@@ -41,11 +41,22 @@ def crop(image: Image, size: int, rng: np.random.Generator) -> tuple[Image, floa
     return np.ascontiguousarray(view, np.uint8), max(1.0, scale)
 
 
+def separate(image: Image) -> NDArray[np.float32]:
+    """Amounts (h, w, 3) of haematoxylin, eosin and of what is left."""
+    density = -np.log((image.astype(np.float32) + 1) / 256)
+    return np.asarray(density @ _UNMIX, np.float32)
+
+
+def unite(amounts: NDArray[np.float32]) -> Image:
+    """The image (h, w, 3) of such amounts."""
+    light = np.exp(-(amounts @ _STAINS.astype(np.float32)))
+    return np.asarray(np.clip(np.rint(256 * light - 1), 0, 255), np.uint8)
+
+
 def stain(image: Image, rng: np.random.Generator) -> Image:
     """Other amounts and hues of the stains, another white balance, contrast and saturation."""
-    density = -np.log((image.astype(np.float32) + 1) / 256)
     gain = np.clip(np.exp(rng.normal(0, 0.33, 3)), 0.5, 1.8)
-    amounts = (density @ _UNMIX) * gain.astype(np.float32)
+    amounts = separate(image) * gain.astype(np.float32)
     amounts += rng.normal(0, 0.02, 3).astype(np.float32)
     stains = _STAINS + rng.normal(0, 0.08, _STAINS.shape)
     stains /= np.linalg.norm(stains, axis=1, keepdims=True)

@@ -39,7 +39,7 @@ def filter_command(
     run: RunSettings,
     model: Annotated[
         str, typer.Option("--model", "-m", help="Model file or a shipped model's name.")
-    ] = "histology",
+    ] = "general",
     mag: Annotated[
         float | None,
         typer.Option(help="--mpp as a magnification: 20 is 0.5 um/px.", show_default=False),

@@ -46,7 +46,7 @@ _MANIFEST_EVERY = 10.0
 def filter_cohort(
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
-    model: TileModel | str | Path = "histology",
+    model: TileModel | str | Path = "general",
     settings: FilterSettings | None = None,
     *,
     run: RunSettings | None = None,

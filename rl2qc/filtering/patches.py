@@ -28,7 +28,7 @@ _PATCH_REDUCTION = 4
 
 def filter_patches(
     paths: str | Path | Sequence[str | Path],
-    model: TileModel | str | Path = "histology",
+    model: TileModel | str | Path = "general",
     settings: FilterSettings | None = None,
     *,
     name: str | None = None,

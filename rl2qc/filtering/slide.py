@@ -36,7 +36,7 @@ _THUMBNAIL_PIXELS = 1024
 
 def filter_slide(
     path: str | Path,
-    model: TileModel | str | Path = "histology",
+    model: TileModel | str | Path = "general",
     settings: FilterSettings | None = None,
     *,
     coords: Coords | str | Path | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from toy_general import CLASSES, toy_prior, write_toy_general
 
 from rl2qc.errors import CheckpointError, UsageError
@@ -97,3 +98,10 @@ def test_a_model_with_a_reference_keeps_its_p_values(tiny_model_file, tmp_path, 
     assert not model.adapts and model.prior is not None
     assert model.prior.state().keys() == toy_prior().state().keys()
     assert model.measure(stained(2)).keys() >= {"p_value", "evidence", "cells"}
+
+
+def test_empty_arrays_are_stored(tmp_path):
+    tensors = {"none": torch.empty((0, 0)), "one": torch.ones(())}
+    digest = write_checkpoint(tmp_path / "a.safetensors", tensors, {"x": 1})
+    found, _, again = read_checkpoint(tmp_path / "a.safetensors")
+    assert (found["none"].shape, found["one"].shape, again) == ((0, 0), (), digest)

@@ -1,0 +1,34 @@
+"""The shipped general model, on drawn tissue that it has never seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rl2qc.model.quality import QualityModel
+from rl2qc.model.zoo import shipped_checkpoints
+from rl2qc.synthetic.teaching import CLASSES
+
+
+@pytest.fixture(scope="module")
+def general() -> QualityModel:
+    return QualityModel.load("general", device="cpu")
+
+
+def test_it_is_shipped_and_whole(general) -> None:
+    assert "general" in shipped_checkpoints()
+    assert general.classes == CLASSES
+    assert (general.patch_size, general.mpp, general.adapts) == (224, 0.5, True)
+    assert general.filter_score == "evidence" and "combined" not in general.detectors_.names
+    assert np.isfinite(general.calibration_["evidence"]).all()
+
+
+def test_what_is_damaged_is_worse_and_found_where_it_is(general, stained) -> None:
+    clean = stained(8, 224, seed=5)
+    inked = clean.copy()
+    inked[:, 64:160, 96:192] = (10, 40, 120)
+    scores = [general.measure(images)["score"] for images in (clean, inked)]
+    assert np.median(scores[1]) < scores[0].min()
+    cells = general.artifact_map(inked)[..., [CLASSES.index("ink"), CLASSES.index("pen")]].max(-1)
+    inside, outside = cells[:, 9:19, 13:23].mean(), cells[:, 22:, :10].mean()
+    assert inside > 0.5 > outside
