@@ -15,6 +15,7 @@ from rl2qc.cohort.job import Job
 from rl2qc.cohort.progress import RunProgress
 from rl2qc.cohort.run import Executor, local
 from rl2qc.cohort.settings import RunSettings
+from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.summary import SummaryRow
 from rl2qc.filtering.exports.registry import DEFAULT_FORMATS, FORMATS
 from rl2qc.filtering.measure import find_model
@@ -48,7 +49,7 @@ def run_cohort(
     rows, _ = filter_inputs(
         inputs,
         find_model(model),
-        out,
+        RunFolder(out),
         settings or FilterSettings(),
         RunSettings(**{"formats": DEFAULT_FORMATS, **run}),
         executor=executor,
@@ -65,3 +66,8 @@ def replace_writer(
     spec = FORMATS.get(name)
     patch.setitem(FORMATS._specs, name, replace(spec, write=write))
     return spec.write
+
+
+def prepare_output(out: Path, inputs: Sequence[Input], *, overwrite: bool = False) -> None:
+    """Make the output folder, or refuse it."""
+    RunFolder(out).prepare((item.name for item in inputs), overwrite=overwrite)

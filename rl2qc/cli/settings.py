@@ -41,6 +41,8 @@ def with_settings(command: F) -> F:
             parameters.append(parameter.replace(annotation=hints[name]))
             continue
         for f in fields(objects[name]):  # type: ignore[arg-type]
+            if "option" not in f.metadata:
+                continue
             about = option_of(f)
             if f.name in signature.parameters or not about.on_command_line:
                 continue

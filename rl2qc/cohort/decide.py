@@ -22,7 +22,7 @@ from rl2qc.cohort.store.folder import PAGE, RUN, RunFolder
 from rl2qc.cohort.store.locks import try_lock, wait_for_lock
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
 from rl2qc.cohort.store.results import CohortResult
-from rl2qc.cohort.store.summary import SummaryRow, row_of
+from rl2qc.cohort.store.summary import row_of
 from rl2qc.cohort.store.tables import describe_table, read_table
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
@@ -124,7 +124,11 @@ def decide(
         for result in mapped(partial(_attempt, settings=settings), found, usual):
             decided.append(result)
             step(1)
-    rows = _write_manifest(folder, settings, decided)
+    present = dict.fromkeys(name for result in decided for name in result.formats)
+    try:
+        rows = folder.update(lambda: _describe(folder, settings), tuple(present))
+    finally:
+        folder.clean_up()
     report: Path | None = None
     no_report: list[str] = []
     if (folder.path / PAGE).exists():
@@ -302,40 +306,15 @@ def _with_settings(record: Record, **changes: Any) -> dict[str, Any]:
     return {**record.key, "settings": {**settings_of(record.key), **changes}}
 
 
-def _write_manifest(
-    folder: RunFolder, settings: DecideSettings, decided: Sequence[_Decided]
-) -> list[SummaryRow]:
-    """Bring ``summary.csv``, ``run.json`` and what formats write for the run up to date."""
-    present = dict.fromkeys(name for result in decided for name in result.formats)
-    try:
-        with folder.hold():
-            folder.remove_temporary()
-            rows = folder.rows()
-            folder.write_summary(rows)
-            folder.write_manifest(_manifest(_read_manifest(folder), settings, rows))
-            folder.finish(tuple(present))
-    except OSError as error:
-        raise WorkError(f"cannot write to {folder.path}: {error.strerror or error}") from error
-    finally:
-        folder.clean_up()
-    return rows
-
-
-def _manifest(
-    old: dict[str, Any], settings: DecideSettings, rows: Sequence[SummaryRow]
-) -> dict[str, Any]:
+def _describe(folder: RunFolder, settings: DecideSettings) -> dict[str, Any]:
+    """What ``run.json`` says of the run, with the new decision."""
+    old = _read_manifest(folder)
     # Where run.json is gone, nothing is known of the rest.
     known = FilterSettings.complete(old["settings"]) if "settings" in old else {}
-    known |= {"alpha": settings.alpha, "method": settings.method}
-    if settings.max_rejected is not None:
-        known["max_rejected"] = settings.max_rejected
+    given = {name: getattr(settings, name) for name in settings.names("decision")}
+    known |= {name: value for name, value in given.items() if value is not None}
     known["formats"] = list(dict.fromkeys((*known.get("formats", ()), *settings.formats)))
-    inputs = tuple(f"{row.name}: " for row in rows)
-    warnings = [
-        *(said for said in old.get("warnings", []) if not said.startswith(inputs)),
-        *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
-    ]
-    return {**old, "settings": known, "warnings": warnings}
+    return {**old, "settings": known}
 
 
 def _read_manifest(folder: RunFolder) -> dict[str, Any]:

@@ -11,31 +11,33 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from rl2qc.cohort.decide import settle
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
-from rl2qc.cohort.inputs.shards import parse_shard, take_shard
-from rl2qc.cohort.job import Job, key_of, match_coords, resolve_jobs
+from rl2qc.cohort.job import Job, resolve_jobs
 from rl2qc.cohort.page import bring_up_to_date
-from rl2qc.cohort.preflight import preflight, prepare_output
+from rl2qc.cohort.preflight import preflight
 from rl2qc.cohort.progress import RunProgress, progress_of
 from rl2qc.cohort.ray import RayExecutor
-from rl2qc.cohort.run import Executor, Run, local, written_formats
+from rl2qc.cohort.run import Executor, Run, local
 from rl2qc.cohort.settings import EXECUTORS, RunSettings
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.results import CohortResult, input_errors, input_warnings
 from rl2qc.cohort.store.summary import SummaryRow
 from rl2qc.core.progress import Progress
+from rl2qc.core.provenance import versions
 from rl2qc.core.settings import share_out
 from rl2qc.errors import UsageError
 from rl2qc.filtering.measure import TileModel, find_model
 from rl2qc.filtering.patches import scale_warnings
 from rl2qc.filtering.settings import FilterSettings
+from rl2qc.slides.readers.base import READERS
 
 __all__ = ["filter_cohort", "filter_inputs"]
 
@@ -113,31 +115,31 @@ def filter_cohort(
     settings, run = share_out(
         changes, FilterSettings.resolve(settings, {}), RunSettings.resolve(run, {})
     )
-    part, parts = parse_shard(run.shard)
-    found, warnings = find_inputs(inputs, mpp_csv=run.mpp_csv)
+    found, warnings = find_inputs(inputs, mpp_csv=run.mpp_csv, coords=settings.coords)
     # Names come before parts, so that all processes call a slide alike.
-    taken = take_shard(match_coords(settings.coords, found), part, parts)
-    out, watcher = Path(out), progress_of(progress)
-    prepare_output(out, taken, overwrite=run.overwrite)
+    part, parts = run.part
+    taken = found[part::parts]
+    folder, watcher = RunFolder(out), progress_of(progress)
+    folder.prepare((item.name for item in taken), overwrite=run.overwrite)
     executor = _executor(model, run)
     # Last, since it takes longest: everything that can be wrong with the call is known by now.
     loaded = find_model(model)
     warnings += _patch_warnings(taken, loaded.mpp, settings)
     about = {"command": sys.argv, "shard": [part + 1, parts], "warnings": warnings}
     rows, said = filter_inputs(
-        taken, loaded, out, settings, run, executor=executor, about=about, progress=watcher
+        taken, loaded, folder, settings, run, executor=executor, about=about, progress=watcher
     )
     before = tuple(r.name for r in rows if r.status != "failed" and r.name not in watcher.measured)
     report: Path | None = None
     no_report: list[str] = []
     if run.report:
-        report, no_report = bring_up_to_date(out, anew=len(before) < len(rows))
+        report, no_report = bring_up_to_date(folder.path, anew=len(before) < len(rows))
     return CohortResult(
-        out,
+        folder.path,
         tuple(rows),
         alpha=settings.alpha,
         warnings=(*said, *no_report, *input_warnings(rows)),
-        errors=tuple(input_errors(out, rows)),
+        errors=tuple(input_errors(folder.path, rows)),
         before=before,
         report=report,
     )
@@ -146,7 +148,7 @@ def filter_cohort(
 def filter_inputs(
     inputs: Sequence[Input],
     model: TileModel,
-    out: Path,
+    folder: RunFolder,
     settings: FilterSettings,
     run: RunSettings,
     *,
@@ -158,7 +160,7 @@ def filter_inputs(
 
     Parameters
     ----------
-    inputs, model, out, settings, run
+    inputs, model, folder, settings, run
         As there.
     executor
         What does the jobs.
@@ -171,37 +173,40 @@ def filter_inputs(
     -------
     The row of each input in their order, and all warnings of the run.
     """
-    folder, formats = RunFolder(out), written_formats(run.formats)
-    jobs = resolve_jobs(inputs, folder, model, settings, formats)
-    key = key_of(model, settings, formats)
-    work = Run(folder, model, formats, progress)
+    plan = resolve_jobs(inputs, folder.path, model, settings, run.formats)
     started, clock = datetime.now(UTC), time.monotonic()
     warnings = [*(about or {}).get("warnings", ())]
 
-    def write_manifest(*, finished: bool) -> None:
-        now = {
+    def describe(*, finished: bool) -> dict[str, Any]:
+        return {
+            **(about or {}),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 2),
             "finished": finished,
+            "model": {n: getattr(model, n) for n in ("name", "sha256", "patch_size", "mpp")},
+            "settings": {**asdict(settings), "formats": list(run.formats)},
+            "versions": _versions(),
+            "runtime": model.runtime_name,
             "warnings": warnings,
         }
-        work.write_manifest(settings, {**(about or {}), **now})
 
     rows: dict[str, SummaryRow] = {}
-    with folder.active(key):
-        warnings += preflight(folder, jobs, key, overwrite=run.overwrite)
-        write_manifest(finished=False)
+    with folder.active(plan.key):
+        warnings += preflight(folder, plan, overwrite=run.overwrite)
+        folder.update(partial(describe, finished=False), None)
         last = time.monotonic()
-        for row in _followed(work, executor, jobs):
+        work = Run(folder, model, run.formats, progress)
+        for row in _followed(work, executor, plan.jobs):
             rows[row.name] = row
             if time.monotonic() - last > _MANIFEST_EVERY:
-                write_manifest(finished=False)
+                folder.update(partial(describe, finished=False), None)
                 last = time.monotonic()
         warnings += settle(folder, settings)
-        write_manifest(finished=True)
+        now = folder.update(partial(describe, finished=True), run.formats)
     folder.clean_up()
-    rows |= {row.name: row for row in folder.rows() if row.name in rows}
-    return [rows[job.name] for job in jobs], warnings
+    # What was settled for all may have changed the decision of some.
+    rows |= {row.name: row for row in now if row.name in rows}
+    return [rows[job.name] for job in plan.jobs], warnings
 
 
 def _followed(run: Run, executor: Executor, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
@@ -247,3 +252,11 @@ def _ray(model: TileModel | str | Path, run: RunSettings) -> Executor:
 
 
 _EXECUTORS = dict(zip(EXECUTORS, (_local, _ray), strict=True))
+
+
+@cache
+def _versions() -> dict[str, str]:
+    readers = (reader.versions() for reader in READERS)
+    return versions("nflows") | {
+        name: version for found in readers for name, version in found.items()
+    }

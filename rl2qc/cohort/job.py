@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from rl2qc.cohort.inputs.input import Input
-from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.errors import UsageError
-from rl2qc.filtering.exports.files import PlannedFile
+from rl2qc.filtering.exports.registry import PlannedFile
 from rl2qc.filtering.measure import TileModel
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.images.resolution import target_mpp
 from rl2qc.images.sources.base import image_identity, source_of
-from rl2qc.slides.coords import Coords, find_coords, look_up_coords, read_coords
-from rl2qc.slides.files import slide_name
+from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.readers.base import reader_of
 
-__all__ = ["Job", "identify", "key_of", "match_coords", "resolve_jobs"]
+__all__ = ["Job", "Plan", "identify", "resolve_jobs"]
 
 # Bytes at the beginning, the middle and the end of a file that stand for all of it.
 _SAMPLE = 2**16
@@ -36,8 +34,10 @@ class Job:
 
     Attributes
     ----------
+    name
+        The name of the input and of its folder.
     input
-        What it is: name, kind, path, images.
+        What it is: kind, path, images.
     settings
         How it is filtered, with what a list gives for it alone.
     key
@@ -52,6 +52,7 @@ class Job:
         Why there are no coordinates for it, which it fails with.
     """
 
+    name: str
     input: Input
     settings: FilterSettings
     key: Mapping[str, Any]
@@ -59,11 +60,6 @@ class Job:
     planned: tuple[PlannedFile, ...] = ()
     coords: Coords | None = None
     problem: UsageError | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the input and of its folder."""
-        return self.input.name
 
     @property
     def kind(self) -> str:
@@ -94,7 +90,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Sketch:
     """What tells where the files of a job will lie, before there is a table of its tiles."""
 
     name: str
@@ -107,21 +103,37 @@ class _Plan:
     maps: bool
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do.
+
+    Attributes
+    ----------
+    key
+        What any of its results are made with, but for what single inputs have of their own.
+    jobs
+        One for each input.
+    """
+
+    key: Mapping[str, Any]
+    jobs: tuple[Job, ...]
+
+
 def resolve_jobs(
     inputs: Sequence[Input],
-    folder: RunFolder,
+    out: Path,
     model: TileModel,
     settings: FilterSettings,
     formats: Sequence[str],
-) -> list[Job]:
+) -> Plan:
     """Find out once what is to be known of each input.
 
     Parameters
     ----------
     inputs
         What is to be filtered.
-    folder
-        Where the results go.
+    out
+        The folder that the results go to.
     model, settings, formats
         How it is filtered, and what is written.
 
@@ -131,12 +143,16 @@ def resolve_jobs(
         An ``mpp`` that is far from the model's.
     """
     mpp, _ = target_mpp(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
-    return [_resolve(item, folder, model, settings, formats, mpp) for item in inputs]
+    # Of what single inputs may have of their own, only whether there are coordinates counts.
+    known = {n: v for n, v in settings.record().items() if n in settings.names(per_input=False)}
+    known["coords"] = None if settings.coords is None else "given"
+    jobs = tuple(_resolve(item, out, model, settings, formats, mpp) for item in inputs)
+    return Plan(_key(model, known, formats), jobs)
 
 
 def _resolve(
     item: Input,
-    folder: RunFolder,
+    out: Path,
     model: TileModel,
     settings: FilterSettings,
     formats: Sequence[str],
@@ -149,12 +165,12 @@ def _resolve(
             coords = _coords_of(item, settings.coords)
         except UsageError as error:
             problem = error
-    key = key_of(model, settings, formats)
+    known = settings.record()
     if settings.coords is not None:
         # What the file says counts, and not where it lies.
-        key["settings"]["coords"] = coords.identity if coords is not None else None
+        known["coords"] = coords.identity if coords is not None else None
     size, stride = model.patch_size, settings.stride or model.patch_size
-    plan = _Plan(
+    sketch = _Sketch(
         name=item.name,
         path=item.path,
         kind=item.kind,
@@ -164,62 +180,28 @@ def _resolve(
         coords=None if coords is None else coords.about,
         maps=model.prior is not None,
     )
-    result = folder.result(item.name)
+    result = ResultFolder(out / item.name)
     # Where coordinates cannot be read, nothing is written.
-    planned = () if problem is not None else tuple(result.plan(plan, formats))
-    return Job(item, settings, key, result, planned, coords, problem)
+    planned = () if problem is not None else tuple(result.plan(sketch, formats))
+    return Job(
+        item.name, item, settings, _key(model, known, formats), result, planned, coords, problem
+    )
 
 
-def key_of(
-    model: TileModel, settings: FilterSettings, formats: Iterable[str]
+def _key(
+    model: TileModel, settings: Mapping[str, Any], formats: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """What results are made with: records of equal keys hold equal results."""
     return {
         "model": {"name": model.name, "sha256": model.sha256},
-        "settings": {**settings.record(), "formats": sorted(formats)},
+        "settings": {**settings, "formats": sorted(formats)},
     }
-
-
-def match_coords(place: str | Path | None, inputs: Sequence[Input]) -> list[Input]:
-    """The inputs, each slide with its file in the folder ``place``, before any work is done.
-
-    A file goes by the slide's name in the output or by its own. That there is none is for the
-    slide to fail with.
-
-    Raises
-    ------
-    UsageError
-        Coordinates of one slide for several, or no coordinates at all.
-    """
-    if place is None:
-        return list(inputs)
-    place = Path(place)
-    count = sum(item.kind == "slide" for item in inputs)
-    if not place.is_dir():
-        read_coords(place)
-        if count > 1:
-            raise UsageError(
-                f"--coords {place} holds the tiles of one slide and there are {count}: "
-                "name the folder of their files"
-            )
-        return list(inputs)
-    matched, taken = [], dict[Path, Input]()
-    for item in inputs:
-        is_slide = item.kind == "slide"
-        file = look_up_coords(place, item.name, slide_name(item.path)) if is_slide else None
-        if file is not None and (other := taken.setdefault(file, item)) is not item:
-            raise UsageError(
-                f"{file} may be of {other.path} or of {item.path}: call their files "
-                f"{other.name}_patches.h5 and {item.name}_patches.h5"
-            )
-        matched.append(replace(item, coords=file))
-    return matched
 
 
 def _coords_of(item: Input, place: str | Path | None) -> Coords | None:
     if place is None:
         return None
-    return read_coords(item.coords or find_coords(place, slide_name(item.path)))
+    return read_coords(item.coords or find_coords(place, item.own_name))
 
 
 def identify(item: Input) -> dict[str, Any]:

@@ -5,34 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from rl2qc.cohort.changes import advice, differences, generally
-from rl2qc.cohort.inputs.input import Input
-from rl2qc.cohort.job import Job
+from rl2qc.cohort.job import Job, Plan
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.locks import try_lock
-from rl2qc.errors import UsageError, WorkError
+from rl2qc.cohort.store.record import Record
+from rl2qc.errors import UsageError
 
-__all__ = ["preflight", "prepare_output"]
+__all__ = ["preflight"]
 
 
-def preflight(
-    folder: RunFolder,
-    jobs: Sequence[Job],
-    key: Mapping[str, Any],
-    *,
-    overwrite: bool,
-) -> list[str]:
+def preflight(folder: RunFolder, plan: Plan, *, overwrite: bool) -> list[str]:
     """Compare what the folder holds with what is asked for; warnings about it.
 
     Parameters
     ----------
-    folder, jobs
+    folder, plan
         Where the results go, and what is to be done.
-    key
-        What any results are made with.
     overwrite
         Finished jobs count as unfinished from here on.
 
@@ -41,14 +32,14 @@ def preflight(
     UsageError
         Files that the run did not write are in its way, or it would mix settings.
     """
-    folder.check_shared_files(key["settings"]["formats"])
+    key, jobs = plan.key, plan.jobs
     _protect_files(folder, jobs)
     # A model without a hash vouches for nothing: all is measured again.
     if not key["model"]["sha256"]:
         return []
-    warnings = []
+    warnings, records = [], folder.records()
     for job in jobs:
-        record = job.result.read_record()
+        record = records.pop(job.name, None)
         if record is None:
             continue
         if overwrite:
@@ -67,8 +58,7 @@ def preflight(
                 f"({record.row.get('path')}): choose another --out or pass --overwrite"
             )
         warnings.append(f"{job.name} has changed since it was measured: measured again")
-    named = {job.name for job in jobs}
-    return [*warnings, *_compare_others(folder, named, key, overwrite=overwrite)]
+    return [*warnings, *_compare_others(folder.path, records, key, overwrite=overwrite)]
 
 
 # ---------------------------------------------------------------- files
@@ -117,20 +107,16 @@ def _first(paths: Sequence[Path]) -> str:
 
 
 def _compare_others(
-    folder: RunFolder, named: set[str], key: Mapping[str, Any], *, overwrite: bool
+    out: Path, others: Mapping[str, Record], key: Mapping[str, Any], *, overwrite: bool
 ) -> list[str]:
     """Refuse to mix settings in one folder, whatever inputs this call names."""
     mixed: defaultdict[str, list[str]] = defaultdict(list)
-    for result in folder.results():
-        record = None if result.name in named else result.read_record()
-        if record is None:
-            continue
+    for name, record in others.items():
         old, new = (generally(of, record.row["kind"]) for of in (record.key, key))
         if not overwrite:
-            otherwise = "or --overwrite it together with all that is there"
-            _refuse_changes(folder.path, old, new, otherwise)
+            _refuse_changes(out, old, new, "or --overwrite it together with all that is there")
         elif changed := differences(old, new):
-            mixed[", ".join(changed)].append(result.name)
+            mixed[", ".join(changed)].append(name)
     return [
         f"results of other settings stay in the folder ({changed}): {names[0]}"
         + (f" and {len(names) - 1} more" if len(names) > 1 else "")
@@ -152,36 +138,3 @@ def _same_place(path: object, job: Job) -> bool:
     return path == str(job.path) or (
         isinstance(path, str) and Path(path).absolute() == job.path.absolute()
     )
-
-
-def prepare_output(out: Path, inputs: Sequence[Input], *, overwrite: bool = False) -> None:
-    """Make the output folder, or refuse one that holds what no ``rl2qc filter`` wrote.
-
-    No file of others is ever replaced, whatever ``overwrite`` says.
-
-    Raises
-    ------
-    UsageError
-        ``out`` is a file, holds a file of others that would be replaced, or a folder of others
-        that would be written to and ``overwrite`` is False.
-    WorkError
-        ``out`` cannot be written to.
-    """
-    folder = RunFolder(out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file: name a folder")
-    taken = next((item.name for item in inputs if (out / item.name).exists()), None)
-    # A run writes run.json before all else; looked for last, since one may begin just now.
-    folder.check_shared_files()
-    if taken is not None and not overwrite and not folder.is_run():
-        raise UsageError(
-            f"{out} holds {taken}, which is of no run that could be resumed: choose another --out, "
-            "or pass --overwrite to write beside what is there"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        # A file without a name: killed at this point, nothing is left of it.
-        with TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise WorkError(f"cannot write to --out {out}: {error.strerror}") from error

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import cache
 from typing import Any, TypeAlias
 
-from rl2qc.cohort.job import Job, key_of
+from rl2qc.cohort.job import Job
 from rl2qc.cohort.progress import RunProgress
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.locks import try_lock
@@ -19,36 +17,19 @@ from rl2qc.cohort.store.record import FAILURES, Record
 from rl2qc.cohort.store.summary import SummaryRow, row_from, row_of
 from rl2qc.cohort.store.tables import describe_table
 from rl2qc.core.files import write_csv
-from rl2qc.core.provenance import versions
 from rl2qc.errors import Rl2qcError
 from rl2qc.filtering.exports.files import export
-from rl2qc.filtering.exports.registry import FORMATS, check_formats
 from rl2qc.filtering.measure import TileModel
 from rl2qc.filtering.patches import filter_images
-from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_tiles
 from rl2qc.filtering.table import TileTable
-from rl2qc.slides.readers.base import READERS
 
-__all__ = ["Executor", "Run", "local", "written_formats"]
+__all__ = ["Executor", "Run", "local"]
 
 # Errors of the output's disk, which the next input would meet again.
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 # Seconds between two looks at a job that another process has in hand.
 _LOOK_EVERY = 0.2
-
-
-def written_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """What a run writes that is asked for ``formats``: first what deciding again reads.
-
-    Raises
-    ------
-    UsageError
-        A format that does not exist, or whose module is not installed.
-    """
-    check_formats(formats)
-    always = (spec.name for spec in FORMATS if spec.always)
-    return tuple(dict.fromkeys((*always, *formats)))
 
 
 class Run:
@@ -61,7 +42,7 @@ class Run:
     model
         What measures tiles.
     formats
-        What is written (:func:`written_formats`).
+        What is written (:attr:`rl2qc.cohort.settings.RunSettings.written`).
     progress
         Is told how far it is.
     """
@@ -173,40 +154,6 @@ class Run:
         job.result.clear()
         self.folder.clear_failure(job.name)
 
-    # ------------------------------------------------------------ the manifest
-
-    def write_manifest(self, settings: FilterSettings, about: Mapping[str, Any]) -> None:
-        """Write ``summary.csv`` and ``run.json``, of everything in the folder."""
-        folder = self.folder
-        try:
-            with folder.hold():
-                folder.remove_temporary()
-                rows = folder.rows()
-                # Before all other files: it says that the folder may be resumed.
-                folder.write_manifest(self._manifest(rows, settings, about))
-                folder.write_summary(rows)
-                if about["finished"]:
-                    folder.finish(self.formats)
-        except OSError as error:
-            raise folder.disk_error(error) from error
-
-    def _manifest(
-        self, rows: Sequence[SummaryRow], settings: FilterSettings, about: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        model = key_of(self.model, settings, self.formats)["model"]
-        return {
-            **about,
-            "model": {**model, "patch_size": self.model.patch_size, "mpp": self.model.mpp},
-            "settings": {**asdict(settings), "formats": list(self.formats)},
-            "inputs": {"all": len(rows), **Counter(row.status for row in rows)},
-            "versions": _versions(),
-            "runtime": self.model.runtime_name,
-            "warnings": [
-                *about["warnings"],
-                *(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
-            ],
-        }
-
 
 Executor: TypeAlias = Callable[[Run, Sequence[Job]], Iterator[SummaryRow]]
 """Does the jobs of a run, wherever, and yields the row of each as it is done."""
@@ -226,11 +173,3 @@ def local(run: Run, jobs: Sequence[Job]) -> Iterator[SummaryRow]:
         if busy:
             time.sleep(_LOOK_EVERY)
         waiting = busy
-
-
-@cache
-def _versions() -> dict[str, str]:
-    readers = (reader.versions() for reader in READERS)
-    return versions("nflows") | {
-        name: version for found in readers for name, version in found.items()
-    }

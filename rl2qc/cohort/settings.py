@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from rl2qc.cohort.inputs.shards import parse_shard
 from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.errors import UsageError
 from rl2qc.filtering.decision import ADAPT, METHODS
@@ -21,6 +22,9 @@ EXECUTORS = ("local", "ray")
 class RunSettings(Settings):
     """How a run goes about its work; numbers do not depend on it.
 
+    What deciding again reads is written whatever ``formats`` says. Without a ``shard``, that of the
+    SLURM array counts in which this process is a task.
+
     Raises
     ------
     UsageError
@@ -29,7 +33,7 @@ class RunSettings(Settings):
     Examples
     --------
     >>> RunSettings(formats="csv, geojson").formats
-    ('csv', 'geojson')
+    ('csv', 'thumbnail', 'geojson')
     """
 
     formats: tuple[str, ...] = option(
@@ -74,10 +78,15 @@ class RunSettings(Settings):
         phase="speed",
         flags=("--report/--no-report",),
     )
+    part: tuple[int, int] = field(init=False, repr=False, compare=False)
+    """Which part of the inputs is done, from 0 on, and of how many."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "formats", _formats(self.formats))
+        always = (spec.name for spec in FORMATS if spec.always)
+        formats = dict.fromkeys((*always, *_formats(self.formats)))
+        object.__setattr__(self, "formats", tuple(formats))
+        object.__setattr__(self, "part", parse_shard(self.shard))
         if self.address is not None and self.executor == EXECUTORS[0]:
             raise UsageError("address is for executor ray")
 

@@ -40,6 +40,8 @@ class Interval:
         Its ends; infinite ones are open.
     closed : {"both", "left", "right", "neither"}
         Which ends belong to it.
+    unit
+        What they are counted in.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Interval:
     low: float
     high: float = math.inf
     closed: Literal["both", "left", "right", "neither"] = "both"
+    unit: str = ""
 
     def __contains__(self, value: float) -> bool:
         above = value >= self.low if self.closed in ("both", "left") else value > self.low
@@ -60,9 +63,10 @@ class Interval:
     def __str__(self) -> str:
         left = "[" if self.closed in ("both", "left") else "("
         right = "]" if self.closed in ("both", "right") else ")"
+        unit = f" {self.unit}" if self.unit else ""
         if math.isinf(self.high):
-            return f"be at least {self.low:g}" if left == "[" else f"be above {self.low:g}"
-        return f"lie in {left}{self.low:g}, {self.high:g}{right}"
+            return f"be {'at least' if left == '[' else 'above'} {self.low:g}{unit}"
+        return f"lie in {left}{self.low:g}, {self.high:g}{right}{unit}"
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl2qc.core.settings import Interval, Settings, option
-from rl2qc.errors import UsageError
 from rl2qc.filtering.decision import ADAPT, METHODS
-from rl2qc.images.resolution import PLAUSIBLE_MPP, is_plausible_mpp
+from rl2qc.images.resolution import PLAUSIBLE_MPP
 
 __all__ = ["FilterSettings"]
+
+_MPP = Interval(*PLAUSIBLE_MPP, unit="um/px")
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,16 @@ class FilterSettings(Settings):
         metavar="HOW",
     )
     mpp: float | None = option(
-        None, help="Microns per pixel to read tiles at.", show_default="the model's"
+        None,
+        help="Microns per pixel to read tiles at.",
+        show_default="the model's",
+        within=_MPP,
     )
     mpp_override: float | None = option(
         None,
         help="Microns per pixel at level 0, for slides that do not record it or record it wrongly.",
         show_default="what the slide records",
+        within=_MPP,
         per_input=True,
     )
     any_mpp: bool = option(False, help="Allow --mpp far from what the model was trained at.")
@@ -96,13 +101,3 @@ class FilterSettings(Settings):
         within=Interval(1),
         flags=("--workers",),
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("mpp", "mpp_override"):
-            value = getattr(self, name)
-            if value is not None and not is_plausible_mpp(value):
-                raise UsageError(
-                    f"{name} must be microns per pixel, {PLAUSIBLE_MPP[0]:g} to "
-                    f"{PLAUSIBLE_MPP[1]:g}, got {value:g}"
-                )

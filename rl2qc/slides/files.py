@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["dicom_series", "is_dicom", "real_path", "slide_files", "slide_name", "slide_place"]
+__all__ = [
+    "dicom_series",
+    "group_slides",
+    "is_dicom",
+    "slide_files",
+    "slide_name",
+    "slide_place",
+]
 
 # DICOM's Series Instance UID as it stands in a file; the header precedes all pixels.
 _DICOM_SERIES = re.compile(rb"\x20\x00\x0e\x00UI(..)([0-9.]{1,64})", re.DOTALL)
@@ -59,10 +68,26 @@ def slide_place(path: Path) -> Path:
     series = dicom_series(path)
     if not series:
         return path
-    folder = real_path(path.parent)
+    folder = Path(os.path.realpath(path.parent))
     # A damaged file in it has no series.
     alone = all(dicom_series(file) in (series, b"") for file in folder.iterdir())
     return folder if alone else path
+
+
+def group_slides(files: Iterable[Path]) -> list[tuple[str, list[Path]]]:
+    """The slides that files make up, each with its name and files: those of a DICOM series are one.
+
+    Examples
+    --------
+    >>> group_slides([Path("a.svs"), Path("b.ndpi")])
+    [('a', [PosixPath('a.svs')]), ('b', [PosixPath('b.ndpi')])]
+    """
+    series: defaultdict[tuple[str, bytes], list[Path]] = defaultdict(list)
+    for file in files:
+        # An ordinary slide is a series of its own.
+        of = dicom_series(file) or os.fsencode(file)
+        series[os.path.realpath(file.parent), of].append(file)
+    return [(slide_name(first), [first, *others]) for first, *others in series.values()]
 
 
 def slide_name(path: Path) -> str:
@@ -77,11 +102,6 @@ def slide_name(path: Path) -> str:
     # DICOM files are often named by their UID, which ends in no suffix.
     whole = place.is_dir() or (is_dicom(place) and place.suffix.lower() != _DICOM_SUFFIX)
     return place.name if whole else place.stem
-
-
-def real_path(path: Path) -> Path:
-    """Where links lead; unlike Path.resolve, without an error for a loop of links."""
-    return Path(os.path.realpath(path))
 
 
 def is_dicom(file: Path) -> bool:

@@ -152,7 +152,7 @@ def test_resolutions_that_cannot_be(
 ) -> None:
     result = rl2qc_filter(slide, "-o", tmp_path / "out", "--mpp-override", 0.00025)
     assert isinstance(result.exception, UsageError)
-    assert "mpp_override must be microns per pixel, 0.02 to 50" in str(result.exception)
+    assert "mpp_override must lie in [0.02, 50] um/px" in str(result.exception)
     (tmp_path / "mpp.csv").write_text("wsi,mpp\ncase,0.00025\n")
     result = rl2qc_filter(slide, "-o", tmp_path / "out", "--mpp-csv", tmp_path / "mpp.csv")
     assert isinstance(result.exception, UsageError)

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cohort_helpers import replace_writer, run_cohort
+from cohort_helpers import prepare_output, replace_writer, run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
-from rl2qc.cohort.preflight import prepare_output
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable

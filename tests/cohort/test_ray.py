@@ -20,12 +20,11 @@ import pytest
 import slide_helpers
 import test_resume
 import torch
-from cohort_helpers import run_cohort
+from cohort_helpers import prepare_output, run_cohort
 from slide_helpers import BrightnessModel
 from test_resume import contents, make_cohort, run
 
 from rl2qc.cohort.inputs.find import find_inputs
-from rl2qc.cohort.preflight import prepare_output
 from rl2qc.cohort.ray import RayExecutor
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings

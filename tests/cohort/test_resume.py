@@ -19,13 +19,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from cohort_helpers import replace_writer, run_cohort
+from cohort_helpers import prepare_output, replace_writer, run_cohort
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.cohort.decide import decide
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.job import Job
-from rl2qc.cohort.preflight import prepare_output
 from rl2qc.cohort.run import Run, local
 from rl2qc.cohort.store import locks
 from rl2qc.cohort.store.record import JOURNAL

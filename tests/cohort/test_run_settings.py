@@ -28,8 +28,10 @@ def test_phases() -> None:
 
 
 def test_formats_as_a_list_or_as_text() -> None:
-    assert RunSettings(formats=["csv", "clam", "csv"]).formats == ("csv", "clam")
-    assert RunSettings(formats="csv, clam").formats == ("csv", "clam")  # type: ignore[arg-type]
+    # What deciding again reads comes before all.
+    assert RunSettings(formats=["clam", "csv", "clam"]).formats == ("csv", "thumbnail", "clam")
+    assert RunSettings(formats="csv, clam").formats == ("csv", "thumbnail", "clam")  # type: ignore[arg-type]
+    assert DecideSettings(formats=["clam", "csv", "clam"]).formats == ("clam", "csv")
     for settings in (RunSettings, DecideSettings):
         with pytest.raises(UsageError, match="no format 'clamp', perhaps 'clam'"):
             settings(formats=["clamp"])
@@ -43,3 +45,13 @@ def test_a_decision_needs_an_alpha() -> None:
             settings.check_alpha()
     DecideSettings(formats=("clam",)).check_alpha()
     DecideSettings(alpha=0.1, method="bh").check_alpha()
+
+
+def test_the_part_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (RunSettings().part, RunSettings(shard="2/5").part) == ((0, 1), (1, 5))
+    assert RunSettings(shard="2/5").changes(report=False).part == (1, 5)
+    for name, value in (("ID", "7"), ("COUNT", "2"), ("MIN", "6")):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert RunSettings().part == (1, 2)
+    with pytest.raises(UsageError, match="--shard must be i/n"):
+        RunSettings(shard="3/2")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rl2qc.errors import ImageError
 from rl2qc.images.sources.files import image_size, is_image, list_files
-from rl2qc.slides.readers.base import is_ambiguous, is_slide
+from rl2qc.slides.readers.base import is_ambiguous, is_slide, may_be_slide
 
 __all__ = ["Contents", "look_into", "tell_apart"]
 
@@ -56,7 +56,7 @@ def look_into(folder: Path) -> Contents:
 
 def _is_wanted(file: Path) -> bool:
     # A link to a slide that is gone is a slide that fails, and is listed.
-    return is_image(file) or is_ambiguous(file) or is_slide(file)
+    return is_image(file) or may_be_slide(file)
 
 
 def tell_apart(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rl2qc.cohort.inputs.discovery import Contents, look_into, tell_apart
-from rl2qc.cohort.inputs.input import Input, with_unique_names
+from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
+from rl2qc.cohort.store.folder import RUN_NAMES
 from rl2qc.errors import UsageError
+from rl2qc.filtering.exports.registry import reserved_names
 from rl2qc.images.sources.base import open_images, source_of
 from rl2qc.images.sources.files import list_images
-from rl2qc.slides.files import dicom_series, real_path, slide_name, slide_place
+from rl2qc.slides.coords import look_up_coords, read_coords
+from rl2qc.slides.files import group_slides, slide_name, slide_place
 
-__all__ = ["find_inputs"]
+__all__ = ["find_inputs", "match_coords"]
+
+# Longer names, in bytes, leave no room for what is put behind them.
+_LONGEST_NAME = 200
 
 
 def find_inputs(
-    inputs: str | Path | Sequence[str | Path], *, mpp_csv: str | Path | None = None
+    inputs: str | Path | Sequence[str | Path],
+    *,
+    mpp_csv: str | Path | None = None,
+    coords: str | Path | None = None,
 ) -> tuple[list[Input], list[str]]:
-    """Tell slides, patch folders and images apart.
+    """Tell slides, patch folders and images apart, and name them.
 
     Parameters
     ----------
@@ -35,6 +45,8 @@ def find_inputs(
     mpp_csv
         A table ``wsi,mpp`` of resolutions, by path, name or name of the results; what a list of
         slides gives itself goes before.
+    coords
+        A file of coordinates, or a folder of them (:func:`match_coords`).
 
     Returns
     -------
@@ -43,17 +55,19 @@ def find_inputs(
     Raises
     ------
     UsageError
-        An input that does not exist, a folder that holds neither slides nor images, or a CSV file
-        without the columns that it needs.
+        An input that does not exist, a folder that holds neither slides nor images, a CSV file
+        without the columns that it needs, or coordinates that cannot be told apart.
     """
     found = _Found()
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    on_disk = []
     for item in inputs:
-        if not source_of(item).on_disk:
+        if source_of(item).on_disk:
+            on_disk += _expand(item)
+        else:
             found.add_images(Path(item))
-    given = list(_expand(item for item in inputs if source_of(item).on_disk))
-    patches = _named_patches(path for path in given if not path.is_dir() and not _is_list(path))
-    for path in given:
+    patches = _named_patches(path for path in on_disk if not path.is_dir() and not _is_list(path))
+    for path in on_disk:
         if _is_list(path):
             found.add_list(path)
         elif path in patches:
@@ -62,14 +76,17 @@ def find_inputs(
             found.add_folder(path)
         else:
             found.add_slide(path)
-    named = with_unique_names(found.drafts())
-    table = read_mpp_table(mpp_csv) if mpp_csv is not None else {}
-    if table:
+    named = _with_unique_names(found.drafts())
+    if mpp_csv is not None:
+        table = read_mpp_table(mpp_csv)
         found.warnings += _unused(table, named, mpp_csv)
-    return [
-        replace(item, mpp=item.mpp or _find_mpp(table, item)) if item.kind == "slide" else item
-        for item in named
-    ], found.warnings
+        named = [
+            item
+            if item.kind == "patches" or item.mpp
+            else replace(item, mpp=_find_mpp(table, item))
+            for item in named
+        ]
+    return named if coords is None else match_coords(coords, named), found.warnings
 
 
 @dataclass
@@ -84,7 +101,7 @@ class _Found:
     warnings: list[str] = field(default_factory=list)
 
     def add_slide(self, path: Path) -> None:
-        self.slides.setdefault(real_path(path), path)
+        self.slides.setdefault(_real(path), path)
 
     def add_images(self, item: Path) -> None:
         """What an image source knows that is no folder of files."""
@@ -98,7 +115,7 @@ class _Found:
             for slide in found.slides or [file]:
                 self.add_slide(slide)
                 if mpp is not None:
-                    self.resolutions[real_path(slide)] = mpp
+                    self.resolutions[_real(slide)] = mpp
 
     def add_folder(self, path: Path) -> None:
         found = look_into(path)
@@ -114,7 +131,7 @@ class _Found:
             # Images are not looked for behind links: they must be named.
             self.loose[path].update(dict.fromkeys(found.images))
         elif found.images:
-            self.folders.setdefault(real_path(path), path)
+            self.folders.setdefault(_real(path), path)
         elif not found.slides:
             nothing = f"no slides and no images in folder {path}"
             raise UsageError("; ".join([nothing, *found.warnings]))
@@ -122,14 +139,27 @@ class _Found:
     def drafts(self) -> list[Input]:
         """Everything as inputs, whose names may be alike yet."""
         return [
-            *_slide_inputs(self.slides.values(), self.resolutions),
+            *(
+                Input(name, "slide", files[0], mpp=self._mpp_of(files), own_name=name)
+                for name, files in group_slides(self.slides.values())
+            ),
             *(_patch_input(path, list_images(path)) for path in self.folders.values()),
             *(_patch_input(folder, images) for folder, images in self.loose.items()),
         ]
 
+    def _mpp_of(self, files: Iterable[Path]) -> float | None:
+        """The resolution that a list gives for a slide, by any of its files."""
+        return next(filter(None, (self.resolutions.get(_real(file)) for file in files)), None)
+
 
 def _patch_input(folder: Path, images: Iterable[Path]) -> Input:
-    return Input(real_path(folder).name, "patches", folder, tuple(images))
+    name = _real(folder).name
+    return Input(name, "patches", folder, tuple(images), own_name=name)
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; unlike Path.resolve, without an error for a loop of links."""
+    return Path(os.path.realpath(path))
 
 
 def _is_list(path: Path) -> bool:
@@ -166,30 +196,81 @@ def _unused(table: Mapping[str, float], inputs: Sequence[Input], source: object)
     return [f"{source} has a resolution for {left[0]}{more}, which is no slide of this run"]
 
 
-def _expand(inputs: Iterable[str | Path]) -> Iterable[Path]:
-    for item in inputs:
-        if Path(item).exists():
-            yield Path(item)
-            continue
-        # Path.glob takes no absolute pattern.
-        matches = sorted(glob.glob(str(item), recursive=True))  # noqa: PTH207
-        if not matches:
-            raise UsageError(f"no such file or folder: {item}")
-        yield from map(Path, matches)
+def _expand(item: str | Path) -> list[Path]:
+    if Path(item).exists():
+        return [Path(item)]
+    # Path.glob takes no absolute pattern.
+    matches = sorted(glob.glob(str(item), recursive=True))  # noqa: PTH207
+    if not matches:
+        raise UsageError(f"no such file or folder: {item}")
+    return [Path(match) for match in matches]
 
 
-def _slide_inputs(files: Iterable[Path], resolutions: Mapping[Path, float]) -> list[Input]:
-    """One input a slide; the files of a DICOM series are one slide."""
-    series: defaultdict[tuple[Path, bytes], list[Path]] = defaultdict(list)
-    for file in files:
-        # An ordinary slide is a series of its own.
-        series[real_path(file.parent), dicom_series(file) or os.fsencode(file)].append(file)
-    return [
-        Input(
-            slide_name(first),
-            "slide",
-            first,
-            mpp=next(filter(None, (resolutions.get(real_path(f)) for f in (first, *others))), None),
-        )
-        for first, *others in series.values()
+# ---------------------------------------------------------------- names
+
+
+def _with_unique_names(inputs: Sequence[Input]) -> list[Input]:
+    """The inputs, each with a name for its folder: its own, and more of its path where two are
+    alike or the name is taken by files of the run."""
+    names = [item.name for item in inputs]
+    longer: list[Callable[[Input], str]] = [
+        lambda item: f"{_real(item.path).parent.name}__{item.name}",
+        lambda item: f"{_real(item.path).parent.name}__{item.path.name}",
+        lambda item: f"{item.name}-{_digest(item)}",
     ]
+    taken = (*RUN_NAMES, *reserved_names())
+    for make in longer:
+        # Some file systems do not tell upper from lower case.
+        counts = Counter([*taken, *(name.casefold() for name in names)])
+        names = [
+            make(item) if counts[name.casefold()] > 1 else name
+            for item, name in zip(inputs, names, strict=True)
+        ]
+    return [
+        replace(item, name=_short(name, item)) for item, name in zip(inputs, names, strict=True)
+    ]
+
+
+def _short(name: str, item: Input) -> str:
+    return name if len(os.fsencode(name)) <= _LONGEST_NAME else f"{name[:40]}-{_digest(item)}"
+
+
+def _digest(item: Input) -> str:
+    return hashlib.sha256(os.fsencode(_real(item.path))).hexdigest()[:8]
+
+
+# ---------------------------------------------------------------- coordinates
+
+
+def match_coords(place: str | Path, inputs: Sequence[Input]) -> list[Input]:
+    """The inputs, each slide with its file in the folder ``place``.
+
+    A file goes by the slide's name in the output or by its own. That there is none is for the
+    slide to fail with.
+
+    Raises
+    ------
+    UsageError
+        Coordinates of one slide for several, or no coordinates at all.
+    """
+    place = Path(place)
+    count = sum(item.kind == "slide" for item in inputs)
+    if not place.is_dir():
+        read_coords(place)
+        if count > 1:
+            raise UsageError(
+                f"--coords {place} holds the tiles of one slide and there are {count}: "
+                "name the folder of their files"
+            )
+        return list(inputs)
+    matched, taken = [], dict[Path, Input]()
+    for item in inputs:
+        is_slide = item.kind == "slide"
+        file = look_up_coords(place, item.name, item.own_name) if is_slide else None
+        if file is not None and (other := taken.setdefault(file, item)) is not item:
+            raise UsageError(
+                f"{file} may be of {other.path} or of {item.path}: call their files "
+                f"{other.name}_patches.h5 and {item.name}_patches.h5"
+            )
+        matched.append(replace(item, coords=file))
+    return matched

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from rl2qc.cohort.inputs.input import Input
 from rl2qc.errors import UsageError
 
-__all__ = ["parse_shard", "take_shard"]
+__all__ = ["parse_shard"]
 
 
 def parse_shard(text: str | None, environment: Mapping[str, str] | None = None) -> tuple[int, int]:
@@ -55,8 +54,3 @@ def parse_shard(text: str | None, environment: Mapping[str, str] | None = None) 
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise UsageError(f"--shard must be i/n with i from 1 to n, such as 1/4, got {text!r}")
     return int(found[1]) - 1, int(found[2])
-
-
-def take_shard(inputs: Sequence[Input], index: int, parts: int) -> list[Input]:
-    """Every ``parts``-th input from ``index`` on: together, the parts hold each once."""
-    return list(inputs[index::parts])

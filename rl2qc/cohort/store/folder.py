@@ -6,26 +6,30 @@ import hashlib
 import json
 import secrets
 import traceback
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rl2qc.cohort.changes import differences, generally
-from rl2qc.cohort.store.locks import try_lock, wait_for_lock
-from rl2qc.cohort.store.record import ADVICE, JOURNAL, RECORD, TEMPORARY, ResultFolder
+from rl2qc.cohort.store.locks import join, living, try_lock, wait_for_lock
+from rl2qc.cohort.store.record import ADVICE, JOURNAL, RECORD, TEMPORARY, Record, ResultFolder
 from rl2qc.cohort.store.summary import SUMMARY, SummaryRow, row_from, write_summary
 from rl2qc.core.files import atomic_path, read_json, write_json
 from rl2qc.errors import UsageError, WorkError
-from rl2qc.filtering.exports.files import finish_exports, foreign_run_files
-from rl2qc.filtering.exports.registry import ExportedResult
+from rl2qc.filtering.exports.files import finish_exports
+from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files
 
-__all__ = ["FAILED", "PAGE", "RUN", "RunFolder"]
+__all__ = ["FAILED", "PAGE", "RUN", "RUN_NAMES", "RunFolder"]
 
 RUN, PAGE, FAILED = "run.json", "report.html", "failed"
 _LOCKS = ".locks"
 _SHARED = (SUMMARY, RUN, PAGE, FAILED)
+RUN_NAMES = (*_SHARED, _LOCKS)
+"""What a run has in its folder beside the folders of its results; formats have more."""
 # Locks of processes at work, which name a hash of their settings.
 _ACTIVE = ".run-"
 
@@ -44,18 +48,18 @@ class RunFolder:
 
     # ------------------------------------------------------------ what is in it
 
-    def result(self, name: str) -> ResultFolder:
-        """The folder of an input's results."""
-        return ResultFolder(self.path / name)
-
     def results(self) -> list[ResultFolder]:
         """All that have a record, complete or not, by name."""
         return [ResultFolder(path.parent) for path in sorted(self.path.glob(f"*/{RECORD}"))]
 
+    def records(self) -> dict[str, Record]:
+        """The records of everything that is finished, by name."""
+        found = ((folder.name, folder.read_record()) for folder in self.results())
+        return {name: record for name, record in found if record is not None}
+
     def rows(self) -> list[SummaryRow]:
         """The rows of everything that is finished or failed, by name."""
-        records = (folder.read_record() for folder in self.results())
-        rows = [row_from(record.row) for record in records if record is not None]
+        rows = [row_from(record.row) for record in self.records().values()]
         done = {row.name for row in rows}
         for path in (self.path / FAILED).glob("*.json"):
             try:
@@ -90,23 +94,86 @@ class RunFolder:
                 f"{self.path} holds {taken[0]}, which rl2qc did not write and keeps: {ADVICE}"
             )
 
+    def prepare(self, names: Iterable[str], *, overwrite: bool = False) -> None:
+        """Make the folder, or refuse one that holds what no ``rl2qc filter`` wrote.
+
+        No file of others is ever replaced, whatever ``overwrite`` says.
+
+        Parameters
+        ----------
+        names
+            Of the results that are to come.
+        overwrite
+            Write beside what is there, even if it is of no run.
+
+        Raises
+        ------
+        UsageError
+            It is a file, holds a file of others that would be replaced, or is a folder of others
+            that would be written to and ``overwrite`` is False.
+        WorkError
+            It cannot be written to.
+        """
+        out = self.path
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"--out {out} is a file: name a folder")
+        taken = next((name for name in names if (out / name).exists()), None)
+        # A run writes run.json before all else; looked for last, since one may begin just now.
+        self.check_shared_files()
+        if taken is not None and not overwrite and not self.is_run():
+            raise UsageError(
+                f"{out} holds {taken}, which is of no run that could be resumed: choose another "
+                "--out, or pass --overwrite to write beside what is there"
+            )
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            # A file without a name: killed at this point, nothing is left of it.
+            with TemporaryFile(dir=out):
+                pass
+        except OSError as error:
+            raise WorkError(f"cannot write to --out {out}: {error.strerror}") from error
+
     # ------------------------------------------------------------ the manifest
 
     def manifest(self) -> dict[str, Any]:
         """What ``run.json`` says; {} where it says nothing."""
         return read_json(self.path / RUN)
 
-    def write_manifest(self, content: Mapping[str, Any]) -> None:
-        """Write ``run.json``; :meth:`hold` must be held."""
-        write_json(self.path / RUN, content)
+    def update(
+        self, describe: Callable[[], Mapping[str, Any]], finish: Container[str] | None
+    ) -> list[SummaryRow]:
+        """Bring ``run.json``, ``summary.csv`` and what formats write for the run up to date.
 
-    def write_summary(self, rows: Sequence[SummaryRow]) -> None:
-        """Write ``summary.csv``; :meth:`hold` must be held."""
-        write_summary(self.path / SUMMARY, rows)
+        Parameters
+        ----------
+        describe
+            Gives what is to be said of the run; the counts of the inputs and their warnings are
+            added.
+        finish
+            The formats of a run that is finished; None for one that is under way.
 
-    def finish(self, formats: Container[str]) -> None:
-        """Write what some formats have once for all slides; :meth:`hold` must be held."""
-        finish_exports(self, formats)
+        Returns
+        -------
+        The rows of everything in the folder.
+
+        Raises
+        ------
+        WorkError
+            It cannot be written to.
+        """
+        try:
+            with self.hold():
+                for path in self.path.glob(TEMPORARY):
+                    path.unlink(missing_ok=True)
+                rows = self.rows()
+                # Before all other files: it says that the folder may be resumed.
+                write_json(self.path / RUN, _manifest(describe(), rows))
+                write_summary(self.path / SUMMARY, rows)
+                if finish is not None:
+                    finish_exports(self, finish)
+        except OSError as error:
+            raise self.disk_error(error) from error
+        return rows
 
     @property
     def started(self) -> str:
@@ -115,11 +182,10 @@ class RunFolder:
 
     def exported(self) -> Iterator[ExportedResult]:
         """What is there of each finished input, by name."""
+        records = self.records()
         for row in self.rows():
-            folder = self.result(row.name)
-            record = folder.read_record()
-            if record is not None:
-                files = tuple(folder.path / name for name in record.files)
+            if (record := records.get(row.name)) is not None:
+                files = tuple(self.path / row.name / name for name in record.files)
                 yield ExportedResult(row.name, files, record.slide, row.warnings)
 
     # ------------------------------------------------------------ failures
@@ -160,28 +226,29 @@ class RunFolder:
     def active(self, key: Mapping[str, Any]) -> Iterator[None]:
         """Be known to be at work with the settings of ``key``, from before the first result on.
 
+        Parameters
+        ----------
+        key
+            "model" and "settings" of all results (:class:`rl2qc.cohort.job.Plan`).
+
         Raises
         ------
         UsageError
-            A process with other settings is at work here.
+            A process with other settings is at work here, or a file of another tool is in the way.
         WorkError
             The folder cannot be written to.
         """
-        text = json.dumps(generally(key, "slide"), sort_keys=True, default=str)
+        self.check_shared_files(key["settings"]["formats"])
+        text = json.dumps(key, sort_keys=True, default=str)
         ours = f"{_ACTIVE}{hashlib.sha256(text.encode()).hexdigest()[:12]}-"
+        lock = self.path / _LOCKS / f"{ours}{secrets.token_hex(4)}.lock"
         try:
             with ExitStack() as held:
                 try:
-                    # Announced before others are looked for: of two that begin at once, one sees
-                    # the other at least.
-                    name = f"{ours}{secrets.token_hex(4)}.lock"
-                    held.enter_context(try_lock(self.path / _LOCKS / name))
-                    others = [
-                        lock for lock in self.active_processes() if not lock.name.startswith(ours)
-                    ]
+                    known = held.enter_context(join(lock, f"{_ACTIVE}*.lock"))
                 except OSError as error:
                     raise self.disk_error(error) from error
-                if others:
+                if any(not other.name.startswith(ours) for other in known):
                     raise UsageError(
                         f"another rl2qc filter is at work in {self.path} with other settings"
                         f"{self._what_differs(key)}: choose another --out, or wait until it has "
@@ -192,13 +259,8 @@ class RunFolder:
             self.leave()
 
     def active_processes(self) -> list[Path]:
-        """The locks of all processes that are at work here; those of dead ones are removed."""
-        found = []
-        for lock in (self.path / _LOCKS).glob(f"{_ACTIVE}*.lock"):
-            with try_lock(lock) as dead:
-                if not dead:
-                    found.append(lock)
-        return found
+        """The locks of all processes that are at work here."""
+        return living(self.path / _LOCKS, f"{_ACTIVE}*.lock")
 
     def _what_differs(self, key: Mapping[str, Any]) -> str:
         """As far as the manifest tells, which the other process may not have written yet."""
@@ -209,11 +271,6 @@ class RunFolder:
         return f" ({', '.join(changed)})" if changed else ""
 
     # ------------------------------------------------------------ clean up
-
-    def remove_temporary(self) -> None:
-        """Remove what a process that was killed had under way here; :meth:`hold` must be held."""
-        for path in self.path.glob(TEMPORARY):
-            path.unlink(missing_ok=True)
 
     def clean_up(self) -> None:
         """Remove what killed processes and locks leave behind, if nobody is at work."""
@@ -242,3 +299,12 @@ class RunFolder:
             f"cannot write to {self.path}: {error.strerror or error}; what is finished is kept: "
             "run the same command again when that is settled"
         )
+
+
+def _manifest(about: Mapping[str, Any], rows: Sequence[SummaryRow]) -> dict[str, Any]:
+    """What is said of a run, with its inputs counted and their warnings as they are now."""
+    inputs = tuple(f"{row.name}: " for row in rows)
+    warnings = [said for said in about.get("warnings", ()) if not said.startswith(inputs)]
+    warnings += [f"{row.name}: {warning}" for row in rows for warning in row.warnings]
+    counts = {"all": len(rows), **Counter(row.status for row in rows)}
+    return {**about, "inputs": counts, "warnings": warnings}

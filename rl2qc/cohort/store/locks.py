@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rl2qc.errors import WorkError
 
-__all__ = ["HEARTBEAT", "STALE_AFTER", "try_lock", "wait_for_lock"]
+__all__ = ["HEARTBEAT", "STALE_AFTER", "join", "living", "try_lock", "wait_for_lock"]
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life of an owner."""
@@ -79,6 +79,27 @@ def wait_for_lock(path: Path, seconds: float = 2 * STALE_AFTER) -> Iterator[None
         if time.monotonic() > deadline:
             raise WorkError(f"{path} stays locked: delete it if no other rl2qc is running")
         time.sleep(0.05)
+
+
+@contextmanager
+def join(path: Path, pattern: str) -> Iterator[list[Path]]:
+    """Hold the lock ``path``, which nobody else asks for; all locks beside it that are held
+    (:func:`living`).
+
+    Announced before others are looked for: of two that begin at once, one sees the other at least.
+    """
+    with try_lock(path):
+        yield living(path.parent, pattern)
+
+
+def living(folder: Path, pattern: str) -> list[Path]:
+    """The locks of a pattern in a folder that are held; those of dead owners are removed."""
+    found = []
+    for lock in folder.glob(pattern):
+        with try_lock(lock) as dead:
+            if not dead:
+                found.append(lock)
+    return found
 
 
 def _take(path: Path) -> str | None:

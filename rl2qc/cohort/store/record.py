@@ -20,8 +20,8 @@ from typing import Any
 
 from rl2qc.core.files import read_json, write_json
 from rl2qc.errors import WorkError
-from rl2qc.filtering.exports.files import PlannedFile, plan_exports, remove_exports
-from rl2qc.filtering.exports.registry import Exportable
+from rl2qc.filtering.exports.files import remove_exports
+from rl2qc.filtering.exports.registry import Exportable, PlannedFile, plan_exports
 
 __all__ = ["ADVICE", "FAILURES", "JOURNAL", "RECORD", "TEMPORARY", "Record", "ResultFolder"]
 
@@ -124,7 +124,8 @@ class ResultFolder:
     def foreign(self, planned: Iterable[PlannedFile]) -> list[Path]:
         """What would be replaced and is not ours."""
         ours = self.written()
-        return [file.path for file in planned if self.called(file.path) not in ours and file.stands]
+        others = (file for file in planned if self.called(file.path) not in ours)
+        return [file.path for file in others if file.stands(file.path)]
 
     def refuse_foreign(self, planned: Iterable[PlannedFile]) -> None:
         """Refuse to write over a file that is not ours.

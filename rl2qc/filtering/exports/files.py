@@ -1,4 +1,4 @@
-"""The files of a table: planned, written in all formats at once, and removed."""
+"""The files of a table: written in all formats at once, and removed."""
 
 from __future__ import annotations
 
@@ -6,50 +6,24 @@ import glob
 import os
 from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from rl2qc.core.files import atomic_path
 from rl2qc.filtering.exports.registry import (
     DEFAULT_FORMATS,
     FORMATS,
-    Exportable,
     ExportedRun,
     ExportFormat,
 )
 from rl2qc.filtering.table import TileTable
 
 __all__ = [
-    "PlannedFile",
     "export",
     "finish_exports",
-    "foreign_run_files",
-    "plan_exports",
     "remove_exports",
-    "reserved_names",
 ]
 
 _THREADS = 2
-
-
-@dataclass(frozen=True)
-class PlannedFile:
-    """A file or folder that is to be written, and the format that writes it (None: the run
-    itself)."""
-
-    path: Path
-    format: ExportFormat | None = None
-
-    @property
-    def stands(self) -> bool:
-        """Whether what would be replaced is there."""
-        return self.format.stands(self.path) if self.format else os.path.lexists(self.path)
-
-
-def plan_exports(table: Exportable, folder: Path, formats: Iterable[str]) -> list[PlannedFile]:
-    """What :func:`export` writes, without a look at the table's tiles."""
-    specs = [FORMATS.get(name) for name in formats]
-    return [PlannedFile(s.path(table, folder), s) for s in specs if s.suits(table)]
 
 
 def export(table: TileTable, folder: Path, formats: Iterable[str] = DEFAULT_FORMATS) -> list[Path]:
@@ -59,18 +33,19 @@ def export(table: TileTable, folder: Path, formats: Iterable[str] = DEFAULT_FORM
     it, in ``folder.parent``.
     """
 
-    def write(file: PlannedFile) -> Path:
-        assert file.format is not None
-        if file.format.sort is not None:
-            file.format.write(table, file.path)
+    def write(spec: ExportFormat) -> Path:
+        final = spec.path(table, folder)
+        if spec.sort is not None:
+            spec.write(table, final)
         else:
-            with atomic_path(file.path) as path:
-                file.format.write(table, path)
-        return file.path
+            with atomic_path(final) as path:
+                spec.write(table, path)
+        return final
 
+    specs = [FORMATS.get(name) for name in formats]
     # Most of the time goes into compressing pictures.
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="rl2qc-export") as pool:
-        return list(pool.map(write, plan_exports(table, folder, formats)))
+        return list(pool.map(write, (spec for spec in specs if spec.suits(table))))
 
 
 def finish_exports(run: ExportedRun, formats: Container[str]) -> None:
@@ -80,31 +55,8 @@ def finish_exports(run: ExportedRun, formats: Container[str]) -> None:
     date as well: it must not go on listing files that are no more.
     """
     for spec in FORMATS:
-        if spec.finish is not None and (spec.name in formats or _is_ours(spec, run.path)):
+        if spec.finish is not None and (spec.name in formats or spec.owns_run_file(run.path)):
             spec.finish(run)
-
-
-def foreign_run_files(out: Path, formats: Container[str]) -> list[str]:
-    """Names of files for the whole run that one of ``formats`` would replace and did not write."""
-    return [
-        spec.run_file
-        for spec in FORMATS
-        if spec.name in formats
-        and spec.run_file is not None
-        and os.path.lexists(out / spec.run_file)
-        and not _is_ours(spec, out)
-    ]
-
-
-def _is_ours(spec: ExportFormat, out: Path) -> bool:
-    return spec.is_ours is not None and spec.is_ours(out)
-
-
-def reserved_names() -> frozenset[str]:
-    """What formats have in the folder of a run beside the folders of its results."""
-    names = {spec.run_file for spec in FORMATS if spec.run_file is not None}
-    shared = (Path(spec.filename).parts[0] for spec in FORMATS if spec.shared)
-    return frozenset(names | {first for first in shared if "{" not in first})
 
 
 def remove_exports(folder: Path, written: Container[str]) -> None:

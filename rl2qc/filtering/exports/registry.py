@@ -8,7 +8,7 @@ every module is imported: so a module imports large libraries where it uses them
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,9 +26,13 @@ __all__ = [
     "Exportable",
     "ExportedResult",
     "ExportedRun",
+    "PlannedFile",
     "check_formats",
+    "foreign_run_files",
     "parse_formats",
+    "plan_exports",
     "register_format",
+    "reserved_names",
     "write_format",
 ]
 
@@ -112,10 +116,6 @@ class ExportedRun(Protocol):
         """What is there of each input, by name."""
 
 
-def _stands(path: Path) -> bool:
-    return os.path.lexists(path)
-
-
 def _unlink(path: Path) -> None:
     path.unlink(missing_ok=True)
 
@@ -183,7 +183,7 @@ class ExportFormat:
     decided: bool = True
     listed: bool = True
     sort: Callable[[Any, Path], int] | None = None
-    stands: Callable[[Path], bool] = _stands
+    stands: Callable[[Path], bool] = os.path.lexists
     remove: Callable[[Path], None] = _unlink
     place: Callable[[Any], str] | None = None
     place_pattern: str = "*"
@@ -205,6 +205,10 @@ class ExportFormat:
         place = self.place(table) if self.place is not None else ""
         root = folder.parent if self.shared else folder
         return root / self.filename.format(name=table.name, file=file, place=place)
+
+    def owns_run_file(self, out: Path) -> bool:
+        """Whether the file for the whole run that is in ``out`` was written by ``finish``."""
+        return self.is_ours is not None and self.is_ours(out)
 
 
 FORMATS: Registry[ExportFormat] = Registry(
@@ -231,6 +235,40 @@ def register_format(spec: ExportFormat, *, replace: bool = False) -> ExportForma
     >>> FORMATS.unregister("count")
     """
     return FORMATS.register(spec, replace=replace)
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """A file or folder that is to be written; ``stands`` says of its path whether what would be
+    replaced is there."""
+
+    path: Path
+    stands: Callable[[Path], bool] = os.path.lexists
+
+
+def plan_exports(table: Exportable, folder: Path, formats: Iterable[str]) -> list[PlannedFile]:
+    """What is written of ``table`` in these formats, without a look at its tiles."""
+    specs = [FORMATS.get(name) for name in formats]
+    return [PlannedFile(s.path(table, folder), s.stands) for s in specs if s.suits(table)]
+
+
+def foreign_run_files(out: Path, formats: Container[str]) -> list[str]:
+    """Names of files for the whole run that one of ``formats`` would replace and did not write."""
+    return [
+        spec.run_file
+        for spec in FORMATS
+        if spec.name in formats
+        and spec.run_file is not None
+        and os.path.lexists(out / spec.run_file)
+        and not spec.owns_run_file(out)
+    ]
+
+
+def reserved_names() -> frozenset[str]:
+    """What formats have in the folder of a run beside the folders of its results."""
+    names = {spec.run_file for spec in FORMATS if spec.run_file is not None}
+    shared = (Path(spec.filename).parts[0] for spec in FORMATS if spec.shared)
+    return frozenset(names | {first for first in shared if "{" not in first})
 
 
 def parse_formats(text: str) -> tuple[str, ...]:

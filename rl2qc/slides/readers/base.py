@@ -29,6 +29,7 @@ __all__ = [
     "SlideReader",
     "is_ambiguous",
     "is_slide",
+    "may_be_slide",
     "open_slide",
     "reader_of",
     "register_reader",
@@ -248,6 +249,11 @@ def register_reader(spec: ReaderSpec, *, replace: bool = False) -> ReaderSpec:
 def is_slide(path: Path) -> bool:
     """Whether a file is for a reader of slides rather than an image of one patch."""
     return _claimed(path) is not None
+
+
+def may_be_slide(path: Path) -> bool:
+    """Whether a file is for a reader of slides, or could be by its name."""
+    return is_ambiguous(path) or is_slide(path)
 
 
 def is_ambiguous(path: Path) -> bool:

@@ -10,10 +10,11 @@ from cohort_helpers import run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
+from rl2qc.cohort.filter import filter_cohort
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
-from rl2qc.cohort.inputs.shards import parse_shard, take_shard
+from rl2qc.cohort.inputs.shards import parse_shard
 from rl2qc.errors import UsageError
 
 
@@ -110,10 +111,14 @@ def test_a_table_of_resolutions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7])
-def test_parts_hold_each_job_once(parts: int) -> None:
-    jobs = [Input(str(i), "slide", Path(str(i))) for i in range(5)]
-    taken = [take_shard(jobs, i, parts) for i in range(parts)]
-    assert sorted(job.name for part in taken for job in part) == list("01234")
+def test_parts_hold_each_input_once(tmp_path: Path, parts: int) -> None:
+    slides = [make(tmp_path / f"{i}.svs") for i in range(5)]
+    taken = []
+    for i in range(1, parts + 1):
+        options = {"shard": f"{i}/{parts}", "formats": ["csv"], "report": False}
+        result = filter_cohort(slides, tmp_path / "out", BrightnessModel(), **options)
+        taken.append([row.name for row in result.rows])
+    assert sorted(name for names in taken for name in names) == list("01234")
     assert max(map(len, taken)) - min(map(len, taken)) <= 1
 
 

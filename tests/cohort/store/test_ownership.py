@@ -9,13 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from cohort_helpers import replace_writer, run_cohort
+from cohort_helpers import prepare_output, replace_writer, run_cohort
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.cohort.decide import decide
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
-from rl2qc.cohort.preflight import prepare_output
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.record import JOURNAL
 from rl2qc.cohort.store.summary import SummaryRow
