@@ -13,6 +13,7 @@ from rl2qc.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "checkpoints").glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+PLACE = re.compile(r"`((?:rl2qc|tests|scripts|docs|checkpoints)/[\w./]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#([^)\s]+))?\)")
 
 
@@ -27,6 +28,19 @@ def table(page: str, heading: str) -> list[list[str]]:
 def test_links_lead_somewhere(page):
     for target, _ in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_headings_stand_once(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    headings = [line for line in lines if line.startswith("## ")]
+    assert len(headings) == len(set(headings))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_are_named_are_there(page):
+    for name in PLACE.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
 
 
 def test_all_exit_codes_are_told():
