@@ -74,7 +74,8 @@ def tensors_digest(tensors: Mapping[str, Tensor], prefix: bytes = b"") -> str:
     """sha256 of names, types, shapes and bytes, whatever their order."""
     digest = hashlib.sha256(prefix)
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        # A copy: one number that is seen as many, such as a broadcast one, has no bytes to view.
+        tensor = tensors[name].detach().cpu().clone(memory_format=torch.contiguous_format)
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         if tensor.numel():  # an empty one has no stride to view bytes by
             digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
