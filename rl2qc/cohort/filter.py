@@ -34,6 +34,7 @@ from rl2qc.core.progress import Progress
 from rl2qc.core.provenance import versions
 from rl2qc.core.settings import share_out
 from rl2qc.errors import UsageError
+from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.measure import TileModel, find_model
 from rl2qc.filtering.patches import scale_warnings
 from rl2qc.filtering.settings import FilterSettings
@@ -173,7 +174,8 @@ def filter_inputs(
     -------
     The row of each input in their order, and all warnings of the run.
     """
-    plan = resolve_jobs(inputs, folder.path, model, settings, run.formats)
+    settings, formats = _for_model(model, settings, run.formats)
+    plan = resolve_jobs(inputs, folder.path, model, settings, formats)
     started, clock = datetime.now(UTC), time.monotonic()
     warnings = [*(about or {}).get("warnings", ())]
 
@@ -184,7 +186,7 @@ def filter_inputs(
             "seconds": round(time.monotonic() - clock, 2),
             "finished": finished,
             "model": {n: getattr(model, n) for n in ("name", "sha256", "patch_size", "mpp")},
-            "settings": {**asdict(settings), "formats": list(run.formats)},
+            "settings": {**asdict(settings), "formats": list(formats)},
             "versions": _versions(),
             "runtime": model.runtime_name,
             "warnings": warnings,
@@ -195,18 +197,30 @@ def filter_inputs(
         warnings += preflight(folder, plan, overwrite=run.overwrite)
         folder.update(partial(describe, finished=False), None)
         last = time.monotonic()
-        work = Run(folder, model, run.formats, progress)
+        work = Run(folder, model, formats, progress)
         for row in _followed(work, executor, plan.jobs):
             rows[row.name] = row
             if time.monotonic() - last > _MANIFEST_EVERY:
                 folder.update(partial(describe, finished=False), None)
                 last = time.monotonic()
         warnings += settle(folder, settings)
-        now = folder.update(partial(describe, finished=True), run.formats)
+        now = folder.update(partial(describe, finished=True), formats)
     folder.clean_up()
     # What was settled for all may have changed the decision of some.
     rows |= {row.name: row for row in now if row.name in rows}
     return [rows[job.name] for job in plan.jobs], warnings
+
+
+def _for_model(
+    model: TileModel, settings: FilterSettings, formats: Sequence[str]
+) -> tuple[FilterSettings, tuple[str, ...]]:
+    """Without what is of no use to a model, so that no result depends on it; with the formats that
+    deciding again reads."""
+    if not model.adapts:
+        settings = settings.changes(adapt="none")
+    wanted = dict.fromkeys((*(spec.name for spec in FORMATS if spec.always), *formats))
+    maps = model.prior is not None
+    return settings, tuple(name for name in wanted if maps or not FORMATS.get(name).maps)
 
 
 def _followed(run: Run, executor: Executor, jobs: Sequence[Job]) -> Iterator[SummaryRow]:

@@ -42,7 +42,7 @@ class Run:
     model
         What measures tiles.
     formats
-        What is written (:attr:`rl2qc.cohort.settings.RunSettings.written`).
+        What is written.
     progress
         Is told how far it is.
     """

@@ -33,7 +33,7 @@ class RunSettings(Settings):
     Examples
     --------
     >>> RunSettings(formats="csv, geojson").formats
-    ('csv', 'thumbnail', 'geojson')
+    ('csv', 'geojson')
     """
 
     formats: tuple[str, ...] = option(
@@ -83,9 +83,7 @@ class RunSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        always = (spec.name for spec in FORMATS if spec.always)
-        formats = dict.fromkeys((*always, *_formats(self.formats)))
-        object.__setattr__(self, "formats", tuple(formats))
+        object.__setattr__(self, "formats", _formats(self.formats))
         object.__setattr__(self, "part", parse_shard(self.shard))
         if self.address is not None and self.executor == EXECUTORS[0]:
             raise UsageError("address is for executor ray")

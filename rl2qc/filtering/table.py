@@ -263,9 +263,9 @@ class TileTable(Result):
     ) -> TileTable:
         """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`.
 
-        ``max_rejected`` and ``adapt`` (:data:`rl2qc.filtering.decision.ADAPT`) stay as they are
-        where they are None; ``cohort``: what is usual in the slides of the table's cohort."""
-        adapt = self.adapt if adapt is None else adapt
+        What is None stays as it is; ``cohort`` is what is usual in the slides of the cohort."""
+        adapts = self.evidence is not None and self.evidence.adapts
+        adapt = (adapt or self.adapt) if adapts else "none"
         adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
         measurements = self.measurements | judged if judged else self.measurements
         decided = replace(

@@ -258,6 +258,23 @@ def test_settings_that_change_nothing_do_not_matter(cohort: Path, tmp_path: Path
     assert model.batches == []
 
 
+def test_options_and_formats_that_came_later_lock_nothing(cohort: Path, tmp_path: Path) -> None:
+    run(cohort, tmp_path / "out")
+    record = next((tmp_path / "out").glob("*/record.json"))
+    content = json.loads(record.read_text())
+    # As the first version wrote it.
+    first = ("alpha", "coords", "icc", "min_tissue", "mpp", "mpp_override", "stride")
+    settings = content["key"]["settings"]
+    content["key"]["settings"] = {name: settings[name] for name in first}
+    content["key"]["settings"]["formats"] = ["csv", "geojson", "overlay", "thumbnail"]
+    record.write_text(json.dumps(content))
+    before = record.stat().st_mtime_ns
+    run(cohort, tmp_path / "out")
+    assert record.stat().st_mtime_ns == before
+    decide(tmp_path / "out", alpha=0.05, adapt="auto")
+    run(cohort, tmp_path / "out")
+
+
 def test_another_model_is_noticed(cohort: Path, tmp_path: Path) -> None:
     run(cohort, tmp_path / "out")
     jobs, _ = find_inputs([cohort])
