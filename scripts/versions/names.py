@@ -37,6 +37,7 @@ ALIASES: tuple[tuple[str, str], ...] = (
     # benchmark
     (r"ladders", "corruptions"),
     (r"filter_score", "filter_detector"),
+    (r"benchmark\.csv/score", "benchmark.csv/detector"),
     (r"scores", "detectors"),
     # model files
     (r"detector", "combined"),
@@ -118,6 +119,11 @@ INTENDED: tuple[Intended, ...] = (
         r"faults/coords/.*(/tiles(/|$)|pixels|shape).*",
         6,
         "pixels of an imported tile are those that the model saw, wherever they are shown",
+    ),
+    Intended(
+        r"faults/coords/.*/record\.json/slide/patch_size",
+        6,
+        "patch_size is the model's; the side of an imported tile is tile_size",
     ),
 )
 
