@@ -1,5 +1,6 @@
 """How much scores mind an image's encoding, and whether they still see what is wrong with it.
 
+    python scripts/evaluate_encoding.py ../shared/data --models histology general --cache DIR
     python scripts/evaluate_encoding.py ../shared/data --cache DIR \
         --network fold0.safetensors --branch fold0.safetensors fold0_branch.safetensors
 
@@ -211,7 +212,9 @@ def readings(options: argparse.Namespace) -> list[Reading]:
     for name in options.models:
         model = QualityModel.load(name)
         network = Statistician(model.backbone, options.cache)
-        found.append(Reading(name, network, None, model.density, clean))
+        own = model.extractor.branch
+        branch = None if own is None else (own.weight, own.bias)
+        found.append(Reading(name, network, branch, model.density, clean))
     for path in options.network:
         network = Statistician(load_network(path).backbone, options.cache)
         found.append(Reading(f"{path.stem} pooled", network, None, None, clean))

@@ -1,5 +1,7 @@
 """Teach the branch of the scores: a linear map of a network's stage statistics, blind to encoding.
 
+    python scripts/teach_branch.py ../shared/data --network network.safetensors \
+        --out branch.safetensors
     python scripts/teach_branch.py ../shared/data --network fold0.safetensors --fold 0 \
         --out fold0_branch.safetensors --cache DIR
 
@@ -8,7 +10,8 @@ generated images should not. From the same pass over the pixels the branch reads
 model's pooled features say (``--target``): ridge regression on clean and degraded views of the
 teaching laboratories, in which what encoding adds to the statistics of a view (JPEG, WebP and JPEG
 2000 of good quality, another size and back) is to be worth nothing, with the weight ``--blind``.
-The ``--less`` leading directions in which encoding still moves the result are left out.
+Directions in which encoding still moves the result are then made small, ``--soft``: else one of
+them, pale to dark, holds nearly all of an FID.
 
 The file holds "weight" (512, 2048) and "bias" (512,), float32: features = statistics @ weight.T +
 bias; and the options, the laboratories and the network's hash.
@@ -54,13 +57,17 @@ class Weights:
         Weight of degraded views; clean ones have 1.
     blind
         Weight of what encoding adds, whose target is nothing.
+    soft
+        A direction that encoding moves as much as this many average ones is shrunk to
+        1 / sqrt(2); one that it moves less stays. Infinity shrinks none.
     less
-        Directions of encoding to leave out afterwards.
+        Leading directions of encoding that are left out altogether.
     """
 
     ridge: float = 0.01
     degraded: float = 0.5
-    blind: float = 10.0
+    blind: float = 100.0
+    soft: float = 30.0
     less: int = 0
 
 
@@ -98,8 +105,7 @@ def fit_branch(given: Taught, wanted: Taught, weights: Weights) -> Branch:
     cross = product(clean, clean_target) + weights.degraded * product(worse, worse_target)
     square += weights.ridge * np.trace(square) / len(square) * np.eye(len(square))
     solved = np.linalg.solve(square, cross)
-    if weights.less:
-        solved = solved @ without(moved @ solved, weights.less)
+    solved = solved @ shrinkage(moved @ solved, weights)
     weight = (solved / scale[:, None]).T
     # Stored in half precision: the bias must fit what is stored.
     weight = weight.astype(np.float16).astype(np.float32)
@@ -111,11 +117,12 @@ def product(a: NDArray[np.floating], b: NDArray[np.floating]) -> Matrix:
     return np.asarray(a.T.astype(np.float64) @ b.astype(np.float64) / len(a))
 
 
-def without(moves: Matrix, directions: int) -> Matrix:
-    """The projection (d, d) that leaves out the leading directions of rows (n, d)."""
-    _, vectors = np.linalg.eigh(moves.T @ moves)
-    kept = vectors[:, : len(vectors) - directions]
-    return np.asarray(kept @ kept.T)
+def shrinkage(moves: Matrix, weights: Weights) -> Matrix:
+    """The map (d, d) that makes small, or leaves out, what rows (n, d) move most."""
+    squares, vectors = np.linalg.eigh(product(moves, moves))
+    kept = 1 / np.sqrt(1 + squares / (weights.soft * squares.mean()))
+    kept[len(kept) - weights.less :] = 0
+    return np.asarray(vectors * kept @ vectors.T)
 
 
 def main() -> None:
@@ -133,6 +140,7 @@ def main() -> None:
     parser.add_argument("--ridge", type=float, default=Weights.ridge)
     parser.add_argument("--degraded", type=float, default=Weights.degraded)
     parser.add_argument("--blind", type=float, default=Weights.blind)
+    parser.add_argument("--soft", type=float, default=Weights.soft)
     parser.add_argument("--less", type=int, default=Weights.less)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, help="folder of statistics")
@@ -146,7 +154,7 @@ def main() -> None:
     )
     network = Statistician(load_network(options.network).backbone, options.cache)
     target = QualityModel.load(options.target)
-    weights = Weights(options.ridge, options.degraded, options.blind, options.less)
+    weights = Weights(options.ridge, options.degraded, options.blind, options.soft, options.less)
     wanted = Statistician(target.backbone, options.cache).of_views(views)
     branch = fit_branch(network.of_views(views), wanted, weights)
     taught = {k: str(v) for k, v in vars(options).items() if k not in ("data", "out", "cache")}
