@@ -38,7 +38,7 @@ from rl2qc.core.files import atomic_path
 from rl2qc.model.network.backbone import FEATURE_DIM, POOLED, STATISTICS_DIM
 from rl2qc.model.quality import QualityModel
 
-__all__ = ["Branch", "Weights", "fit_branch"]
+__all__ = ["Branch", "Weights", "fit_branch", "write_branch"]
 
 Matrix: TypeAlias = NDArray[np.float64]
 # Added to the standard deviation of each statistic, so that dead channels stay small.
@@ -108,8 +108,16 @@ def fit_branch(given: Taught, wanted: Taught, weights: Weights) -> Branch:
     solved = solved @ shrinkage(moved @ solved, weights)
     weight = (solved / scale[:, None]).T
     # Stored in half precision: the bias must fit what is stored.
-    weight = weight.astype(np.float16).astype(np.float32)
+    weight = np.ascontiguousarray(weight.astype(np.float16), np.float32)
     return Branch(weight, (target - weight @ middle).astype(np.float32))
+
+
+def write_branch(branch: Branch, path: Path, record: dict[str, str]) -> None:
+    """The file of a branch, with a record of how it was taught."""
+    # safetensors writes the memory as it lies, transposed arrays included.
+    arrays = {"weight": branch.weight, "bias": branch.bias}
+    with atomic_path(path) as unfinished:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, unfinished, record)
 
 
 def product(a: NDArray[np.floating], b: NDArray[np.floating]) -> Matrix:
@@ -166,8 +174,7 @@ def main() -> None:
         "network_sha256": network.identity.hexdigest(),
         "target_sha256": target.sha256,
     }
-    with atomic_path(options.out) as unfinished:
-        save_file({"weight": branch.weight, "bias": branch.bias}, unfinished, record)
+    write_branch(branch, options.out, record)
     print(f"{options.out}: {len(views.clean)} views of {len(set(views.lab))} laboratories")
 
 

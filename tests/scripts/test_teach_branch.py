@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from branch_views import Taught
-from teach_branch import Weights, fit_branch
+from branch_views import Taught, read_branch
+from teach_branch import Branch, Weights, fit_branch, write_branch
 
 from rl2qc.model.network.backbone import POOLED, STATISTICS_DIM
 
@@ -77,3 +77,18 @@ def test_what_encoding_moves_alone_is_the_only_thing_lost():
 def test_weights_are_halves():
     branch = fit_branch(*example(), Weights())
     assert (branch.weight.astype(np.float16) == branch.weight).all()
+
+
+def test_a_branch_is_read_as_it_was_written(tmp_path):
+    weight = np.random.default_rng(0).normal(size=(STATISTICS_DIM, TARGETS)).astype(np.float32)
+    branch = Branch(weight.T, np.ones(TARGETS, np.float32))  # transposed in memory
+    write_branch(branch, tmp_path / "b.safetensors", {"network_sha256": "abc"})
+    found, bias = read_branch(tmp_path / "b.safetensors", "abc")
+    assert (found == branch.weight).all() and (bias == 1).all()
+
+
+def test_a_branch_of_another_network_is_refused(tmp_path):
+    branch = Branch(np.zeros((TARGETS, STATISTICS_DIM), np.float32), np.zeros(TARGETS, np.float32))
+    write_branch(branch, tmp_path / "b.safetensors", {"network_sha256": "abc"})
+    with pytest.raises(SystemExit, match="another network"):
+        read_branch(tmp_path / "b.safetensors", "def")
