@@ -66,8 +66,8 @@ class Weights:
 
     ridge: float = 0.01
     degraded: float = 0.5
-    blind: float = 100.0
-    soft: float = 30.0
+    blind: float = 3.0
+    soft: float = 10.0
     less: int = 0
 
 
