@@ -23,6 +23,14 @@ def test_it_is_shipped_and_whole(general) -> None:
     assert np.isfinite(general.calibration_["evidence"]).all()
 
 
+def test_its_features_for_scores_are_those_of_histology_nearly(general, stained) -> None:
+    """The branch was fitted to them; one that is stored in another order has nothing of them."""
+    images = np.concatenate([stained(12, 224, seed=seed) for seed in (1, 2, 3)])
+    found, wanted = general.features(images), QualityModel.load("histology").features(images)
+    found, wanted = found - found.mean(0), wanted - wanted.mean(0)
+    assert (found * wanted).sum() > 0.3 * np.sqrt((found**2).sum() * (wanted**2).sum())
+
+
 def test_what_is_damaged_is_worse_and_found_where_it_is(general, stained) -> None:
     clean = stained(8, 224, seed=5)
     inked = clean.copy()
