@@ -3,7 +3,7 @@
     python scripts/teach_general.py ../shared/data --out network.safetensors --fold all
     python scripts/evaluate_general.py measure ../shared/data --fold all \
         --network network.safetensors --out DIR
-    python scripts/calibrate_general.py DIR/networkall.npz --maps-alone --out prior.safetensors \
+    python scripts/calibrate_general.py DIR/networkall.npz --out prior.safetensors \
         --folds DIR/network0.npz DIR/network1.npz DIR/network2.npz
     python scripts/teach_branch.py ../shared/data --network network.safetensors \
         --out branch.safetensors

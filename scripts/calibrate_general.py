@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from evaluate_general import read
-from general_judge import Penalties, fit_prior, with_tail_of
+from general_judge import fit_prior, with_tail_of
 from general_tables import Fold, cells_of, laboratories, labs_of
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
@@ -35,9 +35,9 @@ from rl2qc.synthetic.teaching import CLASSES
 Apart = list[tuple[GeneralPrior, NDArray[np.float64], NDArray[np.float64]]]
 
 
-def apart(path: Path, maps_alone: bool) -> Apart:
+def apart(path: Path) -> Apart:
     """Of each laboratory that a fold left out: the fold's prior, evidence of clean tiles, cells."""
-    fold = Fold(read(path), maps_alone)
+    fold = Fold(read(path))
     names = [f"out:{lab}:clean" for lab in labs_of(fold.evidence, "out")]
     return [(fold.prior, fold.evidence[name], cells_of(fold.found, name)) for name in names]
 
@@ -48,13 +48,12 @@ def main() -> None:
     )
     parser.add_argument("measured", type=Path, help="what evaluate_general.py kept of the network")
     parser.add_argument("--folds", type=Path, nargs="*", default=[], help="the same of each fold")
-    parser.add_argument("--maps-alone", action="store_true", help="evidence of the maps alone")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
     found = read(options.measured)
-    prior = fit_prior(laboratories(found), CLASSES, Penalties(maps_alone=options.maps_alone))
-    unknown = [lab for path in options.folds for lab in apart(path, options.maps_alone)]
+    prior = fit_prior(laboratories(found), CLASSES)
+    unknown = [lab for path in options.folds for lab in apart(path)]
     if unknown:
         prior = with_tail_of(prior, unknown)
     state = {k: np.asarray(v, np.float32) for k, v in prior.state().items()}

@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from teaching_views import STRIDE, Lessons, read_cutouts
 from tqdm import tqdm
 
-from rl2qc.images.quantities import measure_quantities
 from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import to_tensor
 from rl2qc.model.quality import QualityModel
@@ -47,14 +46,13 @@ _HALF = 0.5
 def evidence_of(network: GeneralNetwork, images: Image) -> Arrays:
     """What a network says of images (n, s, s, 3), as float16.
 
-    "map" (n, classes, h, w) and "head" (n, classes), logits; "stages" (n, 1920), the statistics.
+    "map" (n, classes, h, w) and "head" (n, classes), logits.
     """
-    found: dict[str, list[NDArray[Any]]] = {"map": [], "head": [], "stages": []}
+    found: dict[str, list[NDArray[Any]]] = {"map": [], "head": []}
     with torch.inference_mode():
         for start in range(0, len(images), 8):
-            maps = network.maps(to_tensor(images[start : start + 8]))
-            dense, whole = network.heads(maps)
-            for name, part in zip(found, (dense, whole, network.statistics(maps)), strict=True):
+            parts = network(to_tensor(images[start : start + 8]))
+            for name, part in zip(found, parts, strict=True):
                 found[name].append(part.numpy().astype(np.float16))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
@@ -70,7 +68,7 @@ class Measure:
     def add(self, name: str, images: list[Image]) -> None:
         stack = np.stack(images)
         if isinstance(self.judge, GeneralNetwork):
-            found = evidence_of(self.judge, stack) | {"quantities": measure_quantities(stack)}
+            found = evidence_of(self.judge, stack)
             self.found |= {f"{name}|{part}": values for part, values in found.items()}
             return
         statistics = self.judge.extractor.of_batch(stack)
@@ -191,7 +189,7 @@ def run_report(options: argparse.Namespace) -> None:
         shipped = options.folder / f"shipped{fold}.npz"
         if shipped.exists():
             folds[fold] |= {k: v for k, v in read(shipped).items() if k.endswith("|shipped")}
-    figures = print_tables(folds, options.maps_alone)
+    figures = print_tables(folds)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -212,7 +210,6 @@ def main() -> None:
     report = commands.add_parser("report")
     report.add_argument("folder", type=Path)
     report.add_argument("--json", type=Path)
-    report.add_argument("--maps-alone", action="store_true", help="evidence of the maps alone")
     report.set_defaults(run=run_report)
     options = parser.parse_args()
     options.run(options)

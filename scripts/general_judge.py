@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from rl2qc.stats.adaptation import adapt
-from rl2qc.stats.prior import MEASURED, GeneralPrior, evidence_names, logit
+from rl2qc.stats.prior import GeneralPrior, evidence_names, logit
 
 __all__ = ["Laboratory", "Penalties", "Tiles", "fit_prior", "with_tail_of"]
 
@@ -24,38 +24,26 @@ Floats = NDArray[np.float64]
 # Between laboratories nothing varies less than this: in a logarithm, in a score.
 _LEAST_SCALE, _LEAST_LOCATION = 0.15, 0.35
 # What a laboratory's files and scanner may be as a whole, up to this quantile of what was drawn.
-_OF_WHOLES = {"out_of_focus": "blur", "noise": "noise", "compression": "blockiness"}
+_OF_WHOLES = ("out_of_focus", "noise", "compression")
 _MILD = 0.4
-_LAST_STAGES, _AXES = 1792, 48
-_NO_LIMIT = 100.0
-_EXTRA = ("stage2", "stage3", "stage4", *MEASURED)
 
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """What a network says of n tiles, and what is measured of them.
+    """What a network says of n tiles.
 
     Attributes
     ----------
-    of_maps : (n, 5 C)
-    statistics : (n, 2048)
-        Of the stages, or the last 1920 of them.
-    quantities : (n, 7)
+    evidence : (n, E)
     kinds : (n,) int
         Class of the damage of each; empty for clean ones.
     """
 
-    of_maps: NDArray[Any]
-    statistics: NDArray[Any]
-    quantities: NDArray[Any]
+    evidence: Floats
     kinds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
-        return len(self.of_maps)
-
-    def evidence(self, prior: GeneralPrior) -> Floats:
-        found = prior.evidence(self.of_maps, self.statistics, self.quantities)
-        return np.asarray(found, np.float64)
+        return len(self.evidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +81,8 @@ class Penalties:
         How much a view counts beside a tile as it is.
     limit
         Deviations between laboratories up to the limits.
-    least, most_measured
-        Bounds of the weights of standardised evidence: a map may speak against damage but a
-        little, and what is not of a map adds to the evidence of maps and cannot carry it, as it
-        varies more in laboratories far away.
-    maps_alone
-        Whether all evidence is of maps.
+    least
+        Of the weights of standardised evidence: a map may speak against damage but a little.
     """
 
     damage: float = 0.2
@@ -106,8 +90,6 @@ class Penalties:
     views: float = 0.3
     limit: float = 4.0
     least: float = -0.2
-    most_measured: float = 0.2
-    maps_alone: bool = False
 
 
 def fit_prior(
@@ -116,15 +98,14 @@ def fit_prior(
     """The prior of the laboratories that taught a network."""
     penalties = penalties or Penalties()
     taught = list(labs.values())
-    prior = _empty(classes, 0) if penalties.maps_alone else _stages(taught, classes)
-    plain = [lab.plain.evidence(prior) for lab in taught]
-    prior = _usual(prior, plain, penalties.limit)
+    plain = [lab.plain.evidence for lab in taught]
+    prior = _usual(_empty(classes), plain, penalties.limit)
     prior = _of_wholes(prior, taught)
     prior = _regressions(prior, taught, penalties)
     prior = _cells(prior, list(zip(plain, [lab.cells for lab in taught], strict=True)))
     reach = []
     for lab, rows in zip(taught, plain, strict=True):
-        reach.append(prior.scores(lab.damaged.evidence(prior), adapt(rows, prior).usual))
+        reach.append(prior.scores(lab.damaged.evidence, adapt(rows, prior).usual))
     prior = _tail(prior, [(prior, rows) for rows in plain])
     most = float(np.quantile(np.concatenate(reach), 0.95))
     return changed(prior, reach=np.array(most - prior.location[0]))
@@ -144,9 +125,7 @@ def with_tail_of(
     """
     limits = np.max([of.limit for of, _, _ in apart], 0)
     own = _usual(prior, [plain for _, plain, _ in apart], Penalties().limit).limit
-    # Densities of two networks cannot be compared, and have no limit.
-    fixed = np.array([name.startswith("stage") for name in prior.names])
-    limit = np.where(fixed, prior.limit, np.maximum(np.maximum(own, prior.limit), limits))
+    limit = np.maximum(np.maximum(own, prior.limit), limits)
     found = changed(prior, limit=limit)
     found = _cells(found, [(plain, cells) for _, plain, cells in apart])
     return _tail(found, [(of, plain) for of, plain, _ in apart])
@@ -156,30 +135,8 @@ def changed(prior: GeneralPrior, **parts: Any) -> GeneralPrior:
     return GeneralPrior.from_state(prior.state() | parts, prior.classes)
 
 
-def _stages(labs: list[Laboratory], classes: tuple[str, ...]) -> GeneralPrior:
-    """What varies in the stages of clean tiles, and units; all else empty."""
-    plain = [lab.plain.statistics.astype(np.float64)[:, -_LAST_STAGES:] for lab in labs]
-    views = [lab.clean.statistics.astype(np.float64)[:, -_LAST_STAGES:] for lab in labs]
-    spread = np.concatenate([x - np.median(x, 0) for x in plain]).std(0) + 1e-3
-    every = np.concatenate(plain + views)
-    mean, axes = every.mean(0), np.zeros((_AXES, _LAST_STAGES))
-    start = 0
-    for width in (128, 256, 512):
-        own = slice(start, start + 2 * width)
-        part = ((every - mean) / spread)[:, own]
-        found = np.linalg.svd(part, full_matrices=False)[2][:_AXES]
-        axes[: len(found), own] = found
-        start += 2 * width
-    more = len(_EXTRA)
-    stages = {"stage_mean": mean, "stage_scale": spread, "stage_axes": axes}
-    prior = changed(_empty(classes, more), units=np.ones(more), **stages)
-    rows = [lab.plain.evidence(prior)[:, -more:] for lab in labs]
-    units = np.concatenate([x - np.median(x, 0) for x in rows]).std(0) + 1e-3
-    return changed(prior, units=units)
-
-
-def _empty(classes: tuple[str, ...], more: int) -> GeneralPrior:
-    e, c, nothing = len(evidence_names(classes)) + more, len(classes), np.array(0.0)
+def _empty(classes: tuple[str, ...]) -> GeneralPrior:
+    e, c, nothing = len(evidence_names(classes)), len(classes), np.array(0.0)
     return GeneralPrior(
         classes=classes,
         usual=np.zeros(e),
@@ -202,33 +159,24 @@ def _usual(prior: GeneralPrior, labs: list[Floats], deviations: float) -> Genera
     """What evidence usually reaches, and its limits."""
     found = []
     for plain in labs:
-        quarter, middle = np.quantile(prior.scaled(plain), [0.25, 0.5], axis=0)
+        quarter, middle = np.quantile(logit(plain), [0.25, 0.5], axis=0)
         found.append(2 * middle - quarter)
     usual = np.median(found, 0)
     limit = np.mean(found, 0) + deviations * np.std(found, 0, ddof=1)
-    least = np.concatenate([np.ones(len(usual) - len(prior.units)), prior.units])
-    return changed(prior, usual=usual, limit=np.maximum(limit, usual + least))
+    return changed(prior, usual=usual, limit=np.maximum(limit, usual + 1))
 
 
 def _of_wholes(prior: GeneralPrior, labs: list[Laboratory]) -> GeneralPrior:
-    """Higher limits for what a laboratory's files may be as a whole, to a mild degree.
-
-    How unlike any laboratory all tiles of a slide are has no limit: that is no damage.
-    """
-    rows = prior.scaled(np.concatenate([lab.damaged.evidence(prior) for lab in labs]))
+    """Higher limits for what a laboratory's files may be as a whole, to a mild degree."""
+    rows = logit(np.concatenate([lab.damaged.evidence for lab in labs]))
     kinds = np.concatenate([lab.damaged.kinds for lab in labs])
     limit = prior.limit.copy()
-    for name, measured in _OF_WHOLES.items():
+    for name in _OF_WHOLES:
         number = prior.classes.index(name)
         columns = [k for k, column in enumerate(prior.names) if column.startswith(f"{name}_")]
-        if len(prior.units):
-            columns.append(prior.names.index(measured))
         drawn = rows[kinds == number][:, columns]
         if len(drawn):
             limit[columns] = np.maximum(limit[columns], np.quantile(drawn, _MILD, axis=0))
-    for k, column in enumerate(prior.names):
-        if column.startswith("stage"):
-            limit[k] = prior.usual[k] + _NO_LIMIT * prior.units[k - len(prior.names)]
     return changed(prior, limit=limit)
 
 
@@ -236,9 +184,9 @@ def _regressions(prior: GeneralPrior, labs: list[Laboratory], penalties: Penalti
     """Damage on what exceeds the usual of each laboratory, which has an intercept of its own."""
     rows, home, kinds, weight = [], [], [], []
     for number, lab in enumerate(labs):
-        usual = adapt(lab.plain.evidence(prior), prior).usual
+        usual = adapt(lab.plain.evidence, prior).usual
         for tiles in (lab.plain, lab.drawn, lab.clean, lab.damaged):
-            rows.append(prior.exceeding(tiles.evidence(prior), usual))
+            rows.append(prior.exceeding(tiles.evidence, usual))
             home.append(np.full(len(tiles), number))
             kinds.append(tiles.kinds if len(tiles.kinds) else np.full(len(tiles), -1))
             share = penalties.views if tiles in (lab.clean, lab.damaged) else 1.0
@@ -247,10 +195,7 @@ def _regressions(prior: GeneralPrior, labs: list[Laboratory], penalties: Penalti
     bad = kind >= 0
     scale = x.std(0) + 1e-6
     homes = 2 * np.eye(len(labs))[np.concatenate(home)]
-    maps = x.shape[1] - len(prior.units)
-    bounds = [(penalties.least, np.inf)] * maps
-    bounds += [(0.0, penalties.most_measured)] * len(prior.units)
-    bounds += [(-np.inf, np.inf)] * len(labs)
+    bounds = [(penalties.least, np.inf)] * x.shape[1] + [(-np.inf, np.inf)] * len(labs)
     damage, intercept = bounded_regression(
         np.concatenate([x / scale, homes], 1), bad, weights, penalties.damage, bounds
     )

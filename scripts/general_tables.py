@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from general_judge import Laboratory, Penalties, Tiles, fit_prior
+from general_judge import Laboratory, Tiles, fit_prior
 from general_sets import KINDS, REASONS
 from numpy.typing import NDArray
 from scipy.stats import beta, spearmanr
@@ -22,7 +22,7 @@ from rl2qc.stats.adaptation import (
     unadapted,
 )
 from rl2qc.stats.auc import auc
-from rl2qc.stats.prior import GeneralPrior, map_evidence, probability
+from rl2qc.stats.prior import GeneralPrior, evidence_names, map_evidence, probability
 from rl2qc.synthetic.teaching import CLASSES
 
 __all__ = ["Fold", "laboratories", "print_tables"]
@@ -38,9 +38,9 @@ _LOCAL = [k for k in KINDS if k.endswith("%")]
 _CELLS = 8000
 
 
-def print_tables(folds: dict[str, Arrays], maps_alone: bool = False) -> Figures:
+def print_tables(folds: dict[str, Arrays]) -> Figures:
     """Print every table; the figures by table and row."""
-    judged = {name: Fold(found, maps_alone) for name, found in folds.items()}
+    judged = {name: Fold(found) for name, found in folds.items()}
     scored = {name: fold.scores() for name, fold in judged.items()}
     return {
         "auc": table_of_areas(scored),
@@ -61,13 +61,10 @@ def maps_of(found: Arrays, name: str) -> NDArray[np.float32]:
 def tiles_of(found: Arrays, name: str) -> Tiles:
     """What was kept of a stack of tiles; none where it is not there."""
     if f"{name}|map" not in found:
-        return Tiles(np.empty((0, 5 * len(CLASSES))), np.empty((0, 1920)), np.empty((0, 7)))
-    return Tiles(
-        map_evidence(maps_of(found, name), probability(found[f"{name}|head"])),
-        found[f"{name}|stages"],
-        found[f"{name}|quantities"],
-        found.get(f"{name}|kind", np.empty(0)).astype(np.int64),
-    )
+        return Tiles(np.empty((0, len(evidence_names(CLASSES)))))
+    evidence = map_evidence(maps_of(found, name), probability(found[f"{name}|head"]))
+    kinds = found.get(f"{name}|kind", np.empty(0)).astype(np.int64)
+    return Tiles(evidence.astype(np.float64), kinds)
 
 
 def cells_of(found: Arrays, name: str) -> NDArray[np.float64]:
@@ -96,18 +93,16 @@ class Fold:
     """What was kept of a fold, and the prior of its teaching laboratories."""
 
     found: Arrays
-    maps_alone: bool = False
 
     @cached_property
     def prior(self) -> GeneralPrior:
-        penalties = Penalties(maps_alone=self.maps_alone)
-        return fit_prior(laboratories(self.found), CLASSES, penalties)
+        return fit_prior(laboratories(self.found), CLASSES)
 
     @cached_property
     def evidence(self) -> dict[str, NDArray[np.float64]]:
         """Of each stack of tiles, (n, E)."""
         names = [k.removesuffix("|map") for k in self.found if k.endswith("|map")]
-        return {name: tiles_of(self.found, name).evidence(self.prior) for name in names}
+        return {name: tiles_of(self.found, name).evidence for name in names}
 
     def group(self, name: str) -> Adaptation:
         """What the stack's own laboratory, or slide, says is usual."""

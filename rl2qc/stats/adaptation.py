@@ -241,7 +241,7 @@ def split_groups(groups: Sequence[Adaptation], prior: GeneralPrior) -> NDArray[n
     # Here, since every command would wait for it.
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    places = np.stack([prior.placed(group.usual) for group in groups]) * np.abs(prior.weights)
+    places = np.stack([probability(group.usual) for group in groups]) * np.abs(prior.weights)
     # Sorted first, so that the order of the slides makes no difference where distances tie.
     order = np.lexsort(places.T)
     tree = linkage(places[order], "average", "cityblock")
@@ -294,7 +294,7 @@ def cell_limits(adaptation: Adaptation, prior: GeneralPrior) -> Floats:
 
 def _usual(rows: Floats, prior: GeneralPrior, start: Adaptation, worth: float) -> Floats:
     """What evidence usually reaches, from quarter and median."""
-    quarter, middle = np.quantile(prior.scaled(rows), [0.25, 0.5], axis=0)
+    quarter, middle = np.quantile(logit(rows), [0.25, 0.5], axis=0)
     own = len(rows) / (len(rows) + worth)
     usual = own * (middle + _MIRROR * (middle - quarter)) + (1 - own) * start.usual
     return np.asarray(np.minimum(usual, prior.limit))
