@@ -16,10 +16,7 @@ from rl2qc.filtering.evidence import EVIDENCE, Evidence
 from rl2qc.stats.adaptation import Adaptation, adapt, cohort_of, split_groups
 from rl2qc.stats.prior import GeneralPrior
 
-__all__ = ["COHORT_WIDE", "cohort_adaptations"]
-
-COHORT_WIDE = frozenset({"auto", "cohort"})
-"""The ways to adapt that look at other slides."""
+__all__ = ["cohort_adaptations"]
 
 
 def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Adaptation]:

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.adapt import COHORT_WIDE, cohort_adaptations
+from rl2qc.cohort.adapt import cohort_adaptations
 from rl2qc.cohort.changes import settings_of
 from rl2qc.cohort.page import bring_up_to_date
 from rl2qc.cohort.settings import DecideSettings
@@ -26,6 +26,7 @@ from rl2qc.cohort.store.summary import row_of
 from rl2qc.cohort.store.tables import describe_table, read_table
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
+from rl2qc.filtering.decision import COHORT_WIDE
 from rl2qc.filtering.exports.files import export, remove_exports
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
@@ -114,7 +115,9 @@ def decide(
     if settings.alpha is None:
         level, method = _decision_of(folder, found)
         settings = settings.changes(alpha=level, method=method)
-    cohorts = cohort_adaptations(found)
+    # Where none is named, each result keeps its own way.
+    wide = settings.adapt is None or settings.adapt in COHORT_WIDE
+    cohorts = cohort_adaptations(found) if wide else {}
     decided = []
     with (
         _mapping(min(settings.workers, len(found))) as mapped,

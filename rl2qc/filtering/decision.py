@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "ADAPT",
+    "COHORT_WIDE",
     "METHODS",
     "adjusted",
     "keep_tiles",
@@ -21,6 +22,9 @@ METHODS = ("threshold", "bh")
 
 ADAPT = ("auto", "slide", "cohort", "none")
 """What evidence is judged beside: see :class:`rl2qc.filtering.settings.FilterSettings`."""
+
+COHORT_WIDE = frozenset({"auto", "cohort"})
+"""The ways to adapt that look at other slides."""
 
 _ADVICE = (
     "stain, scanner or resolution may be unlike the model's reference, so look at them, and train "

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.results import Result
-from rl2qc.filtering.decision import keep_tiles, rejected_share
+from rl2qc.filtering.decision import COHORT_WIDE, keep_tiles, rejected_share
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.filtering.evidence import Evidence, judge_evidence
 from rl2qc.filtering.exports.registry import write_format
@@ -263,9 +263,11 @@ class TileTable(Result):
     ) -> TileTable:
         """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`.
 
-        What is None stays as it is; ``cohort`` is what is usual in the slides of the cohort."""
+        What is None stays as it is; ``cohort`` is what is usual in the slides of the cohort, which
+        counts where ``adapt`` looks at other slides."""
         adapts = self.evidence is not None and self.evidence.adapts
         adapt = (adapt or self.adapt) if adapts else "none"
+        cohort = cohort if adapt in COHORT_WIDE else None
         adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
         measurements = self.measurements | judged if judged else self.measurements
         decided = replace(
