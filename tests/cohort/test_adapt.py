@@ -159,3 +159,11 @@ def test_damaged_evidence_is_named_and_costs_its_slide_alone(whole, tmp_path):
     result = rl2qc.decide(out, 0.2)
     assert [name for name, _ in result.failures] == ["b"]
     assert read_table(out / "a").alpha == 0.2
+
+
+def test_evidence_of_another_number_of_tiles_is_refused(whole, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    Evidence.load(out / "c" / EVIDENCE).take(np.arange(5)).save(out / "c" / EVIDENCE)
+    with pytest.raises(WorkError, match=r"evidence\.npz is of 5 tiles, tiles\.csv of 12"):
+        read_table(out / "c")

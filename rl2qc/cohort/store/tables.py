@@ -116,8 +116,17 @@ def _read(folder: Path, record: Record) -> TileTable:
         image_paths=tuple(map(Path, paths)),
         failures=_failures(folder / FAILURES),
         thumbnail=_thumbnail(folder / THUMBNAIL),
-        evidence=Evidence.load(folder / EVIDENCE) if EVIDENCE in record.files else None,
+        evidence=_evidence(folder, record, len(keep)),
     )
+
+
+def _evidence(folder: Path, record: Record, tiles: int) -> Evidence | None:
+    if EVIDENCE not in record.files:
+        return None
+    evidence = Evidence.load(folder / EVIDENCE)
+    if len(evidence) != tiles:
+        raise ValueError(f"{EVIDENCE} is of {len(evidence)} tiles, {TILES} of {tiles}")
+    return evidence
 
 
 def _about(folder: Path, record: Record) -> dict[str, Any]:
