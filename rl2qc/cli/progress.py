@@ -20,6 +20,8 @@ class TileProgress(RunProgress):
     """Tiles per second and the time left over all inputs: a bar in a terminal, and elsewhere, as
     in the log of a batch system, a line for each input."""
 
+    further = True
+
     def __init__(self) -> None:
         super().__init__()
         self._began = time.monotonic()

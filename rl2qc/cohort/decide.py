@@ -194,7 +194,9 @@ def _decision_of(folder: RunFolder, found: Sequence[ResultFolder]) -> tuple[floa
     return decisions.pop()
 
 
-def settle(folder: RunFolder, settings: FilterSettings) -> list[str]:
+def settle(
+    folder: RunFolder, settings: FilterSettings, progress: bool | Progress = False
+) -> list[str]:
     """Decide anew, beside what is usual in their cohorts, the results that were decided without.
 
     Called by each process at the end of its run: the last one sees the results of all.
@@ -205,6 +207,8 @@ def settle(folder: RunFolder, settings: FilterSettings) -> list[str]:
         Of the run; its manifest and summary are left to the caller.
     settings
         How it is decided.
+    progress
+        True shows a bar; a function is called with (inputs done, all, what).
 
     Returns
     -------
@@ -217,15 +221,21 @@ def settle(folder: RunFolder, settings: FilterSettings) -> list[str]:
     with wait_for_lock(folder.lock(_ADAPTING)):
         found = folder.results()
         cohorts = cohort_adaptations(found)
+        stale = [result for result in found if not _is_beside(result, cohorts.get(result.name))]
         failed = []
-        for result in found:
-            usual, record = cohorts.get(result.name), result.read_record()
-            if record is None or (usual and usual.to_dict()) == record.slide.get("cohort"):
-                continue
-            decided = _attempt(result, usual, wanted)
-            if decided.failure:
-                failed.append(f"{result.name}: {decided.failure}")
+        with track(progress, "comparing slides", len(stale)) as step:
+            for result in stale:
+                decided = _attempt(result, cohorts.get(result.name), wanted)
+                if decided.failure:
+                    failed.append(f"{result.name}: {decided.failure}")
+                step(1)
     return failed
+
+
+def _is_beside(result: ResultFolder, cohort: Adaptation | None) -> bool:
+    """Whether a result was decided beside this cohort, or has nothing to decide."""
+    record = result.read_record()
+    return record is None or (cohort and cohort.to_dict()) == record.slide.get("cohort")
 
 
 def _attempt(result: ResultFolder, cohort: Adaptation | None, settings: DecideSettings) -> _Decided:

@@ -203,7 +203,7 @@ def filter_inputs(
             if time.monotonic() - last > _MANIFEST_EVERY:
                 folder.update(partial(describe, finished=False), None)
                 last = time.monotonic()
-        warnings += settle(folder, settings)
+        warnings += settle(folder, settings, work.progress.further)
         now = folder.update(partial(describe, finished=True), formats)
     folder.clean_up()
     # What was settled for all may have changed the decision of some.

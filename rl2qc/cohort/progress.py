@@ -60,6 +60,11 @@ class RunProgress:
             # Inputs that others did, or that failed, have left none to wait for.
             self.total = self.done
 
+    @property
+    def further(self) -> bool | Progress:
+        """What the steps after the last tile report to (:func:`rl2qc.core.progress.track`)."""
+        return False
+
     def shown(self, name: str) -> None:
         """Called when tiles of the input of that name are done."""
 
@@ -74,12 +79,18 @@ class _Called(RunProgress):
         super().__init__()
         self._function = function
 
+    @property
+    def further(self) -> bool | Progress:
+        return self._function
+
     def shown(self, name: str) -> None:
         self._function(self.done, self.total, name)
 
 
 class _Bar(RunProgress):
     """Shows a bar over the tiles of all inputs."""
+
+    further = True
 
     def begin(self, inputs: int) -> None:
         super().begin(inputs)

@@ -130,6 +130,12 @@ def test_the_ways_to_adapt(sets, whole, general_file, tmp_path):
     assert contents(out) == contents(whole)
 
 
+def test_deciding_beside_the_cohort_is_told_as_it_goes(sets, general_file, tmp_path):
+    told = []
+    run(sets, tmp_path / "out", general_file, progress=lambda *now: told.append(now))
+    assert told[-4:] == [(done, 3, "comparing slides") for done in range(4)]
+
+
 def test_one_by_itself_is_judged_by_itself(sets, general_file):
     table = rl2qc.filter_patches(sets[0], general_file, mpp=0.5)
     assert table.evidence is not None and table.cohort is None
