@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from toy_general import CLASSES, toy_head
 
 from rl2qc.model.network import runtime as inference
 from rl2qc.model.network.backbone import POOLED, STATISTICS_DIM, ResNet18Features, load_weights
@@ -14,7 +15,6 @@ from rl2qc.model.network.runtime import compile_statistics
 from rl2qc.model.network.statistics import StatisticsExtractor
 from rl2qc.stats.prior import map_evidence
 
-CLASSES = ("ink", "fold", "blur")
 needs_onnx = pytest.mark.skipif(
     not inference._has_onnx(), reason="the onnx runtime needs the extra rl2qc[onnx]"
 )
@@ -22,16 +22,9 @@ needs_onnx = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def network() -> tuple[ResNet18Features, DamageHead]:
-    """Random weights, and norms of the head that do something."""
     backbone = ResNet18Features().eval()
     load_weights(backbone, "random", seed=1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        head = DamageHead(CLASSES, 16)
-        for norm in (head.dense[0], head.dense[3]):
-            norm.running_mean.uniform_(-0.5, 0.5)
-            norm.running_var.uniform_(0.5, 2)
-    return backbone, head.eval()
+    return backbone, toy_head()
 
 
 @pytest.mark.parametrize("runtime", ["torch", pytest.param("onnx", marks=needs_onnx)])
