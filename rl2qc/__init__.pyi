@@ -52,12 +52,15 @@ from rl2qc.model.detectors.base import register_detector as register_detector
 from rl2qc.model.quality import QualityModel as QualityModel
 from rl2qc.model.train import train as train
 from rl2qc.model.training.settings import TrainSettings as TrainSettings
+from rl2qc.scoring.agree import agree as agree
+from rl2qc.scoring.agreement import Agreement as Agreement
 from rl2qc.scoring.compare import compare as compare
 from rl2qc.scoring.comparison import Comparison as Comparison
 from rl2qc.scoring.dice import Dice as Dice
 from rl2qc.scoring.dice import dice as dice
 from rl2qc.scoring.score import score as score
 from rl2qc.scoring.scorecard import Scorecard as Scorecard
+from rl2qc.scoring.settings import AgreeSettings as AgreeSettings
 from rl2qc.scoring.settings import CompareSettings as CompareSettings
 from rl2qc.scoring.settings import DiceSettings as DiceSettings
 from rl2qc.scoring.settings import ScoreSettings as ScoreSettings

@@ -10,6 +10,7 @@ import pytest
 import rl2qc
 
 CALLS = {
+    "agree",
     "benchmark",
     "compare",
     "decide",
@@ -48,6 +49,7 @@ REGISTER = {
     "register_source",
 }
 RESULTS = {
+    "Agreement",
     "Benchmark",
     "CohortResult",
     "Comparison",
@@ -57,6 +59,7 @@ RESULTS = {
     "TileTable",
 }
 SETTINGS = {
+    "AgreeSettings",
     "BenchmarkSettings",
     "CompareSettings",
     "DecideSettings",

@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from rl2qc import __version__
+from rl2qc.cli.agree import agree_command
 from rl2qc.cli.benchmark import benchmark_command
 from rl2qc.cli.cache import cache_app
 from rl2qc.cli.compare import compare_command
@@ -39,6 +40,7 @@ app.command("decide", cls=CommandWithNames)(decide_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
 app.command("dice")(dice_command)
+app.command("agree")(agree_command)
 app.command("benchmark")(benchmark_command)
 app.command("demo")(demo_command)
 app.add_typer(cache_app, name="cache")

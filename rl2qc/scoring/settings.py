@@ -11,7 +11,7 @@ from rl2qc.errors import UsageError
 from rl2qc.features.base import DEFAULT_FEATURES
 from rl2qc.scoring.spec import chosen_metrics
 
-__all__ = ["CompareSettings", "DiceSettings", "ScoreSettings"]
+__all__ = ["AgreeSettings", "CompareSettings", "DiceSettings", "ScoreSettings"]
 
 _GROUPS = (
     "Regular expression whose first group is the slide or patient, in the file name or in the path "
@@ -184,3 +184,43 @@ class DiceSettings(Settings):
         super().__post_init__()
         if self.labels is not None and not len(self.labels):
             raise UsageError("--labels names no label: give at least one")
+
+
+@dataclass(frozen=True)
+class AgreeSettings(Settings):
+    """How to read a table of scores, and what to hold the others against.
+
+    Examples
+    --------
+    >>> AgreeSettings(against="readers").record()["against"]
+    'readers'
+    """
+
+    against: str = option(
+        "dice",
+        help="The score that the others are held against.",
+        flags=("--with",),
+        metavar="SCORE",
+    )
+    by: str | None = option(
+        None,
+        help="Column by which the table is split; generators are ranked within each part.",
+        metavar="COLUMN",
+        show_default="task, where there is such a column",
+    )
+    generator: str = option("generator", help="Column that names the generators.", metavar="COLUMN")
+    lower: Sequence[str] = option(
+        (),
+        help="Comma-separated scores of which lower is better, beside those called NAME:lower.",
+        parse=split_names,
+        metavar="SCORES",
+        show_default=False,
+    )
+    seed: int = option(
+        0, help="Of the orders that are drawn beyond 8 generators.", within=Interval(0)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.lower, str):
+            object.__setattr__(self, "lower", split_names(self.lower))
