@@ -16,7 +16,10 @@ from rl2qc.benchmarking.findings import (
     CorruptionResult,
     DamageResult,
     Example,
+    LabResult,
 )
+from rl2qc.benchmarking.judge import Judge
+from rl2qc.benchmarking.laboratories import Laboratory, measure_laboratory
 from rl2qc.benchmarking.settings import BenchmarkSettings
 from rl2qc.benchmarking.stability import Stability, stability
 from rl2qc.core.progress import Step
@@ -97,6 +100,7 @@ class Bench:
         first = model.filter_score
         self.detectors = (first, *(name for name in names if name != first))
         step(0, "clean")
+        self._judge: Judge | None = None
         # Held, since every variant starts from them; variants are made batch by batch.
         self._images = [source[i] for i in range(len(source))]
         self._clean = {model.patch_size: self._measure(self._images.__getitem__, len(source))}
@@ -196,6 +200,19 @@ class Bench:
         }
         return ArtifactSet(DamageResult(len(source), areas, float(found.keep.mean())), side)
 
+    def laboratory(self, name: str, lab: Laboratory) -> LabResult:
+        """Clean tiles of a laboratory, and the same tiles damaged.
+
+        Raises
+        ------
+        ImageError
+            No tile can be read.
+        """
+        self._step(0, name)
+        result, tiles = measure_laboratory(lab, self._model, self._settings, LEVEL, self._step)
+        self.examples[f"labs/{name}"] = tuple(Example(*tile) for tile in tiles[:_EXAMPLES])
+        return result
+
     def stability(self, pool: PatchSource) -> Stability:
         """Metrics against the number of images."""
         self._step(0, "sample sizes")
@@ -217,14 +234,20 @@ class Bench:
         size = side or self._model.patch_size
         source = PatchSource(_Made(make, n, self._step), size, tuple(str(i) for i in range(n)))
         statistics = self._model.statistics(source)
-        scores = self._model.detectors_(statistics, self.detectors)
+        if self._judge is None:  # the clean images come first
+            self._judge = Judge(self._model, statistics)
+            filter_scores, p_values = self._judge.scores, self._judge.p_values
+        else:
+            filter_scores, p_values = self._judge(statistics)
+        scores = self._model.detectors_(statistics, self.detectors[1:])
         features = statistics[:, POOLED].copy()
         return Measured(
             features,
             self._model.latents_of_features(features),
             # As the calibration has it: what is not finite is as abnormal as can be.
-            {str(k): np.where(np.isfinite(v), v, -np.inf) for k, v in scores.items()},
-            self._model.measure_statistics(statistics)["p_value"] > self._settings.alpha,
+            {self.detectors[0]: filter_scores}
+            | {str(k): np.where(np.isfinite(v), v, -np.inf) for k, v in scores.items()},
+            p_values > self._settings.alpha,
         )
 
     def _against_clean(self, found: Measured, covered: float = float("nan")) -> DamageResult:

@@ -10,7 +10,14 @@ from typing import Any
 
 from rl2qc.benchmarking.artifact_folders import ArtifactFolders, find_artifacts
 from rl2qc.benchmarking.bench import LEVEL, Bench, K
-from rl2qc.benchmarking.findings import ArtifactSet, CleanSet
+from rl2qc.benchmarking.findings import OWN, ArtifactSet, CleanSet, LabResult
+from rl2qc.benchmarking.laboratories import (
+    MOST_TILES,
+    Laboratory,
+    damage_of,
+    find_laboratories,
+    lab_warnings,
+)
 from rl2qc.benchmarking.result import Benchmark
 from rl2qc.benchmarking.settings import MIN_CLEAN, BenchmarkSettings
 from rl2qc.benchmarking.stability import SIZES, sample_sizes
@@ -103,6 +110,7 @@ def benchmark(
         cutouts = {name: bench.cutouts(name, layers) for name, layers in plan.cutouts.items()}
         real = {name: bench.real(name, source) for name, source in plan.real.items()}
         curves = bench.stability(plan.pool_for_sizes(settings.seed)) if plan.n_sizes else None
+        labs, unread = _labs(bench, plan.labs)
     provenance = {
         "n": plan.n,
         "n_available": len(plan.pool),
@@ -124,10 +132,12 @@ def benchmark(
         *_clean_warnings(clean_set, settings.alpha),
         *plan.warnings,
         *_real_warnings(real, model.patch_size),
+        *unread,
+        *lab_warnings(labs, settings.alpha),
         *([] if curves else [_TOO_FEW_FOR_SIZES]),
     )
     return Benchmark(
-        provenance, clean_set, results, cutouts, real, curves, warnings, bench.examples
+        provenance, clean_set, results, cutouts, real, labs, curves, warnings, bench.examples
     )
 
 
@@ -144,13 +154,16 @@ class _Plan:
     n_sizes: int
     cutouts: dict[str, list[Image]]
     real: dict[str, PatchSource]
+    labs: dict[str, Laboratory]
+    damages: int
     warnings: tuple[str, ...]
 
     def n_images(self, patch_size: int, n_severities: int) -> int:
         """How many images the model sees."""
         sides = {source.size for source in self.real.values()} - {patch_size}
         of_clean = self.n * (1 + n_severities + len(self.cutouts) + len(sides))
-        return of_clean + sum(map(len, self.real.values())) + 2 * self.n_sizes
+        of_labs = sum(len(lab.tiles) for lab in self.labs.values()) * (1 + self.damages)
+        return of_clean + sum(map(len, self.real.values())) + 2 * self.n_sizes + of_labs
 
     def pool_for_sizes(self, seed: int) -> PatchSource:
         """The clean images that subsets are drawn from."""
@@ -174,7 +187,26 @@ def _find(clean: Patches, model: QualityModel, settings: BenchmarkSettings) -> _
     n = min(settings.n, len(pool), _QUICK if settings.quick else len(pool))
     sizes = sample_sizes(min(len(pool), n if settings.quick else 2 * max(SIZES)))
     n_sizes = 2 * sizes[-1] if len(sizes) > 1 else 0
-    return _Plan(pool, n, n_sizes, cutouts, real, folders.warnings)
+    labs: dict[str, Laboratory] = {}
+    no_labs: list[str] = []
+    if settings.labs is not None:
+        own = Laboratory(pool.sample(min(n, MOST_TILES), settings.seed), pool)
+        others, no_labs = find_laboratories(settings.labs, model.patch_size, settings)
+        labs = {OWN: own, **others}
+    damages = len(damage_of(settings)) if labs else 0
+    warnings = (*folders.warnings, *no_labs)
+    return _Plan(pool, n, n_sizes, cutouts, real, labs, damages, warnings)
+
+
+def _labs(bench: Bench, labs: dict[str, Laboratory]) -> tuple[dict[str, LabResult], list[str]]:
+    """What each laboratory gives, and what is to be said of those that cannot be read."""
+    found, unread = {}, []
+    for name, lab in labs.items():
+        try:
+            found[name] = bench.laboratory(name, lab)
+        except ImageError as error:
+            unread.append(f"{name}: {error}")
+    return found, unread
 
 
 def _chosen(names: Sequence[str] | None) -> tuple[CorruptionSpec, ...]:

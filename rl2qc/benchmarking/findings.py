@@ -14,14 +14,19 @@ from rl2qc.benchmarking.stability import Stability
 from rl2qc.stats.auc import AucResult
 
 __all__ = [
+    "OWN",
     "ArtifactSet",
     "CleanSet",
     "CorruptionResult",
     "DamageResult",
     "Example",
     "Findings",
+    "LabResult",
     "Row",
 ]
+
+OWN = "(the clean images)"
+"""The name, among laboratories, of the images that all else is measured with."""
 
 _NAN = math.nan
 
@@ -125,6 +130,40 @@ class ArtifactSet:
 
 
 @dataclass(frozen=True)
+class LabResult:
+    """What a model says of clean tiles of one laboratory, and of the same tiles damaged.
+
+    Attributes
+    ----------
+    n, n_images
+        Tiles, and the images that they were cut from.
+    kept, kept_low, kept_high
+        Share of the clean tiles that the filter keeps; the interval counts images.
+    kept_mixed
+        The same where three tiles in ten are damaged, and so is what the model adapts to.
+    auc
+        Of the filter's score, by corruption and severity ("blur 1").
+    rejected
+        Share of the damaged tiles that the filter rejects, likewise.
+    taught
+        Images that taught the model; None for a model that does not say which did.
+    left_out
+        Name and reason of each image that gave no tile.
+    """
+
+    n: int
+    n_images: int
+    kept: float
+    kept_low: float
+    kept_high: float
+    kept_mixed: float
+    auc: Mapping[str, AucResult]
+    rejected: Mapping[str, float]
+    taught: int | None
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Example:
     """A picture for the page.
 
@@ -160,12 +199,14 @@ class Findings:
     clean
     corruptions, cutouts, real
         By name.
+    labs
+        Other laboratories by name, the clean images first, measured likewise: :data:`OWN`.
     stability
         Metrics against sample size; None where the images are too few.
     warnings
         Plain sentences.
     examples
-        Pictures by place: "clean", "corruptions/blur", "cutouts/bubble", "real/pen".
+        Pictures by place: "clean", "corruptions/blur", "cutouts/bubble", "real/pen", "labs/a".
     """
 
     provenance: Mapping[str, Any]
@@ -173,6 +214,7 @@ class Findings:
     corruptions: Mapping[str, CorruptionResult]
     cutouts: Mapping[str, ArtifactSet] = field(default_factory=dict)
     real: Mapping[str, ArtifactSet] = field(default_factory=dict)
+    labs: Mapping[str, LabResult] = field(default_factory=dict)
     stability: Stability | None = None
     warnings: tuple[str, ...] = ()
     examples: Mapping[str, tuple[Example, ...]] = field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -52,6 +53,7 @@ def write_report(found: Findings, figures: Mapping[str, Figure], path: str | Pat
         path,
         "benchmark.html.j2",
         grade=_grade,
+        kept_grade=partial(_kept_grade, alpha=found.provenance["settings"]["alpha"]),
         result=found,
         run=found.provenance,
         columns=max(len(result.rows) for result in found.corruptions.values()),
@@ -76,3 +78,14 @@ def _grade(area: float) -> str:
     """
     steps = ((0.95, "best"), (0.85, "good"), (0.7, "fair"))
     return next((grade for least, grade in steps if area >= least), "poor")
+
+
+def _kept_grade(kept: float, alpha: float) -> str:
+    """How good a share of clean tiles is, where 1 - alpha is asked for.
+
+    >>> [_kept_grade(kept, 0.05) for kept in (0.93, 0.86, 0.7, 0.1)]
+    ['best', 'good', 'fair', 'poor']
+    """
+    steps = ((2, "best"), (3, "good"), (6, "fair"))
+    lost = 1 - kept
+    return next((grade for times, grade in steps if lost <= times * alpha + 1e-9), "poor")

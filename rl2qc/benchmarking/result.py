@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +52,7 @@ class Benchmark(Findings, Result, OldNames):
                 "corruptions": {n: asdict(result) for n, result in self.corruptions.items()},
                 "cutouts": {n: asdict(result) for n, result in self.cutouts.items()},
                 "real": {n: asdict(result) for n, result in self.real.items()},
+                "labs": {n: asdict(result) for n, result in self.labs.items()},
                 "stability": None if self.stability is None else self.stability.to_dict(),
                 "warnings": list(self.warnings),
             }
@@ -68,7 +69,25 @@ class Benchmark(Findings, Result, OldNames):
                 line |= {"detector": detector, "auc": found.value}
                 line |= {"auc_low": found.low, "auc_high": found.high} | values
                 lines.append({k: "" if v != v else v for k, v in line.items()})
-        return lines
+        empty = dict.fromkeys(lines[0], "") if lines else {}
+        return [*lines, *(empty | line for line in self._lab_rows())]
+
+    def _lab_rows(self) -> Iterator[dict[str, Any]]:
+        """A line for the clean tiles of each laboratory, and one for each damage to them."""
+        detector = self.provenance["filter_detector"]
+        for name, lab in self.labs.items():
+            line = {"kind": "laboratory", "detector": detector, "n": lab.n}
+            yield line | {"name": name, "kept": lab.kept}
+            for damage, area in lab.auc.items():
+                corruption, severity = damage.rsplit(" ", 1)
+                yield line | {
+                    "name": f"{name}: {corruption}",
+                    "severity": float(severity),
+                    "auc": area.value,
+                    "auc_low": area.low,
+                    "auc_high": area.high,
+                    "kept": 1 - lab.rejected[damage],
+                }
 
     def to_html(self, path: str | Path) -> None:
         """Write one page of it all to ``path``, every picture inside it.
@@ -120,7 +139,8 @@ class Benchmark(Findings, Result, OldNames):
             f"({made['checkpoint_sha256'][:12]}), AUC of clean against damaged, {made['seconds']} s"
         )
         sizes = [] if self.stability is None else [self.stability.summary()]
-        return "\n\n".join([head, self.table(), *sizes])
+        labs = [self.lab_table()] if self.labs else []
+        return "\n\n".join([head, self.table(), *labs, *sizes])
 
     def table(self) -> str:
         """A table for the terminal."""
@@ -151,6 +171,20 @@ class Benchmark(Findings, Result, OldNames):
             )
             before = row.title
         return "\n".join(layout(lines, right=range(1, len(header) - 1)))
+
+    def lab_table(self) -> str:
+        """A table of the laboratories for the terminal; empty where none were asked for."""
+        if not self.labs:
+            return ""
+        damages = list(next(iter(self.labs.values())).auc)
+        short = [damage.replace("out_of_focus", "focus") for damage in damages]
+        lines = [["laboratory", "tiles", "kept", "interval", "of 30% damaged", *short]]
+        for name, lab in self.labs.items():
+            areas = [f"{lab.auc[damage].value:.3f}".removeprefix("0") for damage in damages]
+            kept = [f"{lab.kept:.0%}", f"{lab.kept_low:.0%}-{lab.kept_high:.0%}"]
+            lines.append([name, str(lab.n), *kept, f"{lab.kept_mixed:.0%}", *areas])
+        title = "Laboratories: clean tiles kept, AUC of clean against damaged tiles"
+        return "\n".join([title, *layout(lines, right=range(1, len(lines[0])))])
 
     def _note(self, row: Row) -> str:
         if math.isnan(row.severity):

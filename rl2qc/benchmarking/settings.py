@@ -46,6 +46,12 @@ class BenchmarkSettings(Settings):
         "detector, odd ones for reporting on it.",
         choices=("all", "even", "odd"),
     )
+    labs: str | Path | None = option(
+        None,
+        help="Folder with a sub-folder of clean images for each other laboratory: which tiles are "
+        "kept there, and what damage is found.",
+        metavar="DIR",
+    )
     corruptions: tuple[str, ...] | None = option(
         None,
         help="Comma-separated names, such as blur,noise,ink. Default: all.",

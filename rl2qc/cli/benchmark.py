@@ -37,8 +37,8 @@ def benchmark_command(
     """Measure a model against corrupted, pasted and real artifacts.
 
     Clean patches are corrupted, mildly to strongly: AUC of every detector, share kept, RL2,
-    WAD-Div. Then pasted cut-outs and real artifacts, and RL2, FID and KID against the number of
-    images.
+    WAD-Div. Then pasted cut-outs and real artifacts, RL2, FID and KID against the number of
+    images, and with --labs what is kept and found in other laboratories.
 
     Writes benchmark.html, benchmark.json, benchmark.csv and a figure for each corruption.
 
@@ -47,6 +47,8 @@ def benchmark_command(
     rl2qc benchmark --clean clean/test --model mine.safetensors
 
     rl2qc benchmark -c clean/test -a artifacts/ --cutouts odd --out benchmark/
+
+    rl2qc benchmark -c clean/test --labs other-labs/ --model general
 
     rl2qc benchmark -c clean/test --corruptions blur,noise,fold --quick
     """

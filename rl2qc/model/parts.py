@@ -37,6 +37,7 @@ class ModelParts:
     provenance: dict[str, Any]
     head: DamageHead | None = None
     branch: ScoreBranch | None = None
+    taught: NDArray[np.uint8] | None = None
     warnings: tuple[str, ...] = ()
 
 

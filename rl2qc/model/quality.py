@@ -65,6 +65,9 @@ class QualityModel(OldNames, MeasuresTiles):
         The least likely patches of the reference, where :func:`rl2qc.train` was asked for them.
     provenance
         How the model was made.
+    taught_ : (n, 8) uint8
+        Digests of the images that taught it, its backbone among it
+        (:func:`rl2qc.images.digest.pixel_digest`); None where they are not recorded.
     extractor
         What turns patches into the statistics that every score rests on.
 
@@ -112,6 +115,7 @@ class QualityModel(OldNames, MeasuresTiles):
         self.reference_latent_mean_ = parts.reference_latent_mean
         self.quantities_ = parts.quantities
         self.history_, self.provenance = parts.history, parts.provenance
+        self.taught_ = parts.taught
         self.warnings_ = parts.warnings
         self.name, self.sha256 = name, sha256
 
@@ -254,6 +258,7 @@ class QualityModel(OldNames, MeasuresTiles):
             provenance=self.provenance,
             head=self.extractor.head,
             branch=self.extractor.branch,
+            taught=self.taught_,
         )
         self.sha256 = write_model(parts, path, backbone_of=backbone_of)
         self.name = path.stem

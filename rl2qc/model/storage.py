@@ -75,6 +75,7 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
             provenance=config["provenance"],
             head=_head(network, config),
             branch=_branch(network),
+            taught=tensors["taught"].numpy() if "taught" in tensors else None,
         )
     except (KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
@@ -97,6 +98,8 @@ class Trunk:
         Where it comes from, in words.
     mpp
         Microns per pixel that it was trained at; None where that is not recorded.
+    taught : (n, 8) uint8
+        Digests of the images that it was trained on; None where they are not recorded.
     """
 
     backbone: ResNet18Features
@@ -105,6 +108,7 @@ class Trunk:
     branch: ScoreBranch | None = None
     prior: GeneralPrior | None = None
     mpp: float | None = None
+    taught: NDArray[np.uint8] | None = None
 
 
 def load_backbone(source: str | Path, seed: int) -> Trunk:
@@ -135,6 +139,7 @@ def load_backbone(source: str | Path, seed: int) -> Trunk:
                 branch=parts.branch,
                 prior=parts.detectors.prior,
                 mpp=parts.mpp,
+                taught=parts.taught,
             )
     round_to_half(made.backbone)
     return made
@@ -173,6 +178,7 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
             **_placed(_tensors("calibration.", parts.calibration)),
             **_tensors("quantities.", parts.quantities.state() if parts.quantities else {}),
             "reference_latent_mean": torch.from_numpy(parts.reference_latent_mean),
+            **({} if parts.taught is None else {"taught": torch.from_numpy(parts.taught)}),
         },
         {
             "backbone_of": shared,

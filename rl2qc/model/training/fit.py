@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress
 from rl2qc.images.reasons import ReferenceQuantities
@@ -18,7 +20,7 @@ from rl2qc.model.detectors.folds import reference_folds
 from rl2qc.model.network.backbone import FEATURE_DIM, POOLED
 from rl2qc.model.network.statistics import Statistics, StatisticsExtractor
 from rl2qc.model.parts import History, ModelParts
-from rl2qc.model.storage import load_backbone
+from rl2qc.model.storage import Trunk, load_backbone
 from rl2qc.model.training.flow import fit_flow, fit_jointly
 from rl2qc.model.training.reference import ReferencePass, measure_again, read_reference
 from rl2qc.model.training.selection import Selection, select_patches
@@ -114,9 +116,16 @@ def fit_reference(
         provenance=_provenance(trunk.origin, settings, chosen, split),
         head=trunk.head,
         branch=trunk.branch,
+        taught=_taught(trunk, found),
         warnings=(*chosen.warnings, *split.warnings),
     )
     return Fitted(parts, chosen.source, found.statistics, split.groups)
+
+
+def _taught(trunk: Trunk, found: ReferencePass) -> NDArray[np.uint8]:
+    """Digests of the patches, and of the images that taught the backbone, each once in order."""
+    before = [] if trunk.taught is None else [trunk.taught]
+    return np.unique(np.concatenate([*before, found.digests]), axis=0)
 
 
 def _fit_density(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress, track
+from rl2qc.images.digest import DIGEST_BYTES, pixel_digest
 from rl2qc.images.duplicates import SIDE, near_duplicates, thumbnail
 from rl2qc.images.quantities import image_quantities
 from rl2qc.images.quantity_names import QUANTITIES
@@ -37,6 +38,8 @@ class ReferencePass:
         In the order of :data:`rl2qc.images.quantity_names.QUANTITIES`.
     duplicates : (n,) int64
         The number of each patch's group of near-duplicates.
+    digests : (n, 8) uint8
+        What the patches are known again by (:func:`rl2qc.images.digest.pixel_digest`).
     pixels : (n, size, size, 3) uint8
         The patches themselves; None unless they were asked for.
     """
@@ -46,6 +49,7 @@ class ReferencePass:
     sources: Rows
     quantities: NDArray[np.float64]
     duplicates: NDArray[np.int64]
+    digests: NDArray[np.uint8]
     pixels: NDArray[np.uint8] | None = None
 
 
@@ -77,6 +81,7 @@ def read_reference(
     statistics, damaged = _empty(n, copies, extractor.width)
     quantities = np.empty((n, len(QUANTITIES)))
     thumbnails = np.empty((n, SIDE, SIDE), np.float32)
+    digests = np.empty((n, DIGEST_BYTES), np.uint8)
     pixels = np.empty((n, size, size, 3), np.uint8) if keep_pixels else None
     start = 0
     with track(progress, "reference", n) as step:
@@ -87,6 +92,7 @@ def read_reference(
                 damaged[copy, rows] = extractor.of_batch(_damage(images, start, copy, seed))
             quantities[rows] = [image_quantities(image) for image in images]
             thumbnails[rows] = [thumbnail(image) for image in images]
+            digests[rows] = [list(pixel_digest(image)) for image in images]
             if pixels is not None:
                 pixels[rows] = images
             start += len(images)
@@ -97,6 +103,7 @@ def read_reference(
         np.tile(np.arange(n), copies),
         quantities,
         near_duplicates(thumbnails),
+        digests,
         pixels,
     )
 
