@@ -267,8 +267,8 @@ def lab_warnings(labs: Mapping[str, LabResult], alpha: float) -> list[str]:
     poor = [f"{name} ({lab.kept:.0%})" for name, lab in others.items() if lab.kept < 1 - 3 * alpha]
     if poor:
         said.append(
-            f"of {len(others)} laboratories {len(poor)} lose clean tiles, kept where {1 - alpha:.0%} "
-            f"were asked for: {', '.join(poor)}"
+            f"of {len(others)} laboratories {len(poor)} lose clean tiles, kept where "
+            f"{1 - alpha:.0%} were asked for: {', '.join(poor)}"
         )
     known = [f"{name} ({lab.taught} of {lab.n_images})" for name, lab in labs.items() if lab.taught]
     if known:

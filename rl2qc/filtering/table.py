@@ -263,11 +263,9 @@ class TileTable(Result):
     ) -> TileTable:
         """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`.
 
-        What is None stays as it is; ``cohort`` is what is usual in the slides of the cohort, which
-        counts where ``adapt`` looks at other slides."""
+        What is None stays as it is; ``cohort`` is what is usual in its slides."""
         adapts = self.evidence is not None and self.evidence.adapts
         adapt = (adapt or self.adapt) if adapts else "none"
-        cohort = cohort if adapt in COHORT_WIDE else None
         adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
         measurements = self.measurements | judged if judged else self.measurements
         decided = replace(
@@ -278,7 +276,7 @@ class TileTable(Result):
             method=method,
             adapt=adapt,
             adaptation=adaptation,
-            cohort=cohort,
+            cohort=cohort if adapt in COHORT_WIDE else None,
             max_rejected=self.max_rejected if max_rejected is None else max_rejected,
         )
         return replace(decided, warnings=decision_warnings(decided))
