@@ -54,10 +54,12 @@ from rl2qc.model.train import train as train
 from rl2qc.model.training.settings import TrainSettings as TrainSettings
 from rl2qc.scoring.agree import agree as agree
 from rl2qc.scoring.agreement import Agreement as Agreement
+from rl2qc.scoring.callbacks import ScoreEvery as ScoreEvery
 from rl2qc.scoring.compare import compare as compare
 from rl2qc.scoring.comparison import Comparison as Comparison
 from rl2qc.scoring.dice import Dice as Dice
 from rl2qc.scoring.dice import dice as dice
+from rl2qc.scoring.lightning import LightningScores as LightningScores
 from rl2qc.scoring.score import score as score
 from rl2qc.scoring.scorecard import Scorecard as Scorecard
 from rl2qc.scoring.settings import AgreeSettings as AgreeSettings
@@ -66,6 +68,7 @@ from rl2qc.scoring.settings import DiceSettings as DiceSettings
 from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
 from rl2qc.scoring.spec import MetricSpec as MetricSpec
 from rl2qc.scoring.spec import register_metric as register_metric
+from rl2qc.scoring.streaming import ImageSetScorer as ImageSetScorer
 from rl2qc.slides.readers.base import ReaderSpec as ReaderSpec
 from rl2qc.slides.readers.base import SlideReader as SlideReader
 from rl2qc.slides.readers.base import open_slide as open_slide

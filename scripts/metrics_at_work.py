@@ -131,6 +131,24 @@ def score_command(n: int, folder: Path) -> Work:
     return work
 
 
+def score_again(n: int, folder: Path) -> Work:
+    """RL2 and KID of cached images, without intervals, in a process that has scored before."""
+    os.environ["RL2QC_CACHE"] = str(folder / "cache")
+    from rl2qc import QualityModel, score
+
+    real, generated = image_folders(folder, n)
+    model = QualityModel.load("histology")
+
+    def work() -> float:
+        card = score(
+            str(generated), str(real), model, metrics=("rl2", "kid"), n_resamples=0, cache=True
+        )
+        return card["rl2"]
+
+    work()
+    return work
+
+
 def image_folders(folder: Path, n: int) -> tuple[Path, Path]:
     return folder / f"real_{n}", folder / f"generated_{n}"
 

@@ -24,7 +24,16 @@ CALLS = {
     "score",
     "train",
 }
-THINGS = {"Damaged", "FeatureCache", "KeptTiles", "PatchSource", "QualityModel"}
+THINGS = {
+    "Damaged",
+    "FeatureCache",
+    "ImageSetScorer",
+    "KeptTiles",
+    "LightningScores",
+    "PatchSource",
+    "QualityModel",
+    "ScoreEvery",
+}
 SPECS = {
     "CorruptionSpec",
     "Detector",

@@ -206,6 +206,9 @@ class _Measuring:
         return arrays
 
     def _features(self, by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
+        known: NDArray[np.float32] | None = source.items.measured(by.identity, source.size)
+        if known is not None:
+            return known
         if self.settings.cache and by.cached:
             return self.cache.features(by, source, progress=self.progress)
         return by.extract(source, progress=self.progress is True)

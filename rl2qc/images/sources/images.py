@@ -20,6 +20,7 @@ __all__ = [
     "InMemory",
     "Joined",
     "PatchSource",
+    "Taken",
     "as_image",
     "batches",
     "center_crop",
@@ -51,6 +52,11 @@ class Images(ABC):
 
     def digest(self, index: int) -> bytes | None:
         """SHA-256 of what is stored of the image, or None where only the pixels tell."""
+        return None
+
+    def measured(self, identity: str, size: int) -> NDArray[np.float32] | None:
+        """Features (n, d) of all of them at a patch size, where they are at hand; see
+        :class:`~rl2qc.features.base.Extractor` for identities."""
         return None
 
     def take(self, rows: Sequence[int]) -> Images:
