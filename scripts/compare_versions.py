@@ -10,7 +10,8 @@ directions, kept flags, reasons, tensors and pictures are compared one by one. T
 places and text are not. Renamed keys, words and what is meant to differ stand in versions/names.py,
 what is run in versions/steps.py.
 
-The old version's outputs are kept: steps that WORK/before holds are not run again without --again.
+Both must run with the same --threads: sums in another order differ in the last digits, and what is
+trained on them in more. The old version's outputs are kept: steps that WORK/before holds are not run again without --again.
 --outputs takes them from another WORK. The new version's are made anew (--keep compares what is
 there). All of it takes about 20 minutes of one core a version; --only quick takes three, without
 train and benchmark.

@@ -54,12 +54,13 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     (r".*/(filter_detector|detectors)", r"^detector$", "combined"),
 )
 
-# Pieces of keys below which nothing is compared: times, places, versions, hashes, text for people.
+# Pieces of keys below which nothing is compared: times, places, versions, hashes, text and colours
+# for people.
 IGNORED = re.compile(
     r"(.*seconds|.*mtime.*|started|ended|finished_at|versions|schema_version|format|.*sha256"
     r"|.*identity|command|argv|.*path|paths|savetodir|save_path|device|dtype|runtime"
     r"|warnings?|notes?|meaning|description|title|unit|error|comments|verdict_text|files"
-    r"|checkpoint|outdir)"
+    r"|checkpoint|outdir|colou?r)"
 )
 
 # A file is compared by its content where it is read, and by its being there; not these.

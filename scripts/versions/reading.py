@@ -154,6 +154,13 @@ def _read_json(path: Path) -> Arrays:
     return dict(_flat(_load(path)))
 
 
+def _read_geojson(path: Path) -> Arrays:
+    """Features by their ids: those of classes come in the order of a legend."""
+    content = _load(path)
+    content["features"] = sorted(content["features"], key=lambda feature: str(feature["id"]))
+    return dict(_flat(content))
+
+
 def _read_csv(path: Path) -> Arrays:
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
@@ -224,7 +231,7 @@ def _read_picture(path: Path) -> Arrays:
 
 _READERS: dict[str, Callable[[Path], Arrays]] = {
     ".json": _read_json,
-    ".geojson": _read_json,
+    ".geojson": _read_geojson,
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".parquet": _read_parquet,

@@ -69,6 +69,17 @@ def test_less_than_the_tolerance_and_what_is_new_pass(tmp_path):
     assert max(group.largest for group in groups.values()) == pytest.approx(1e-8, rel=1e-3)
 
 
+def test_features_may_change_places(tmp_path):
+    tiles = [{"id": name, "properties": {"tiles": n}} for n, name in enumerate("abc")]
+    for place, features in (("old", tiles), ("new", tiles[::-1]), ("odd", [*tiles[:2], tiles[0]])):
+        (tmp_path / place).mkdir()
+        content = json.dumps({"type": "FeatureCollection", "features": features})
+        (tmp_path / place / "tiles.geojson").write_text(content)
+    old, new, odd = (reading.read_outputs(tmp_path / p, "filter/x") for p in ("old", "new", "odd"))
+    assert differing(old, new) == []
+    assert differing(old, odd)
+
+
 def test_a_missing_file_is_said_once(tmp_path):
     old = outputs(tmp_path / "a", card())
     new = outputs(tmp_path / "b", card(), "other.json")
