@@ -18,7 +18,7 @@ __all__ = ["make_inputs"]
 CLASSES = ("AC", "H", "S", "T", "V")
 # Thumbnails of different pictures are farther apart than this; near-duplicates are within 0.2.
 APART = 0.32
-_MADE = "complete"
+_MADE = "complete-2"
 _SLIDE, _SIDE = "colorectal_ink_a", 224
 
 
@@ -67,6 +67,7 @@ def make_inputs(data: Path, folder: Path) -> None:
     _masks(folder / "masks", sorted((data / "generated/nasdm_guidance/g0").iterdir()))
     _coords(folder)
     _faults(folder)
+    _weights(folder / "torch/hub/checkpoints")
     (folder / _MADE).touch()
 
 
@@ -221,3 +222,17 @@ def _faults(folder: Path) -> None:
     _copy(chosen[:110], folder / "copies")
     _copy(chosen[:30], folder / "copies", "zz_")
     _copy(chosen[:24], folder / "few")
+
+
+def _weights(folder: Path) -> None:
+    """Weights drawn at random where torchvision looks for its own: nothing has to be fetched."""
+    import torch
+    from torchvision import models
+
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    for published, network in (
+        (models.ResNet18_Weights.IMAGENET1K_V1, models.resnet18()),
+        (models.Inception_V3_Weights.IMAGENET1K_V1, models.inception_v3(init_weights=False)),
+    ):
+        torch.save(network.state_dict(), folder / published.url.rsplit("/", 1)[-1])

@@ -51,7 +51,7 @@ WORDS: tuple[tuple[str, str, str], ...] = (
     (r".*", r"unlike the reference", "out of distribution"),
     (r".*", r"colours look wrong", "wrong colours"),
     (r".*/features", r"^rl2$", "model"),
-    (r".*/(filter_detector|detectors)", r"^detector$", "combined"),
+    (r".*/(filter_detector|detectors|benchmark\.csv/combined)", r"^detector$", "combined"),
 )
 
 # Pieces of keys below which nothing is compared: times, places, versions, hashes, text and colours

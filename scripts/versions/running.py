@@ -75,12 +75,17 @@ class Side:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This version first, its own feature cache, no terminal's width."""
+        """This version first, its own feature cache, the weights of the inputs."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RL2QC_", "SLURM_"))}
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(self.threads))
         cache = str(self.folder / "cache")
         path = os.pathsep.join(map(str, (self.checkout, _SCRIPTS)))
-        return {**kept, **threads, "PYTHONPATH": path, "RL2QC_CACHE": cache}
+        places = {
+            "PYTHONPATH": path,
+            "RL2QC_CACHE": cache,
+            "TORCH_HOME": str(self.inputs / "torch"),
+        }
+        return {**kept, **threads, **places}
 
     def check(self) -> None:
         """SystemExit unless the interpreter takes the package from this checkout."""

@@ -96,6 +96,17 @@ def test_tables_are_compared_cell_by_cell(tmp_path):
     assert old["filter/x/tiles.csv/reason"].tolist() == ["out of distribution", ""]
 
 
+def test_a_renamed_detector_is_the_same(tmp_path):
+    for place, column, name in (("old", "score", "detector"), ("new", "detector", "combined")):
+        (tmp_path / place).mkdir()
+        rows = [f"kind,{column},auc", f"blur,{name},0.5", "blur,stages,0.75"]
+        (tmp_path / place / "benchmark.csv").write_text("\n".join(rows))
+    old, new = (reading.read_outputs(tmp_path / place, "benchmark/x") for place in ("old", "new"))
+    assert old.keys() == new.keys() and not differing(old, new)
+    new["benchmark/x/benchmark.csv/combined"][1] = "knn"
+    assert differing(old, new) == ["benchmark/x/benchmark.csv/combined"]
+
+
 def test_relative_differences():
     a, b = np.array([0.0, 1.0, math.nan, 1e-12]), np.array([0.0, 1.5, math.nan, 0.0])
     assert comparing.relative(a, b) == pytest.approx([0, 1 / 3, 0, 0], abs=1e-6)
