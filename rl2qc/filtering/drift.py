@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 __all__ = ["DRIFT_ALARM", "MIN_TILES", "score_drift"]
 
 DRIFT_ALARM = 0.25
-"""Drift from which a slide is called unlike the reference: about what a shift of normal scores by
+"""Drift from which a slide is called out of distribution: about what a shift of normal scores by
 one standard deviation makes (0.26), and half of what there can be."""
 MIN_TILES = 10
 """Fewer tiles are too few for an alarm: by chance alone, ten lie about 0.1 off."""

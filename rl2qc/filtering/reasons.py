@@ -17,7 +17,6 @@ from rl2qc.images.reasons import (
     DAMAGE_REASONS,
     FOREIGN,
     PROCEDURAL,
-    REASONS,
     ReferenceQuantities,
     likely_reasons,
 )
@@ -73,7 +72,7 @@ def reasons_of(table: Decided) -> NDArray[np.str_]:
     # Where all colours are wrong, an odd hue is no sign of ink.
     if table.odd_colours:
         inked = np.isin(reasons, ("ink or pen", "ink", "pen", "pale or overstained"))
-        reasons = np.where(inked, FOREIGN if table.evidence is not None else REASONS[-1], reasons)
+        reasons = np.where(inked, FOREIGN, reasons)
     return reasons
 
 
@@ -111,7 +110,7 @@ def typical_reason(table: Decided) -> str:
         return str(reasons[counts.argmax()]) if 2 * counts.max() > len(table) else ""
     median = np.median(quantities, axis=0, keepdims=True)
     (reason,) = likely_reasons(median, [False], table.reference or PROCEDURAL)
-    return "" if reason == REASONS[-1] else str(reason)
+    return "" if reason == FOREIGN else str(reason)
 
 
 def decision_warnings(table: Decided) -> tuple[str, ...]:

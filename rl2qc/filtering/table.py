@@ -205,7 +205,7 @@ class TileTable(Result):
         flags = {
             "colours look wrong": bool(self.odd_colours),
             "no tissue": self.kind == "slide" and not len(self) and not self.failures,
-            "unlike the reference": len(self) >= MIN_TILES and self.drift >= DRIFT_ALARM,
+            "out of distribution": len(self) >= MIN_TILES and self.drift >= DRIFT_ALARM,
             OVER_REJECTED: self.rejected_share > self.max_rejected,
             "unreadable tiles": self.unreadable > 0,
         }

@@ -22,13 +22,15 @@ __all__ = [
     "likely_reasons",
 ]
 
+FOREIGN = "out of distribution"
+"""The reason of what is unlike all that the model knows, and that no one thing tells of."""
 REASONS = (
     "out of focus",
     "ink or pen",
     "fold or dark",
     "pale or background",
     "noise or compression",
-    "unlike the reference",
+    FOREIGN,
 )
 """What a reason can be; the last is what remains where no quantity tells."""
 DAMAGE_REASONS: Mapping[str, str] = {
@@ -45,11 +47,7 @@ DAMAGE_REASONS: Mapping[str, str] = {
     "other": "other damage",
 }
 """What the classes of a general model's map are called where a person reads them."""
-FOREIGN = "out of distribution"
-"""The reason of a tile whose whole slide is unlike what the model knows."""
-ALL_REASONS: tuple[str, ...] = tuple(
-    dict.fromkeys((*DAMAGE_REASONS.values(), *REASONS[:-1], FOREIGN, REASONS[-1]))
-)
+ALL_REASONS: tuple[str, ...] = tuple(dict.fromkeys((*DAMAGE_REASONS.values(), *REASONS)))
 """Every reason of every kind of model, in the order of lists."""
 REASON_COLORS: Mapping[str, tuple[int, int, int]] = {
     "out of focus": (125, 79, 201),
@@ -66,7 +64,6 @@ REASON_COLORS: Mapping[str, tuple[int, int, int]] = {
     "fold or dark": (122, 74, 34),
     "pale or background": (154, 154, 165),
     FOREIGN: (192, 24, 47),
-    REASONS[-1]: (192, 24, 47),
 }
 """The colour of each reason, everywhere."""
 MIN_REFERENCE = 30
@@ -146,7 +143,7 @@ class ReferenceQuantities:
         >>> quantities[:8, QUANTITIES.index("focus")] -= 3
         >>> reference = ReferenceQuantities.fences(quantities)
         >>> likely_reasons(quantities, np.zeros(40), reference)[[0, 9]].tolist()
-        ['out of focus', 'unlike the reference']
+        ['out of focus', 'out of distribution']
         """
         low, median, high = np.quantile(_checked(quantities), [0.25, 0.5, 0.75], axis=0)
         return cls(low - 1.5 * (high - low), median, high + 1.5 * (high - low))
@@ -206,7 +203,7 @@ def likely_reasons(
     """The likely reason why each patch was rejected; "" for those that were kept.
 
     It is the reason whose quantities lie farthest outside the reference, in units of its usual
-    range; "unlike the reference" if all lie within it.
+    range; "out of distribution" if all lie within it.
 
     Parameters
     ----------
@@ -233,7 +230,7 @@ def likely_reasons(
     >>> quantities[0, 0] = -1.0
     >>> keep = np.arange(40) > 1
     >>> likely_reasons(quantities, keep)[:3].tolist()
-    ['out of focus', 'unlike the reference', '']
+    ['out of focus', 'out of distribution', '']
     """
     values, kept = _checked(quantities), np.asarray(keep, np.bool_)
     if kept.shape != (len(values),):
@@ -243,7 +240,7 @@ def likely_reasons(
         reference = ReferenceQuantities.fit(values[kept]) if enough else PROCEDURAL
     excess = np.stack(list(reference.excess(values).values()), axis=1)
     farthest = np.array(REASONS[:-1])[excess.argmax(axis=1)]
-    return np.where(kept, "", np.where(excess.max(axis=1) > 1, farthest, REASONS[-1]))
+    return np.where(kept, "", np.where(excess.max(axis=1) > 1, farthest, FOREIGN))
 
 
 def _checked(quantities: ArrayLike) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 Every artifact is a pure function of an image, a severity and a random generator, and returns the
 damaged image with the mask of the damage. The severity is the share of the area that is
-affected, so that ladders and truth tables have a unit. Colours and profiles follow the physics
+affected, so that severities and truth tables have a unit. Colours and profiles follow the physics
 where it is simple: inks and folded tissue absorb (optical densities add), a bubble refracts at
 its rim, defocus is a convolution with a disc.
 

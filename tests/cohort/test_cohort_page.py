@@ -51,7 +51,7 @@ def test_the_page_holds_everything(results: Path) -> None:
     assert page.sources
     for name in ("good <b>", "dark", "caf\N{REPLACEMENT CHARACTER}", "glass", "set", "broken"):
         assert name in page.text
-    for said in ("truncated, or in a format", "unlike the reference", "no tissue", "over-rejected"):
+    for said in ("truncated, or in a format", "out of distribution", "no tissue", "over-rejected"):
         assert said in page.text
     facts = re.findall(r"<li><b>([^<]+)</b>", page.html)
     assert facts[:2] == ["5", "1"]

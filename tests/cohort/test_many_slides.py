@@ -33,7 +33,7 @@ BROKEN = {
     "coarse": "cannot give tiles",
     "noise": "cannot be read",
 }
-UNLIKE = ("colours look wrong", "unlike the reference", "over-rejected")
+UNLIKE = ("colours look wrong", "out of distribution", "over-rejected")
 # What is done, and looked at by a person.
 FLAGGED = {
     "glass": ("no tissue",),

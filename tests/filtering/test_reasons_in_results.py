@@ -184,7 +184,7 @@ def test_a_slide_that_is_alien_is_its_own_measure(slide: Path, pixels: np.ndarra
     assert set(likely_reasons(quantities, table.keep, model.quantities_)) == {"pale or background"}
     assert (table.reasons[:8] == "out of focus").sum() >= 6
     assert table.reasons[8] == "fold or dark"
-    assert (table.reasons[9:] == "unlike the reference").mean() > 0.8
+    assert (table.reasons[9:] == "out of distribution").mean() > 0.8
     (warning,) = (w for w in table.warnings if "of the tissue is rejected" in w)
     assert "(its typical tile: pale or background)" in warning
     (other,) = (w for w in table.decide(0).warnings if "of the tissue is rejected" in w)

@@ -99,9 +99,9 @@ def test_another_stain_is_unlike_the_reference(
     stain = Stain(hematoxylin=(0.66, 0.69, 0.34), eosin=(0.42, 0.83, 0.30))
     restained = list(synthetic_patches(20, 192, np.random.default_rng(8), stain=stain))
     found = count(restained, reference)
-    assert found.most_common(1)[0][0] == "unlike the reference"
+    assert found.most_common(1)[0][0] == "out of distribution"
     clean = count(list(tissue[1::2]), reference)
-    assert clean["unlike the reference"] >= 0.8 * clean.total()
+    assert clean["out of distribution"] >= 0.8 * clean.total()
 
 
 # A fold of pale tissue is no darker than dark tissue of another patch: folds are left out.
@@ -150,17 +150,17 @@ def quantities(**changed: float) -> np.ndarray:
     ("changed", "reason"),
     [
         ({"focus": -10.5}, "out of focus"),
-        ({"focus": 30.0}, "unlike the reference"),
+        ({"focus": 30.0}, "out of distribution"),
         ({"odd_hue": 11.0}, "ink or pen"),
         ({"darkness": 11.0}, "fold or dark"),
-        ({"darkness": 9.0}, "unlike the reference"),
+        ({"darkness": 9.0}, "out of distribution"),
         ({"white": 11.0}, "pale or background"),
         ({"density": -11.0}, "pale or background"),
         ({"noise": 11.0}, "noise or compression"),
         ({"blockiness": 11.0}, "noise or compression"),
         ({"focus": -20.0, "darkness": 19.0}, "out of focus"),
         ({"focus": -20.0, "darkness": 21.0}, "fold or dark"),
-        ({}, "unlike the reference"),
+        ({}, "out of distribution"),
     ],
 )
 def test_what_lies_farthest_out_is_named(changed: dict[str, float], reason: str) -> None:
@@ -184,7 +184,7 @@ def test_excess_counts_usual_ranges(rng: np.random.Generator) -> None:
 def test_equal_patches_are_a_narrow_reference_but_no_point() -> None:
     reference = ReferenceQuantities.fit(np.zeros((MIN_REFERENCE, 7)))
     near = np.full((1, 7), 1e-3)
-    assert likely_reasons(near, [False], reference).tolist() == ["unlike the reference"]
+    assert likely_reasons(near, [False], reference).tolist() == ["out of distribution"]
 
 
 def test_the_kept_stand_for_the_reference(rng: np.random.Generator) -> None:
@@ -232,4 +232,4 @@ def test_wrong_input() -> None:
 
 def test_reasons_are_those_of_the_issue() -> None:
     assert len(set(REASONS)) == 6
-    assert REASONS[-1] == "unlike the reference"
+    assert REASONS[-1] == "out of distribution"
