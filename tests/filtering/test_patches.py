@@ -78,6 +78,12 @@ def test_bad_patches_are_listed_and_the_others_done(
         filter_patches(folder, BrightnessModel())
 
 
+@pytest.mark.parametrize("images", [np.zeros((2, 64, 64, 3), np.uint8), [None, "a.png"]])
+def test_what_is_no_path_is_refused(images) -> None:
+    with pytest.raises(UsageError, match=r"by their paths here, not as (ndarray|NoneType)"):
+        filter_patches(images, BrightnessModel())
+
+
 def test_a_slide_that_is_nearly_emptied_is_flagged(tmp_path):
     """A stain that the model does not know must not empty a slide unnoticed."""
     images = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)

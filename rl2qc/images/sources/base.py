@@ -162,6 +162,8 @@ def open_images(items: Item | Sequence[Item]) -> PatchSource:
     items = [items] if isinstance(items, str | Path) else list(items)
     if not items:
         raise UsageError("no images given: name a folder, files or a glob")
+    if odd := {type(item).__name__ for item in items if not isinstance(item, str | Path)}:
+        raise UsageError(f"images are given by their paths here, not as {', '.join(sorted(odd))}")
     parts = []
     seen: set[str] = set()
     for item in items:
