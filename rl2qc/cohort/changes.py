@@ -58,8 +58,10 @@ def generally(key: Mapping[str, Any], kind: str) -> dict[str, Any]:
 def advice(
     out: Path, old: Mapping[str, Any], new: Mapping[str, Any], changed: Iterable[str]
 ) -> str:
-    """How to get from one key's settings to the other's without reading a pixel, and "or "; ""
-    if that cannot be."""
+    """How to go on without reading a pixel again, and "or "; "" if that cannot be."""
+    if old["model"].get("sha256") != new["model"].get("sha256"):
+        # The default model was another before.
+        return f"pass --model {old['model'].get('name')} to go on with theirs, "
     before, after = settings_of(old), settings_of(new)
     names = {change.split(" ")[0] for change in changed}
     decision = names & set(FilterSettings.names("decision"))

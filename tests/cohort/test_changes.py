@@ -60,6 +60,20 @@ def test_an_option_that_came_later_is_asked_for_in_vain(slide: Path, tmp_path: P
         run(slide, tmp_path / "out", icc=True)
 
 
+def test_results_of_another_model_say_how_to_go_on(slide: Path, tmp_path: Path) -> None:
+    """What was begun by the default model of its day goes on by its name."""
+    run(slide, tmp_path / "out")
+    other = BrightnessModel()
+    other.name, other.sha256 = "other", "f" * 64
+    said = (
+        rf"\(model {BrightnessModel.name} .* -> other .*\): pass --model {BrightnessModel.name} to"
+    )
+    with pytest.raises(UsageError, match=said):
+        run_cohort(
+            find_inputs([slide])[0], other, tmp_path / "out", FilterSettings(), formats=["csv"]
+        )
+
+
 def test_what_nobody_measures_is_no_part_of_a_set(slide: Path, tmp_path: Path) -> None:
     """Macs leave hidden files beside images; folders of thumbnails may be hidden, too."""
     folder, out = tmp_path / "set", tmp_path / "out"
