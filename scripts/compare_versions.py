@@ -12,9 +12,9 @@ what is run in versions/steps.py.
 
 Both must run with the same --threads: sums in another order differ in the last digits, and what is
 trained on them in more. The old version's outputs are kept: steps that WORK/before holds are not
-run again without --again. --outputs takes them from another WORK. The new version's are made anew
-(--keep compares what is there). All of it takes about 20 minutes of one core a version; --only
-quick takes three, without train and benchmark.
+run again without --again, but where threads or what they read have changed. --outputs takes them
+from another WORK. The new version's are made anew (--keep compares what is there). All of it takes
+about 20 minutes of one core a version; --only quick takes three, without train and benchmark.
 
 The exit code is 1 if anything differs by more than the tolerance and is not listed as intended.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from versions.steps import Step
 __all__ = ["Side", "run_steps"]
 
 _SCRIPTS = Path(__file__).resolve().parents[1]
+_READS = re.compile(r"\{(before|side)\}/(\w+/[\w-]+)")
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,14 @@ class Side:
 
 
 def run_steps(side: Side, steps: Sequence[Step], *, again: bool) -> None:
-    """Run what was not run with the same arguments before; all of it if ``again``."""
+    """Run what was not run with the same arguments and threads before, and what reads outputs that
+    are newer than its own; all of it if ``again``."""
     side.folder.mkdir(parents=True, exist_ok=True)
-    todo = [step for step in steps if again or not _is_done(side, step)]
+    todo: list[Step] = []
+    for step in steps:
+        anew = {(place, other.key) for other in todo for place in ("before", "side")}
+        if again or not _is_done(side, step) or anew & set(_reads(step)):
+            todo.append(step)
     if not todo:
         print(f"{side.name}: all {len(steps)} steps are there (--again runs them again)")
         return
@@ -129,14 +136,30 @@ def run_steps(side: Side, steps: Sequence[Step], *, again: bool) -> None:
         slowness = 0.7 * slowness + 0.3 * took / step.seconds
 
 
+def _reads(step: Step) -> list[tuple[str, str]]:
+    """The steps whose outputs a step reads: of "before" or of its own "side", and their keys."""
+    return _READS.findall(" ".join([*step.arguments, step.copies]))
+
+
 def _is_done(side: Side, step: Step) -> bool:
-    marker = _marker(side, step)
-    if not marker.exists():
+    """Whether a step was run like that, and after those whose outputs it reads."""
+    done = _known(side.folder, step.key)
+    if done is None or done["left_out"] or done["code"] < 0:
         return False
-    done = json.loads(marker.read_text(encoding="utf-8"))
-    given = [*step.arguments, step.copies]
-    killed = done["code"] < 0
-    return bool(done["arguments"] == given) and not done["left_out"] and not killed
+    if done["arguments"] != [*step.arguments, step.copies] or done.get("threads") != side.threads:
+        return False
+    folders = {"before": side.before, "side": side.folder}
+    read = [_known(folders[place], key) for place, key in _reads(step)]
+    return all(other is not None and other["ended"] <= done["started"] for other in read)
+
+
+def _known(folder: Path, key: str) -> dict[str, Any] | None:
+    """What is known of a step that was run."""
+    marker = folder / "steps" / f"{key}.json"
+    if not marker.exists():
+        return None
+    known: dict[str, Any] = json.loads(marker.read_text(encoding="utf-8"))
+    return {"started": 0.0, "ended": 0.0, **known}
 
 
 def _marker(side: Side, step: Step) -> Path:
@@ -156,7 +179,7 @@ def _run(side: Side, step: Step) -> float:
     if step.copies:
         # Times stay, since they tell whether a file was written again.
         shutil.copytree(side.fill(step.copies, out), out / "results", copy_function=shutil.copy2)
-    started, used = time.monotonic(), _processor_seconds()
+    began, started, used = time.time(), time.monotonic(), _processor_seconds()
     with log.open("w", encoding="utf-8") as file:
         done = subprocess.run(
             side.command(step, out),
@@ -170,8 +193,16 @@ def _run(side: Side, step: Step) -> float:
     if done.returncode not in step.codes:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         print(f"    exit code {done.returncode}: {' / '.join(said[-3:])[-400:]}\n    {log}")
-    about = {"left_out": False, "code": done.returncode, "seconds": round(took, 1)}
-    _mark(side, step, {**about, "processor_seconds": round(used, 1)})
+    about = {
+        "left_out": False,
+        "code": done.returncode,
+        "threads": side.threads,
+        "started": began,
+        "ended": time.time(),
+        "seconds": round(took, 1),
+        "processor_seconds": round(used, 1),
+    }
+    _mark(side, step, about)
     return took
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 comparing = importlib.import_module("versions.comparing")
 names = importlib.import_module("versions.names")
 reading = importlib.import_module("versions.reading")
+running = importlib.import_module("versions.running")
 steps = importlib.import_module("versions.steps")
 
 
@@ -121,3 +124,32 @@ def test_intended_differences_have_steps():
     for pair in names.BECOMES:
         assert all("/".join(key.split("/")[:2]) in keys for key in pair)
     assert all(name in {*keys, *steps.PARTS} for name in steps.QUICK)
+
+
+@pytest.fixture
+def side(tmp_path, monkeypatch):
+    """An old version whose commands take no time."""
+    places = dict.fromkeys(("checkout", "inputs", "data"), tmp_path)
+    side = running.Side("before", folder=tmp_path / "b", before=tmp_path / "b", **places)
+    monkeypatch.setattr(running.Side, "check", lambda self: None)
+    monkeypatch.setattr(running.Side, "command", lambda self, step, out: ["true"])
+    return side
+
+
+def ran(capsys):
+    return re.findall(r"^\w+ \d+/\d+  (\S+)", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_what_reads_newer_outputs_or_had_other_threads_is_run_again(side, capsys):
+    first = steps.Step("train", "own", ("train",))
+    second = steps.Step("score", "own", ("score", "-m", "{before}/train/own/own.safetensors"))
+    running.run_steps(side, [first, second], again=False)
+    assert ran(capsys) == ["train/own", "score/own"]
+    running.run_steps(side, [first, second], again=False)
+    assert ran(capsys) == []
+    running.run_steps(side, [first], again=True)
+    assert ran(capsys) == ["train/own"]
+    running.run_steps(side, [first, second], again=False)
+    assert ran(capsys) == ["score/own"]
+    running.run_steps(replace(side, threads=1), [first, second], again=False)
+    assert ran(capsys) == ["train/own", "score/own"]
