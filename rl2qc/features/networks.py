@@ -29,7 +29,13 @@ from rl2qc.images.sources.base import PatchSource, batches
 from rl2qc.model.network.backbone import FEATURE_DIM, ResNet18Features, load_weights, to_tensor
 from rl2qc.model.quality import QualityModel
 
-__all__ = ["NetworkFeatures", "load_published", "resnet_identity", "weights_hash"]
+__all__ = [
+    "NetworkFeatures",
+    "arrays_hash",
+    "load_published",
+    "resnet_identity",
+    "weights_hash",
+]
 
 
 class NetworkFeatures(FeatureExtractor):
@@ -82,6 +88,14 @@ def weights_hash(module: nn.Module) -> str:
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {plain.dtype} {tuple(plain.shape)};".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def arrays_hash(*arrays: NDArray[np.float32]) -> str:
+    """SHA-256 of arrays, as 16 hex digits."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape};".encode() + array.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -6,12 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.features.base import ExtractorSpec, FeatureExtractor, register_extractor
-from rl2qc.features.networks import resnet_identity, weights_hash
+from rl2qc.features.networks import arrays_hash, resnet_identity, weights_hash
 from rl2qc.images.sources.base import PatchSource
-from rl2qc.model.network.backbone import FEATURE_DIM, POOLED, STATISTICS_DIM
+from rl2qc.model.network.backbone import FEATURE_DIM, POOLED
 from rl2qc.model.quality import QualityModel
 
 __all__ = ["ModelFeatures", "ModelLatents", "ModelStatistics"]
+
+
+def _identity(model: QualityModel) -> str:
+    """Of a model's features.
+
+    Not the checkpoint's hash: models that share a backbone, and a branch if there is one, share
+    its features.
+    """
+    branch, found = model.extractor.branch, resnet_identity(model.backbone)
+    if branch is None:
+        return found
+    return f"{found} > branch {arrays_hash(branch.weight, branch.bias)}"
 
 
 class ModelFeatures(FeatureExtractor):
@@ -22,8 +34,7 @@ class ModelFeatures(FeatureExtractor):
 
     def __init__(self, model: QualityModel) -> None:
         self._model = self.follows = model
-        # Not the checkpoint's hash: models that share a backbone share its features.
-        self.identity = resnet_identity(model.backbone)
+        self.identity = _identity(model)
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
         """Features (n, 512) float32."""
@@ -38,14 +49,17 @@ class ModelStatistics(FeatureExtractor):
     """The stage statistics of a quality model: features and all that it judges by, in one pass."""
 
     name = "statistics"
-    dim = STATISTICS_DIM
 
     def __init__(self, model: QualityModel) -> None:
         self._model = self.follows = model
-        self.identity = f"{resnet_identity(model.backbone)} > stage statistics"
+        head = model.extractor.head
+        evidence = "" if head is None else f", evidence of head {weights_hash(head)}"
+        self.identity = f"{_identity(model)} > stage statistics{evidence}"
+        self.dim = model.extractor.width
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
-        """Stage statistics (n, 2048) float32; columns ``backbone.POOLED`` are the features."""
+        """Stage statistics (n, 2048) float32, and the evidence of a model with a map; columns
+        ``backbone.POOLED`` are the features."""
         return self._model.statistics(source, progress=progress)
 
     def of_statistics(self, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,8 +75,7 @@ class ModelLatents(FeatureExtractor):
 
     def __init__(self, model: QualityModel) -> None:
         self._model = self.follows = model
-        identity = resnet_identity(model.backbone)
-        self.identity = f"{identity} > flow {weights_hash(model.density)}"
+        self.identity = f"{_identity(model)} > flow {weights_hash(model.density)}"
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
         """Latents (n, 512) float32."""
