@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rl2qc.core.csv_files import decimal, read_csv
 from rl2qc.errors import UsageError
 from rl2qc.images.groups import match_slides
 from rl2qc.images.sources.files import list_images
@@ -149,12 +149,9 @@ def read_scores(path: str | Path) -> dict[str, OtherScore]:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"no such file: --also {path}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            rows, header = list(table), list(table.fieldnames or [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--also {path} is no CSV file: {error}") from None
+    table = read_csv(path, ["generator"], "--also")
+    header = table.header
+    rows = [dict(zip(header, cells, strict=True)) for _, cells in table.rows]
     columns = [c for c in header if c and c != "generator"]
     if not rows or "generator" not in header or not columns:
         raise UsageError(f"--also {path} needs a column generator and one a score, below a header")
@@ -169,7 +166,7 @@ def read_scores(path: str | Path) -> dict[str, OtherScore]:
         if direction not in ("", "higher", "lower"):
             raise UsageError(f"--also {path}: {column!r} must end in :higher or :lower, or neither")
         try:
-            values = {row["generator"]: float(row[column]) for row in rows}
+            values = {row["generator"]: decimal(row[column], table.delimiter) for row in rows}
         except (TypeError, ValueError):
             values = {"": math.nan}
         if not all(map(math.isfinite, values.values())):

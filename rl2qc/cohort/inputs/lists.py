@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
+from rl2qc.core.csv_files import decimal, read_csv
 from rl2qc.errors import UsageError
 from rl2qc.images.resolution import PLAUSIBLE_MPP, is_plausible_mpp
 
@@ -22,7 +21,8 @@ def read_slide_list(path: str | Path) -> list[tuple[Path, float | None]]:
     ----------
     path
         A CSV file with a column "wsi", "slide" or "path", and perhaps one "mpp" (microns per pixel
-        at level 0; empty where the slide records it). Relative paths start at the folder of the
+        at level 0; empty where the slide records it); commas, semicolons or tabs between cells.
+        Relative paths start at the folder of the
         file or, if there is nothing there, at the current one.
 
     Raises
@@ -69,33 +69,28 @@ def read_mpp_table(path: str | Path) -> dict[str, float]:
 
 def _rows(path: Path) -> list[tuple[int, str, float | None]]:
     """Line number, slide and mpp of each row."""
-    try:
-        # Spreadsheets begin their files with a byte order mark; file names need not be text.
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    # Not by splitlines: a name in quotes may hold the end of a line.
-    reader = csv.reader(io.StringIO(text))
-    header = [name.strip().lower() for name in next(reader, [])]
+    table = read_csv(path, _SLIDE_COLUMNS)
+    header = [name.lower() for name in table.header]
     column = next((header.index(name) for name in _SLIDE_COLUMNS if name in header), None)
     if column is None:
-        raise UsageError(f"{path} has no column wsi, slide or path in its first line")
+        raise UsageError(
+            f"{path} has no column wsi, slide or path in its first line: it has "
+            f"{', '.join(header[:5]) or 'none'}"
+        )
     mpp_column = header.index(_MPP_COLUMN) if _MPP_COLUMN in header else None
     rows = []
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            cells += [""] * (len(header) - len(cells))
-            mpp = cells[mpp_column].strip() if mpp_column is not None else ""
-            rows.append((reader.line_num, cells[column].strip(), _mpp(mpp, path, reader.line_num)))
+    for line, cells in table.rows:
+        text = cells[mpp_column].strip() if mpp_column is not None else ""
+        rows.append((line, cells[column].strip(), _mpp(text, path, line, table.delimiter)))
     return rows
 
 
-def _mpp(text: str, path: Path, line: int) -> float | None:
+def _mpp(text: str, path: Path, line: int, delimiter: str) -> float | None:
     if not text:
         return None
     value: float | None
     try:
-        value = float(text)
+        value = decimal(text, delimiter)
     except ValueError:
         value = None
     if value is None or not is_plausible_mpp(value):
