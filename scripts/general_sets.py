@@ -15,8 +15,9 @@ import numpy as np
 from laboratories import lab_folders, read_image
 from numpy.typing import NDArray
 
+from rl2qc.images.sources.decode import read_cutout
 from rl2qc.synthetic.corruptions import CORRUPTIONS
-from rl2qc.synthetic.cutouts import at_positions, paste, read_cutout
+from rl2qc.synthetic.cutouts import at_positions, paste
 
 __all__ = ["KINDS", "REASONS", "SIZE", "Damage", "damages", "lab_tiles", "real_damage"]
 

@@ -11,7 +11,8 @@ from harmless import crop, encoding, sharpness, stain
 from numpy.typing import NDArray
 from whole_damage import WHOLE, whole_damage
 
-from rl2qc.synthetic.cutouts import at_positions, read_cutout
+from rl2qc.images.sources.decode import read_cutout
+from rl2qc.synthetic.cutouts import at_positions
 from rl2qc.synthetic.teaching import CLASSES, TEACHING
 from rl2qc.synthetic.teaching_cells import floater
 

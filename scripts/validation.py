@@ -75,7 +75,8 @@ def damages(cutouts: Path | None) -> Iterator[tuple[str, Callable[..., np.ndarra
         for cover in COVERS:
             yield f"artifact/{draw.name} {cover}", lambda i, r, d=draw, c=cover: d(i, c, r)
     if cutouts is not None:
-        from rl2qc.synthetic.cutouts import paste, read_cutout
+        from rl2qc.images.sources.decode import read_cutout
+        from rl2qc.synthetic.cutouts import paste
 
         for folder in sorted(cutouts.iterdir()):
             pictures = [read_cutout(p) for p in sorted(folder.iterdir())[::2]]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.files import is_hidden, is_image, list_images
+from rl2qc.images.sources.files import find_files, is_hidden, is_image
+from rl2qc.images.sources.listing import is_bin
 from rl2qc.synthetic.cutouts import Positions, at_positions
 
 __all__ = ["ArtifactFolders", "find_artifacts"]
@@ -77,14 +78,15 @@ def _sets(folder: Path, warnings: list[str]) -> dict[str, list[Path]]:
     own = [p for p in children if is_image(p)]
     sets = {folder.resolve().name: own} if own else {}
     for child in children:
-        if not child.is_dir() or child.name == CUTOUTS:
+        if not child.is_dir() or child.name == CUTOUTS or is_bin(child.name):
             continue
         try:
-            found = list_images(child)
+            listed = find_files(child)
         except UsageError as error:
             warnings.append(str(error))
             continue
-        images = [p for p in found if CUTOUTS not in p.relative_to(child).parts]
+        warnings += listed.warnings
+        images = [p for p in listed.files if CUTOUTS not in p.relative_to(child).parts]
         if images:
             sets[child.name] = images
     return sets

@@ -24,13 +24,13 @@ from rl2qc.benchmarking.stability import SIZES, sample_sizes
 from rl2qc.core.progress import Progress, track
 from rl2qc.core.provenance import versions
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import Patches, PatchSource, as_source
+from rl2qc.images.sources.decode import read_cutout
 from rl2qc.images.sources.files import image_size
 from rl2qc.images.sources.images import Image
+from rl2qc.images.sources.notes import abouts_of, scale_notes
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.synthetic.corruptions import CORRUPTIONS, CorruptionSpec
-from rl2qc.synthetic.cutouts import read_cutout
 
 __all__ = ["benchmark"]
 
@@ -98,8 +98,9 @@ def benchmark(
     corruptions = _chosen(settings.corruptions)
     if not isinstance(model, QualityModel):
         model = QualityModel.load(model)
-    scale = check_scale(model.mpp, settings.mpp, "the clean images")
     plan = _find(clean, model, settings)
+    abouts = abouts_of(plan.pool)
+    scale = scale_notes(model.mpp, settings.mpp, abouts, "the clean images")
     step = 2 if settings.quick else 1
     severities = {spec: spec.severities[::step] for spec in corruptions}
     total = plan.n_images(model.patch_size, sum(map(len, severities.values())))
@@ -128,7 +129,7 @@ def benchmark(
         "seconds": round(time.monotonic() - started, 1),
     }
     warnings = (
-        *([scale] if scale else []),
+        *scale,
         *_clean_warnings(clean_set, settings.alpha),
         *plan.warnings,
         *_real_warnings(real, model.patch_size),
@@ -194,7 +195,9 @@ def _find(clean: Patches, model: QualityModel, settings: BenchmarkSettings) -> _
         others, no_labs = find_laboratories(settings.labs, model.patch_size, settings)
         labs = {OWN: own, **others}
     damages = len(damage_of(settings)) if labs else 0
-    warnings = (*folders.warnings, *no_labs)
+    named = {"clean": pool, **real}
+    left = (f"{title}: {line}" for title, source in named.items() for line in source.warnings)
+    warnings = (*left, *folders.warnings, *no_labs)
     return _Plan(pool, n, n_sizes, cutouts, real, labs, damages, warnings)
 
 

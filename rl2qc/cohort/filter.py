@@ -20,7 +20,7 @@ from typing import Any
 from rl2qc.cohort.decide import settle
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
-from rl2qc.cohort.job import Job, resolve_jobs
+from rl2qc.cohort.job import Job, patch_mpp, resolve_jobs
 from rl2qc.cohort.page import bring_up_to_date
 from rl2qc.cohort.preflight import preflight
 from rl2qc.cohort.progress import RunProgress, progress_of
@@ -36,7 +36,7 @@ from rl2qc.core.settings import share_out
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.measure import TileModel, find_model
-from rl2qc.filtering.patches import scale_warnings
+from rl2qc.filtering.patches import check_given_scale
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.slides.readers.base import READERS
 
@@ -239,14 +239,12 @@ def _followed(run: Run, executor: Executor, jobs: Sequence[Job]) -> Iterator[Sum
 def _patch_warnings(
     inputs: Sequence[Input], model_mpp: float | None, settings: FilterSettings
 ) -> list[str]:
-    """What is to be said of the scale of patches, which are taken as they are."""
-    kinds = {item.kind for item in inputs}
+    """What is to be said once of the scale of patches that the user gives."""
+    patches = [item for item in inputs if item.kind == "patches"]
+    given = {patch_mpp(item, inputs, settings) for item in patches}
+    said = [w for mpp in given for w in check_given_scale(model_mpp, mpp, settings.any_mpp)]
     # That the model records no resolution is said of the slides.
-    if "patches" not in kinds or (model_mpp is None and "slide" in kinds):
-        return []
-    # Where there are slides, mpp_override is about them.
-    given = settings.mpp if "slide" in kinds else settings.mpp_override or settings.mpp
-    return scale_warnings(model_mpp, given, settings.any_mpp)
+    return list(dict.fromkeys(said)) if len(patches) == len(inputs) else []
 
 
 def _executor(model: TileModel | str | Path, run: RunSettings) -> Executor:

@@ -22,7 +22,7 @@ from rl2qc.images.sources.base import image_identity, source_of
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.readers.base import reader_of
 
-__all__ = ["Job", "Plan", "identify", "resolve_jobs"]
+__all__ = ["Job", "Plan", "identify", "patch_mpp", "resolve_jobs"]
 
 # Bytes at the beginning, the middle and the end of a file that stand for all of it.
 _SAMPLE = 2**16
@@ -50,6 +50,8 @@ class Job:
         Where its tiles lie; None for a grid.
     problem
         Why there are no coordinates for it, which it fails with.
+    patch_mpp
+        Microns per pixel that the user gives for the images of a set.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Job:
     planned: tuple[PlannedFile, ...] = ()
     coords: Coords | None = None
     problem: UsageError | None = None
+    patch_mpp: float | None = None
 
     @property
     def kind(self) -> str:
@@ -146,8 +149,18 @@ def resolve_jobs(
     # Of what single inputs may have of their own, only whether there are coordinates counts.
     known = {n: v for n, v in settings.record().items() if n in settings.names(per_input=False)}
     known["coords"] = None if settings.coords is None else "given"
-    jobs = tuple(_resolve(item, out, model, settings, formats, mpp) for item in inputs)
-    return Plan(_key(model, known, formats), jobs)
+    jobs = (_resolve(item, out, model, settings, formats, mpp) for item in inputs)
+    told = (replace(job, patch_mpp=patch_mpp(job.input, inputs, settings)) for job in jobs)
+    return Plan(_key(model, known, formats), tuple(told))
+
+
+def patch_mpp(item: Input, inputs: Sequence[Input], settings: FilterSettings) -> float | None:
+    """Microns per pixel that the user gives for the images of a set; None for a slide."""
+    if item.kind == "slide":
+        return None
+    # Where there are slides, mpp_override is about them.
+    beside_slides = any(other.kind == "slide" for other in inputs)
+    return item.mpp or (None if beside_slides else settings.mpp_override) or settings.mpp
 
 
 def _resolve(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile
 from rl2qc.cohort.store.folder import FAILED, PAGE, RunFolder
 from rl2qc.cohort.store.record import RECORD
-from rl2qc.cohort.store.summary import SummaryRow
+from rl2qc.cohort.store.summary import SummaryRow, run_warnings
 from rl2qc.cohort.store.tables import read_table
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
@@ -228,6 +228,7 @@ def _content(
         "settings": settings,
         "versions": run.get("versions", {}),
         "finished": run.get("finished", False),
+        "warnings": run_warnings(run, rows),
         "alpha": float(settings.get("alpha", 0.05)),
         "alarm": DRIFT_ALARM,
         "steps": RANK_STEPS,

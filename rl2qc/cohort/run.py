@@ -130,7 +130,14 @@ class Run:
         if job.problem is not None:
             raise job.problem
         if job.kind == "patches":
-            return filter_images(job.input.images, job.path, self.model, job.settings, report)
+            return filter_images(
+                job.input.images,
+                job.path,
+                self.model,
+                job.settings,
+                report,
+                mpp=job.patch_mpp,
+            )
         return filter_tiles(job.path, self.model, job.settings, job.coords, report)
 
     def _write(self, job: Job, key: dict[str, Any], table: TileTable, clock: float) -> SummaryRow:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.core.progress import Progress
-from rl2qc.errors import ImageError, WorkError
+from rl2qc.errors import ImageError, UsageError, WorkError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.resolution import check_scale
-from rl2qc.images.sources.base import center_crop, open_images, read_named, source_of
+from rl2qc.images.sources.base import center_crop, open_images, read_with_about, source_of
+from rl2qc.images.sources.images import About
+from rl2qc.images.sources.notes import image_notes, scale_notes
 from rl2qc.images.tissue import tissue_mask
 
-__all__ = ["filter_images", "filter_patches", "scale_warnings"]
+__all__ = ["check_given_scale", "filter_images", "filter_patches"]
 
 # Patches are reduced by this factor before their tissue is measured: at 20x, 2 um per pixel.
 _PATCH_REDUCTION = 4
+# Images whose headers are looked at before any is measured.
+_LOOKED_AT = 16
 
 
 def filter_patches(
@@ -83,26 +88,38 @@ def filter_patches(
     array([ True, False])
     """
     settings, model = FilterSettings.resolve(settings, changes), find_model(model)
-    said = scale_warnings(model.mpp, settings.mpp_override or settings.mpp, settings.any_mpp)
-    files = [Path(name) for name in open_images(paths).names]
+    mpp = settings.mpp_override or settings.mpp
+    said = check_given_scale(model.mpp, mpp, settings.any_mpp)
+    found = open_images(paths)
+    files = [Path(name) for name in found.names]
     first = Path(paths) if isinstance(paths, str | Path) else Path(paths[0])
     # What an image source has that is no folder of files goes by its own name.
     folder = first if first.is_dir() or not source_of(files[0]).on_disk else files[0].parent
-    table = filter_images(files, folder, model, settings, progress)
-    return replace(table, name=name or table.name, warnings=(*said, *table.warnings))
+    table = filter_images(files, folder, model, settings, progress, mpp=mpp)
+    warnings = (*said, *found.warnings, *table.warnings)
+    return replace(table, name=name or table.name, warnings=warnings)
 
 
-def scale_warnings(model_mpp: float | None, mpp: float | None, any_mpp: bool) -> list[str]:
-    """What is to be said of the resolution of patches, which are taken as they are.
+_SCALE: Mapping[str, Any] = {
+    "what": "the patches",
+    "advice": "use a model that was trained at theirs, or pass --any-mpp",
+}
+
+
+def check_given_scale(model_mpp: float | None, mpp: float | None, any_mpp: bool) -> list[str]:
+    """Refuse a resolution that the user gives for patches, which are taken as they are.
+
+    Returns
+    -------
+    What is to be said once: that the model records none.
 
     Raises
     ------
     UsageError
         It is far from the model's.
     """
-    advice = "use a model that was trained at theirs, or pass --any-mpp"
-    warning = check_scale(model_mpp, mpp, "the patches", advice=advice, any_mpp=any_mpp)
-    return [] if warning is None else [warning]
+    said = check_scale(model_mpp, mpp, any_mpp=any_mpp, **_SCALE)
+    return [said] if said is not None and model_mpp is None else []
 
 
 def filter_images(
@@ -111,18 +128,22 @@ def filter_images(
     model: TileModel,
     settings: FilterSettings,
     progress: bool | Progress = False,
+    *,
+    mpp: float | None = None,
 ) -> TileTable:
-    """:func:`filter_patches` where everything is found already."""
+    """:func:`filter_patches` where everything is found already; ``mpp`` is what the user gives."""
+    # Before the model's work: a few headers tell of what cannot be judged at all.
+    _scale_warnings(model.mpp, mpp, _some_abouts(files), settings)
 
-    def read(file: Path) -> tuple[NDArray[np.uint8], tuple[int, int, float]]:
-        image = read_named(file)
+    def read(file: Path) -> tuple[NDArray[np.uint8], tuple[int, int, float, About | None]]:
+        image, about = read_with_about(file)
         try:
             patch = center_crop(image, model.patch_size)
         except ImageError as error:
             raise ImageError(f"{file}: {error}") from error
         small = Image.fromarray(np.ascontiguousarray(patch)).reduce(_PATCH_REDUCTION)
         tissue = float(tissue_mask(np.asarray(small)).mask.mean())
-        return patch, (image.shape[1], image.shape[0], tissue)
+        return patch, (image.shape[1], image.shape[0], tissue, about)
 
     measured = measure_tiles(files, read, model, settings, progress, folder.name)
     if not len(measured.done):
@@ -130,7 +151,13 @@ def filter_images(
             f"none of the {len(files)} images of {folder} can be measured: "
             f"{measured.failures[0][1]}"
         )
-    widths, heights, tissue = (np.array(column) for column in zip(*measured.extras, strict=True))
+    *sizes, abouts = zip(*measured.extras, strict=True)
+    widths, heights, tissue = map(np.array, sizes)
+    said = [
+        *_scale_warnings(model.mpp, mpp, abouts, settings),
+        *image_notes([str(files[i]) for i in measured.done], abouts),
+        *_warnings(widths, heights, model.patch_size, measured),
+    ]
     zeros = np.zeros(len(measured.done), np.int64)
     table = TileTable(
         name=folder.resolve().name,
@@ -147,7 +174,7 @@ def filter_images(
         image_paths=tuple(files[i] for i in measured.done),
         tissue_coverage=float(tissue.mean()),
         failures=tuple((str(file), reason) for file, reason in measured.failures),
-        warnings=_warnings(widths, heights, model.patch_size, measured),
+        warnings=tuple(said),
         max_rejected=settings.max_rejected,
         patch_size=model.patch_size,
         reference=model.quantities_,
@@ -156,9 +183,30 @@ def filter_images(
     return table.decide(settings.alpha, method=settings.method, adapt=settings.adapt)
 
 
+def _scale_warnings(
+    model_mpp: float | None,
+    mpp: float | None,
+    abouts: Sequence[About | None],
+    settings: FilterSettings,
+) -> list[str]:
+    # Of a model that records none, that is said once and not of every set.
+    if model_mpp is None:
+        return []
+    return scale_notes(model_mpp, mpp, abouts, any_mpp=settings.any_mpp, **_SCALE)
+
+
+def _some_abouts(files: Sequence[Path]) -> list[About | None]:
+    """What a few images, from the first to the last, say of themselves."""
+    found = []
+    for i in np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int)):
+        with suppress(ImageError, UsageError):
+            found.append(open_images(files[i]).items.about(0))
+    return found
+
+
 def _warnings(
     widths: NDArray[np.int64], heights: NDArray[np.int64], size: int, measured: Measured
-) -> tuple[str, ...]:
+) -> list[str]:
     count, warnings = len(measured.done) + len(measured.failures), []
     larger = int(((widths > size) | (heights > size)).sum())
     if larger:
@@ -167,5 +215,10 @@ def _warnings(
             "their centre is measured"
         )
     if measured.failures:
-        warnings.append(f"{len(measured.failures)} of {count} images cannot be measured")
-    return tuple(warnings)
+        # The reason names the file.
+        warnings.append(
+            f"{len(measured.failures)} of {count} images cannot be measured: "
+            f"{measured.failures[0][1]}"
+            + (f" (and {len(measured.failures) - 1} more)" if len(measured.failures) > 1 else "")
+        )
+    return warnings

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from rl2qc.core.progress import Progress, track
 from rl2qc.core.provenance import versions
@@ -17,7 +16,8 @@ from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.groups import slide_ids
-from rl2qc.images.sources.files import list_images
+from rl2qc.images.sources.decode import read_mask as read_stored
+from rl2qc.images.sources.files import find_files
 from rl2qc.metrics import dice as of_arrays
 from rl2qc.scoring.settings import DiceSettings
 from rl2qc.stats.resampling import bootstrap
@@ -140,7 +140,8 @@ def dice(
     0.667
     """
     settings = DiceSettings.resolve(settings, changes)
-    first, second = (_by_stem(masks) for masks in (masks_a, masks_b))
+    warnings: list[str] = []
+    first, second = (_by_stem(masks, warnings) for masks in (masks_a, masks_b))
     for here, there, folder in ((first, second, masks_b), (second, first, masks_a)):
         if alone := [stem for stem in here if stem not in there]:
             raise UsageError(
@@ -158,7 +159,7 @@ def dice(
             step(1)
     units = len(first) if groups is None else len(set(groups))
     low, high = _interval(found.values, groups, settings) if units > 1 else (None, None)
-    warnings = _label_warnings(settings.labels or (), found.held, (masks_a, masks_b))
+    warnings += _label_warnings(settings.labels or (), found.held, (masks_a, masks_b))
     warnings += _warnings(found, units, groups is not None, [*first.values(), *second.values()])
     return Dice(
         float(np.mean(found.values)),
@@ -264,7 +265,7 @@ def _listed(labels: Iterable[int]) -> str:
     return ", ".join(map(str, ordered[:10])) + ", ..." * (len(ordered) > 10)
 
 
-_LOSSY = {".jpg", ".jpeg"}
+_LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif"}
 
 
 def read_mask(path: str | Path) -> NDArray[np.generic]:
@@ -275,10 +276,10 @@ def read_mask(path: str | Path) -> NDArray[np.generic]:
     ImageError
         For a file that is no image, or one with three different channels.
     """
+    array: NDArray[np.generic]
     try:
-        with Image.open(path) as image:
-            array: NDArray[np.generic] = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        array = read_stored(path)
+    except ImageError as error:
         raise ImageError(f"{path} cannot be read as a mask: {error}") from error
     if array.dtype.kind == "f":
         raise ImageError(f"{path} is no mask: it holds fractions, not label numbers")
@@ -290,9 +291,11 @@ def read_mask(path: str | Path) -> NDArray[np.generic]:
     return array
 
 
-def _by_stem(masks: str | Path) -> dict[str, Path]:
+def _by_stem(masks: str | Path, warnings: list[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in list_images(masks):
+    listed = find_files(masks)
+    warnings += listed.warnings
+    for path in listed.files:
         if path.stem in found:
             raise UsageError(f"two masks are called {path.stem}: {found[path.stem]} and {path}")
         found[path.stem] = path

@@ -7,12 +7,11 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from rl2qc.errors import ImageError
 from rl2qc.synthetic.corruptions import Damaged
 
-__all__ = ["Positions", "at_positions", "paste", "read_cutout"]
+__all__ = ["Positions", "at_positions", "paste"]
 
 Positions = Literal["all", "even", "odd"]
 # Less opaque than this, a pixel does not count as covered.
@@ -38,29 +37,6 @@ def at_positions(paths: list[Path], positions: Positions) -> list[Path]:
         raise ValueError(f"positions must be all, even or odd, got {positions!r}")
     start, step = {"all": (0, 1), "even": (0, 2), "odd": (1, 2)}[positions]
     return sorted(paths)[start::step]
-
-
-def read_cutout(path: str | Path) -> NDArray[np.uint8]:
-    """Read a picture with transparency as (h, w, 4) uint8, without its fully transparent margin.
-
-    Raises
-    ------
-    ImageError
-        A file that is no image, has no transparency, or shows nothing.
-    """
-    try:
-        with Image.open(path) as image:
-            if not image.has_transparency_data:
-                raise ImageError(f"{path} is no cut-out: it has no transparency")
-            layer = image.convert("RGBA")
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not an image") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
-    box = layer.getchannel("A").getbbox()
-    if box is None:
-        raise ImageError(f"{path} is no cut-out: it is transparent everywhere")
-    return np.array(layer.crop(box))
 
 
 def paste(image: NDArray[np.uint8], cutout: NDArray[np.uint8], rng: np.random.Generator) -> Damaged:

@@ -185,7 +185,7 @@ def test_a_cohort_may_move(cohort: Path, tmp_path: Path) -> None:
 def test_another_slide_of_the_same_name_is_refused(tmp_path: Path, rng: Any) -> None:
     for name in "xy":
         (tmp_path / name).mkdir()
-        write_slide(tmp_path / name / "a.tif", tissue_like(rng, 64, 64))
+        write_slide(tmp_path / name / "a.tif", tissue_like(rng, 64, 96))
     run(tmp_path / "x", tmp_path / "out")
     with pytest.raises(UsageError, match="results of another slide"):
         run(tmp_path / "y", tmp_path / "out")

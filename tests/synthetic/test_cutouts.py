@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from rl2qc.errors import ImageError
-from rl2qc.synthetic.cutouts import at_positions, paste, read_cutout
+from rl2qc.images.sources.decode import read_cutout
+from rl2qc.synthetic.cutouts import at_positions, paste
 
 
 def picture(h, w, seed=0):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rl2qc.cohort.inputs.discovery import Contents, look_into, tell_apart
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
+from rl2qc.cohort.inputs.resolutions import differ, find_mpp, unused
 from rl2qc.cohort.store.folder import RUN_NAMES
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.registry import reserved_names
 from rl2qc.images.sources.base import open_images, source_of
-from rl2qc.images.sources.files import list_images
+from rl2qc.images.sources.files import expand_glob, names_of
 from rl2qc.slides.coords import look_up_coords, read_coords
-from rl2qc.slides.files import group_slides, slide_name, slide_place
+from rl2qc.slides.files import group_slides
 
 __all__ = ["find_inputs", "match_coords"]
 
@@ -46,7 +46,8 @@ def find_inputs(
         A table ``wsi,mpp`` of resolutions, by path, name or name of the results; what a list of
         slides gives itself goes before.
     coords
-        A file of coordinates, or a folder of them (:func:`match_coords`).
+        A file of coordinates, or a folder of them (:func:`match_coords`): what could be a patch in
+        tiles or a small slide is a slide then.
 
     Returns
     -------
@@ -56,17 +57,20 @@ def find_inputs(
     ------
     UsageError
         An input that does not exist, a folder that holds neither slides nor images, a CSV file
-        without the columns that it needs, or coordinates that cannot be told apart.
+        without the columns that it needs, two resolutions for one slide, or coordinates that cannot
+        be told apart.
     """
-    found = _Found()
+    as_slides = coords is not None
+    found = _Found(as_slides)
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     on_disk = []
     for item in inputs:
         if source_of(item).on_disk:
-            on_disk += _expand(item)
+            on_disk += _expand(item, found.warnings)
         else:
             found.add_images(Path(item))
-    patches = _named_patches(path for path in on_disk if not path.is_dir() and not _is_list(path))
+    files = (path for path in on_disk if not path.is_dir() and not _is_list(path))
+    patches = _named_patches(files, as_slides=as_slides)
     for path in on_disk:
         if _is_list(path):
             found.add_list(path)
@@ -79,24 +83,27 @@ def find_inputs(
     named = _with_unique_names(found.drafts())
     if mpp_csv is not None:
         table = read_mpp_table(mpp_csv)
-        found.warnings += _unused(table, named, mpp_csv)
+        found.warnings += unused(table, named, mpp_csv)
         named = [
             item
             if item.kind == "patches" or item.mpp
-            else replace(item, mpp=_find_mpp(table, item))
+            else replace(item, mpp=find_mpp(table, item, mpp_csv))
             for item in named
         ]
-    return named if coords is None else match_coords(coords, named), found.warnings
+    matched = named if coords is None else match_coords(coords, named)
+    return matched, list(dict.fromkeys(found.warnings))
 
 
 @dataclass
 class _Found:
     """What is found so far: slides by where they really are, with the resolutions that are given,
-    folders of patches, images that were named one by one, and what is to be said."""
+    folders of patches with their images, images that were named one by one, and what is to be
+    said."""
 
+    as_slides: bool = False
     slides: dict[Path, Path] = field(default_factory=dict)
     resolutions: dict[Path, float] = field(default_factory=dict)
-    folders: dict[Path, Path] = field(default_factory=dict)
+    folders: dict[Path, tuple[Path, list[Path]]] = field(default_factory=dict)
     loose: defaultdict[Path, dict[Path, None]] = field(default_factory=lambda: defaultdict(dict))
     warnings: list[str] = field(default_factory=list)
 
@@ -105,20 +112,48 @@ class _Found:
 
     def add_images(self, item: Path) -> None:
         """What an image source knows that is no folder of files."""
-        self.loose[item].update((Path(name), None) for name in open_images(item).names)
+        opened = open_images(item)
+        self.warnings += opened.warnings
+        self.loose[item].update((Path(name), None) for name in opened.names)
 
     def add_list(self, path: Path) -> None:
         # A slide that is listed and missing is an input that fails, not the end of the others.
-        for file, mpp in read_slide_list(path):
-            found = look_into(file) if file.is_dir() else Contents([file])
-            self.warnings += found.warnings
-            for slide in found.slides or [file]:
-                self.add_slide(slide)
-                if mpp is not None:
-                    self.resolutions[_real(slide)] = mpp
+        listed = read_slide_list(path)
+        files = (file for file, _ in listed if not file.is_dir())
+        patches = _named_patches(files, as_slides=True)
+        for file, mpp in listed:
+            if file in patches:
+                self.loose[file.parent][file] = None
+                of_it = [file]
+            else:
+                of_it = self._add_listed(file)
+            for one in of_it:
+                self._give(one, mpp, path)
+
+    def _add_listed(self, file: Path) -> list[Path]:
+        """A slide, or a folder, of a list; the files that it stands for."""
+        found = look_into(file, as_slides=True) if file.is_dir() else Contents([file])
+        self.warnings += found.warnings
+        if found.images and not found.slides:
+            self.folders.setdefault(_real(file), (file, found.images))
+            return found.images
+        for slide in found.slides or [file]:
+            self.add_slide(slide)
+        return found.slides or [file]
+
+    def _give(self, file: Path, mpp: float | None, where: Path) -> None:
+        """Note the resolution that a list gives for a file, whatever it calls it."""
+        if mpp is None:
+            return
+        known = self.resolutions.setdefault(_real(file), mpp)
+        if differ(known, mpp):
+            raise UsageError(
+                f"two resolutions are given for {file}, {known:g} and {mpp:g} um/px (in {where}): "
+                "leave the line of the wrong one out"
+            )
 
     def add_folder(self, path: Path) -> None:
-        found = look_into(path)
+        found = look_into(path, as_slides=self.as_slides)
         self.warnings += found.warnings
         for file in found.slides:
             self.add_slide(file)
@@ -127,11 +162,8 @@ class _Found:
                 f"{len(found.images)} images beside the slides in {path} are left out: "
                 "name them as inputs of their own to filter them"
             )
-        elif found.images and found.linked:
-            # Images are not looked for behind links: they must be named.
-            self.loose[path].update(dict.fromkeys(found.images))
         elif found.images:
-            self.folders.setdefault(_real(path), path)
+            self.folders.setdefault(_real(path), (path, found.images))
         elif not found.slides:
             nothing = f"no slides and no images in folder {path}"
             raise UsageError("; ".join([nothing, *found.warnings]))
@@ -143,18 +175,42 @@ class _Found:
                 Input(name, "slide", files[0], mpp=self._mpp_of(files), own_name=name)
                 for name, files in group_slides(self.slides.values())
             ),
-            *(_patch_input(path, list_images(path)) for path in self.folders.values()),
-            *(_patch_input(folder, images) for folder, images in self.loose.items()),
+            *(self._patches(path, sorted(images)) for path, images in self.folders.values()),
+            *(self._patches(folder, list(images)) for folder, images in self.loose.items()),
         ]
 
-    def _mpp_of(self, files: Iterable[Path]) -> float | None:
-        """The resolution that a list gives for a slide, by any of its files."""
-        return next(filter(None, (self.resolutions.get(_real(file)) for file in files)), None)
+    def _patches(self, folder: Path, files: Sequence[Path]) -> Input:
+        found = names_of(files)
+        self.warnings += found.warnings
+        given = set[float]()
+        if self.resolutions:
+            real = map(_real, files)
+            given = {self.resolutions[file] for file in real if file in self.resolutions}
+        if len(given) > 1 and differ(min(given), max(given)):
+            raise UsageError(
+                f"the images in {folder} are one set, and {min(given):g} and {max(given):g} um/px "
+                "are given for them: give one, or put each kind in a folder of its own"
+            )
+        name = _real(folder).name
+        return Input(
+            name,
+            "patches",
+            folder,
+            tuple(map(Path, found.names)),
+            mpp=min(given, default=None),
+            own_name=name,
+        )
 
-
-def _patch_input(folder: Path, images: Iterable[Path]) -> Input:
-    name = _real(folder).name
-    return Input(name, "patches", folder, tuple(images), own_name=name)
+    def _mpp_of(self, files: Sequence[Path]) -> float | None:
+        """What lists give for the files of one slide."""
+        real = map(_real, files) if self.resolutions else ()
+        given = {self.resolutions[file] for file in real if file in self.resolutions}
+        if len(given) > 1 and differ(min(given), max(given)):
+            raise UsageError(
+                f"two resolutions are given for the files of one slide, {min(given):g} and "
+                f"{max(given):g} um/px: {files[0]} and others"
+            )
+        return min(given, default=None)
 
 
 def _real(path: Path) -> Path:
@@ -166,44 +222,24 @@ def _is_list(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and path.is_file()
 
 
-def _named_patches(files: Iterable[Path]) -> set[Path]:
+def _named_patches(files: Iterable[Path], *, as_slides: bool) -> set[Path]:
     """The images of patches among files that were named one by one."""
     together: defaultdict[Path, list[Path]] = defaultdict(list)
     for file in files:
         together[file.parent].append(file)
-    return {image for group in together.values() for image in tell_apart(group)[1]}
+    return {
+        image for group in together.values() for image in tell_apart(group, as_slides=as_slides)[1]
+    }
 
 
-def _called(item: Input) -> tuple[str, ...]:
-    """What a table may call a slide: by its place or by name."""
-    path, place = item.path, slide_place(item.path)
-    given = path if place == path else path.parent
-    places = (str(path), str(given), str(place))
-    return (*places, item.name, path.name, place.name, slide_name(path), path.stem)
-
-
-def _find_mpp(table: Mapping[str, float], item: Input) -> float | None:
-    return next((table[name] for name in _called(item) if name in table), None) if table else None
-
-
-def _unused(table: Mapping[str, float], inputs: Sequence[Input], source: object) -> list[str]:
-    """A misspelt name in a table of resolutions must not go unnoticed."""
-    known = {name for item in inputs for name in _called(item)}
-    left = [name for name in table if name not in known]
-    if not left:
-        return []
-    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-    return [f"{source} has a resolution for {left[0]}{more}, which is no slide of this run"]
-
-
-def _expand(item: str | Path) -> list[Path]:
-    if Path(item).exists():
+def _expand(item: str | Path, warnings: list[str]) -> list[Path]:
+    if "\0" in str(item):
+        raise UsageError(f"no file name holds a NUL byte: {str(item)!r}")
+    if os.path.lexists(item):
         return [Path(item)]
-    # Path.glob takes no absolute pattern.
-    matches = sorted(glob.glob(str(item), recursive=True))  # noqa: PTH207
-    if not matches:
-        raise UsageError(f"no such file or folder: {item}")
-    return [Path(match) for match in matches]
+    matches, left = expand_glob(str(item))
+    warnings += left.warnings()
+    return matches
 
 
 # ---------------------------------------------------------------- names

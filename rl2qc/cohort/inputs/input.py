@@ -28,7 +28,7 @@ class Input:
     images
         The images of a set, all of them in order; empty for a slide.
     mpp
-        Microns per pixel at level 0 that a list gives for this slide, None without one.
+        Microns per pixel at level 0, or of the images, that a list gives; None without one.
     coords
         The file of this slide's coordinates in a folder of many, None without one.
     """

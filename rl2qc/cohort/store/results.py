@@ -12,7 +12,13 @@ from typing import Any
 from rl2qc.cohort.page import write_cohort_page
 from rl2qc.cohort.store.folder import PAGE, RunFolder
 from rl2qc.cohort.store.record import FAILURES
-from rl2qc.cohort.store.summary import SummaryRow, csv_row, describe_reasons, write_summary
+from rl2qc.cohort.store.summary import (
+    SummaryRow,
+    csv_row,
+    describe_reasons,
+    run_warnings,
+    write_summary,
+)
 from rl2qc.cohort.store.tables import read_table
 from rl2qc.core.results import Result
 from rl2qc.core.text import layout, printable
@@ -207,8 +213,7 @@ def read_results(folder: str | Path) -> CohortResult:
     if not rows:
         raise UsageError(f"{folder} holds no results of rl2qc filter")
     manifest = run.manifest()
-    of_inputs = tuple(f"{row.name}: " for row in rows)
-    said = [line for line in manifest.get("warnings", ()) if not line.startswith(of_inputs)]
+    said = run_warnings(manifest, rows)
     alpha = (manifest.get("settings") or {}).get("alpha")
     page = run.path / PAGE
     return CohortResult(

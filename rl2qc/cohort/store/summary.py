@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ __all__ = [
     "describe_reasons",
     "row_from",
     "row_of",
+    "run_warnings",
     "write_summary",
 ]
 
@@ -138,3 +139,10 @@ def csv_row(row: SummaryRow) -> dict[str, Any]:
 def _count(reasons: NDArray[np.str_]) -> dict[str, int]:
     """How often each reason is named, the most frequent first."""
     return dict(Counter(reasons[reasons != ""].tolist()).most_common())
+
+
+def run_warnings(manifest: Mapping[str, Any], rows: Sequence[SummaryRow]) -> list[str]:
+    """What a run says that is of none of its inputs: what was left out of them, say."""
+    of_inputs = tuple(f"{row.name}: " for row in rows)
+    lines = map(str, manifest.get("warnings", ()))
+    return [line for line in lines if not line.startswith(of_inputs)]

@@ -180,5 +180,5 @@ def _thumbnail(path: Path) -> Any:
         return None
     from PIL import Image
 
-    with Image.open(path) as image:
+    with Image.open(path, formats=("PNG",)) as image:
         return np.asarray(image.convert("RGB"))

@@ -107,7 +107,7 @@ def _rows(result: ExportedResult) -> Iterator[list[Any]]:
 
     for mask in result.files:
         if mask.name.endswith(MASK_SUFFIX) and mask.exists():
-            with Image.open(mask) as image:
+            with Image.open(mask, formats=("PNG",)) as image:
                 pixels = int(np.count_nonzero(np.asarray(image)))
             filename = mask.name.removesuffix(MASK_SUFFIX)
             width, height = result.table.get("dimensions") or ("", "")

@@ -21,7 +21,16 @@ import numpy as np
 
 from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.images.sources.images import Image, Joined, PatchSource, batches, center_crop
+from rl2qc.images.sources.images import (
+    About,
+    Image,
+    Images,
+    Joined,
+    PatchSource,
+    batches,
+    center_crop,
+)
+from rl2qc.images.sources.notes import abouts_of, image_notes
 
 __all__ = [
     "SOURCES",
@@ -36,6 +45,7 @@ __all__ = [
     "image_identity",
     "open_images",
     "read_named",
+    "read_with_about",
     "register_source",
     "source_of",
 ]
@@ -178,7 +188,10 @@ def open_images(items: Item | Sequence[Item]) -> PatchSource:
     if len(parts) == 1:
         return parts[0]
     return PatchSource(
-        Joined([part.items for part in parts]), 0, sum((part.names for part in parts), ())
+        Joined([part.items for part in parts]),
+        0,
+        sum((part.names for part in parts), ()),
+        tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
     )
 
 
@@ -190,11 +203,22 @@ def read_named(name: Item) -> Image:
     ImageError
         It is not there, or cannot be read.
     """
+    return read_with_about(name)[0]
+
+
+def read_with_about(name: Item) -> tuple[Image, About | None]:
+    """:func:`read_named`, and what the image says of itself.
+
+    Raises
+    ------
+    ImageError
+        It is not there, or cannot be read.
+    """
     try:
-        image: Image = open_images(name).items[0]
+        items: Images = open_images(name).items
     except UsageError as error:
         raise ImageError(str(error)) from error
-    return image
+    return items.read(0)
 
 
 def from_anywhere(item: Path) -> Path:
@@ -298,7 +322,9 @@ def _sized(source: PatchSource, size: int | None) -> PatchSource:
         )
     if size < MIN_SIZE:
         raise ImageError(f"patches of {size} px are too small to judge: at least {MIN_SIZE} px")
-    return PatchSource(source.items, size, source.names)
+    notes = image_notes(source.names, abouts_of(source))
+    warnings = tuple(dict.fromkeys((*source.warnings, *notes)))
+    return PatchSource(source.items, size, source.names, warnings)
 
 
 def common_size(sides: Sequence[int]) -> int:

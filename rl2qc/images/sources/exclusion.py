@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from rl2qc.core.csv_files import read_csv, read_text
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import PatchSource
+from rl2qc.images.sources.pages import split_page
 from rl2qc.images.sources.tiles import whole_image
 
 __all__ = ["Exclusion", "read_paths"]
@@ -32,20 +34,12 @@ def read_paths(path: str | Path) -> list[str]:
     >>> read_paths(listed)
     ['a.png', 'b.png']
     """
-    try:
-        # Spreadsheets begin their files with a byte order mark; file names need not be text.
-        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"cannot read --exclude {path}: {error.strerror}") from error
-    lines = text.splitlines()
-    header = lines[0] if lines else ""
-    # Spreadsheets also choose the separator by country.
-    for delimiter in ",;\t":
-        if _COLUMN in (columns := next(csv.reader([header], delimiter=delimiter), [])):
-            rows = csv.reader(lines[1:], delimiter=delimiter)
-            column = columns.index(_COLUMN)
-            lines = [row[column] for row in rows if len(row) > column]
-            break
+    lines = read_text(path, "--exclude").splitlines()
+    header = re.split(r"[,;\t|]", lines[0]) if lines else []
+    if _COLUMN in (name.strip(' "') for name in header):
+        table = read_csv(path, [_COLUMN], "--exclude")
+        column = table.header.index(_COLUMN)
+        lines = [cells[column] for _, cells in table.rows]
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise UsageError(f"--exclude {path} names no patch: one path a line, or a column file")
@@ -90,9 +84,10 @@ class Exclusion:
                 by_key.setdefault(key, set()).add(name)
         kept = []
         for row, name in enumerate(source.names):
-            found = set().union(
-                *(by_key.get(key, ()) for key in _keys(name) | _keys(whole_image(name)))
-            )
+            image = whole_image(name)
+            # A file that is named stands for all of its pages.
+            keys = _keys(name) | _keys(image) | _keys(str(split_page(image)[0]))
+            found = set().union(*(by_key.get(key, ()) for key in keys))
             self._missing -= found
             if not found:
                 kept.append(row)

@@ -1,192 +1,195 @@
-"""Image files: the one listing of them, and how they are read as RGB."""
+"""Image files as a source: folders, files and globs, each page of a stack for itself."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.sources.base import ImageSource, Item, PatchSource, register_source
+from rl2qc.images.sources.decode import (
+    about_image,
+    open_picture,
+    read_image,
+    read_picture,
+    shown_size,
+)
+from rl2qc.images.sources.formats import IMAGE_SUFFIXES, is_picture, other_picture
+from rl2qc.images.sources.images import About, Images
 from rl2qc.images.sources.images import Image as Pixels
-from rl2qc.images.sources.images import Images
+from rl2qc.images.sources.listing import (
+    LeftOut,
+    Listing,
+    is_bin,
+    is_hidden,
+    is_image,
+    list_files,
+)
+from rl2qc.images.sources.own import own_beside
+from rl2qc.images.sources.pages import page_names, split_page
+from rl2qc.images.sources.placeholders import is_regular
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "Files",
+    "Found",
     "Listing",
+    "expand_glob",
+    "find_files",
+    "find_images",
     "image_size",
     "is_hidden",
     "is_image",
     "list_files",
     "list_images",
+    "names_of",
     "read_image",
 ]
 
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".ppm"}
-)
-
-
 @dataclass(frozen=True)
-class Listing:
-    """What was found below a folder.
+class Found:
+    """Images that were listed, by name, and what is to be said of those that were not."""
 
-    Attributes
-    ----------
-    files
-        In the order of the walk: those of a folder by name, then those of its sub-folders.
-    linked
-        Whether links to folders led to some of it.
-    warnings
-        What could not be looked into.
-    """
-
-    files: list[Path] = field(default_factory=list)
-    linked: bool = False
-    warnings: list[str] = field(default_factory=list)
-
-
-def is_image(path: Path) -> bool:
-    """Whether a path is an image by its name, in upper or lower case, and a file."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-
-
-def list_files(
-    folder: Path, wanted: Callable[[Path], bool] = is_image, *, follow_links: bool = False
-) -> Listing:
-    """The files below a folder that are wanted: the one listing, whoever asks.
-
-    Hidden files and folders (``._x.png`` of a Macintosh, ``.thumbnails``) are left out, the folder
-    itself may be one. Links to files are taken.
-
-    Parameters
-    ----------
-    folder
-    wanted
-        Says of a file whether it is.
-    follow_links
-        Whether links to folders are followed, each once.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> top = Path(tempfile.mkdtemp())
-    >>> for name in ("b.PNG", "a.jpg", "._a.jpg", "notes.txt"):
-    ...     (top / name).touch()
-    >>> [file.name for file in list_files(top).files]
-    ['a.jpg', 'b.PNG']
-    """
-    found, linked = Listing(), False
-
-    def warn(error: OSError) -> None:
-        found.warnings.append(
-            f"{error.filename} is left out: it cannot be listed ({error.strerror})"
-        )
-
-    top, seen = os.path.realpath(folder), set[str]()
-    # Links to folders come last, so that files go by their own places where they have any.
-    starts = [folder]
-    for start in starts:
-        before = len(found.files)
-        real = os.path.realpath(start)
-        if real in seen:
-            continue
-        if start is not folder and Path(real) in Path(top).parents:
-            found.warnings.append(f"{start} is left out: it links to a folder that holds {folder}")
-            continue
-        for place, below, names in os.walk(start, onerror=warn):
-            seen.add(os.path.realpath(place))
-            below[:] = [
-                name
-                for name in sorted(below)
-                if not is_hidden(name) and os.path.realpath(Path(place, name)) not in seen
-            ]
-            if follow_links:
-                starts += (path for name in below if (path := Path(place, name)).is_symlink())
-            found.files.extend(
-                file
-                for name in sorted(names)
-                if not is_hidden(name) and wanted(file := Path(place, name))
-            )
-        linked |= start is not folder and len(found.files) > before
-    return Listing(found.files, linked, found.warnings)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a name is one that file managers do not show."""
-    return name.startswith(".")
+    names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def list_images(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
     """Image files of folders (searched recursively), files and globs, sorted within each input.
-
-    Links to folders are not followed, unless they are named.
 
     Raises
     ------
     UsageError
         An input that does not exist, or holds no image.
     """
+    return find_files(inputs).files
+
+
+def find_files(inputs: str | Path | Sequence[str | Path]) -> Listing:
+    """:func:`list_images` with what is left out.
+
+    Links to folders are followed (:func:`~rl2qc.images.sources.listing.list_files`).
+    """
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if not inputs:
         raise UsageError("no images given: name a folder, files or a glob")
     found: dict[Path, None] = {}  # a dict keeps the order and drops files named twice
+    warnings: list[str] = []
     for item in inputs:
         if not str(item).strip():  # Path("") is the current folder
             raise UsageError("an input name is empty (an unset variable?): name a folder or files")
+        if "\0" in str(item):
+            raise UsageError(f"no file name holds a NUL byte: {str(item)!r}")
         path = Path(item)
         if path.is_dir():
-            files = _below(path)
-            if not files:
-                raise UsageError(f"no images in folder {path}")
-        elif path.exists():
-            files = [path]
+            listed = _below(path)
+            if not listed.files:
+                raise UsageError("; ".join([f"no images in folder {path}", *listed.warnings]))
+        elif path.exists() or path.is_symlink():
+            listed = Listing([path])
         else:
-            files = _matching(str(item))
-        found.update(dict.fromkeys(files))
-    return list(found)
+            listed = _matching(str(item))
+        found.update(dict.fromkeys(listed.files))
+        warnings += listed.warnings
+    return Listing(list(found), warnings)
 
 
-def _below(folder: Path) -> list[Path]:
-    return sorted(list_files(folder).files)
+def _below(folder: Path) -> Listing:
+    found = list_files(folder)
+    return Listing(sorted(found.files), found.warnings)
 
 
-def _matching(pattern: str) -> list[Path]:
+def _matching(pattern: str) -> Listing:
     """The images that a glob names, and those in folders that it names."""
-    # Path.glob refuses absolute patterns.
-    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    matches, left = expand_glob(pattern)
+    files, warnings = list[Path](), list[str]()
+    for match in matches:
+        if match.is_dir():
+            listed = _below(match)
+            files += listed.files
+            warnings += listed.warnings
+        elif is_image(match):
+            files.append(match)
+        elif is_picture(match.name):
+            left.add("special", match)
+        elif is_regular(match) and (suffix := other_picture(match)):
+            left.suffixes[suffix] += 1
+            left.add("other", match)
+    warnings += left.warnings()
+    if not files:
+        raise UsageError("; ".join([f"no images match {pattern}", *warnings]))
+    return Listing(files, warnings)
+
+
+def expand_glob(pattern: str) -> tuple[list[Path], LeftOut]:
+    """What a glob matches, in the order of the names, and what of it is left out: deleted files,
+    and pictures that rl2qc wrote.
+
+    Raises
+    ------
+    UsageError
+        It matches nothing, or folders too deep to be searched.
+    """
+    try:
+        # Path.glob refuses absolute patterns.
+        matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    except RecursionError:
+        raise UsageError(f"folders lie too deep for {pattern}: name the folder itself") from None
+    except ValueError as error:
+        raise UsageError(f"{pattern!r} is no pattern of files: {error}") from None
     if not matches:
         raise UsageError(f"no such file or folder: {pattern}")
-    files = [
-        file
-        for match in map(Path, matches)
-        for file in (_below(match) if match.is_dir() else [match])
-        if file.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    if not files:
-        raise UsageError(f"no images match {pattern}")
-    return files
+    kept, left, own = list[Path](), LeftOut(), dict[str, set[str]]()
+    for match in map(Path, matches):
+        place = str(match.parent)
+        if place not in own:
+            own[place] = own_beside(place)
+        # What stands in the pattern itself is meant.
+        if any(is_bin(part) for part in match.parts if part not in pattern):
+            left.add("bin", match, is_picture(match.name))
+        elif os.path.normpath(match) in own[place] and is_picture(match.name):
+            left.add("own", match)
+        else:
+            kept.append(match)
+    return kept, left
+
+
+def find_images(inputs: str | Path | Sequence[str | Path]) -> Found:
+    """The images of :func:`find_files` by name, each page of a stack for itself."""
+    listed = find_files(inputs)
+    found = names_of(listed.files)
+    return Found(found.names, (*listed.warnings, *found.warnings))
+
+
+def names_of(files: Iterable[Path]) -> Found:
+    """The images in files, by name."""
+    names: list[str] = []
+    warnings: list[str] = []
+    for path in files:
+        pages, said = page_names(path)
+        names += pages
+        if said:
+            warnings.append(f"{path} {said}")
+    return Found(tuple(names), tuple(warnings))
 
 
 class Files(Images):
-    """Images in files of their own.
+    """Images in files of their own, or pages of files.
 
     Parameters
     ----------
     paths
-        One an image.
+        One an image; a page as :func:`~rl2qc.images.sources.pages.page_names` calls it.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
+        self._abouts: dict[Path, About] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -194,31 +197,61 @@ class Files(Images):
     def __getitem__(self, index: int) -> Pixels:
         return read_image(self.paths[index])
 
+    def read(self, index: int) -> tuple[Pixels, About]:
+        return read_picture(self.paths[index])
+
     def header(self, index: int) -> tuple[int, int]:
-        return image_size(self.paths[index])
+        about = self.about(index)
+        return about.height, about.width
+
+    def about(self, index: int) -> About:
+        path = self.paths[index]
+        if path not in self._abouts:
+            self._abouts[path] = about_image(path)
+        return self._abouts[path]
 
     def digest(self, index: int) -> bytes:
-        path = self.paths[index]
+        path, page = split_page(self.paths[index])
         try:
             with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").digest()
+                found = hashlib.file_digest(file, "sha256")
         except OSError as error:
             raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
+        # What is decoded from the same bytes depends on the page, and on how odd ones are read.
+        odd = self.about(index)
+        if page or odd.turned > 1 or odd.bits > 8:
+            found.update(f"page {page}, decoded by the rules of {_DECODING}".encode())
+        return found.digest()
 
     def take(self, rows: Sequence[int]) -> Files:
-        return Files([self.paths[row] for row in rows])
+        taken = Files([self.paths[row] for row in rows])
+        taken._abouts = self._abouts
+        return taken
+
+
+# Changes with the pixels that turned or deep pictures give.
+_DECODING = "2026"
 
 
 def _open(item: Item) -> PatchSource:
-    paths = list_images(item)
-    return PatchSource(Files(paths), 0, tuple(map(str, paths)))
+    found = find_images(item)
+    return PatchSource(Files(list(map(Path, found.names))), 0, found.names, found.warnings)
+
+
+def _open_page(item: Item) -> PatchSource:
+    return PatchSource(Files([Path(item)]), 0, (str(item),))
+
+
+def _is_page(item: Item) -> bool:
+    return "@page" in str(item) and split_page(item)[0] != Path(item)
 
 
 def _identity(name: str) -> str:
-    status = Path(name).stat()
+    status = split_page(name)[0].stat()
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
+register_source(ImageSource("pages", _open_page, accepts=_is_page, identity=_identity, order=999))
 # Asked last: whatever no other source takes is a path.
 register_source(
     ImageSource(
@@ -227,52 +260,13 @@ register_source(
 )
 
 
-def read_image(path: str | Path) -> Pixels:
-    """Read an image file as (h, w, 3) uint8 RGB.
-
-    Transparency is laid on white, as glass is; grey is repeated over the channels; 16 bits are
-    scaled to 8.
-
-    Raises
-    ------
-    ImageError
-        A file that is no image, or a damaged one.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return _to_rgb(image)
-    except FileNotFoundError as error:
-        raise ImageError(f"no such image: {path}") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not an image") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
-
-
-def _to_rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = np.asarray(image, dtype=np.float64)
-        # Pillow shows 16-bit greys as "I;16" or "I"; 8-bit values in them stay as they are.
-        scale = 257.0 if grey.max(initial=0) > 255 else 1.0
-        return np.repeat((grey / scale).clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        glass = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(glass, layer)
-    return np.array(image.convert("RGB"))
-
-
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in px, from the header alone.
+    """Height and width in px as it is shown, from the header alone.
 
     Raises
     ------
     ImageError
         A file that is no image.
     """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path} is not an image") from error
+    with open_picture(path) as (image, _):
+        return shown_size(image)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rl2qc.errors import ImageError
 
 __all__ = [
+    "About",
     "Image",
     "Images",
     "InMemory",
@@ -27,6 +28,44 @@ __all__ = [
 ]
 
 Image: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a picture says of itself, and what is done for it to be seen as it is meant.
+
+    Attributes
+    ----------
+    height, width
+        In px, as it is shown.
+    format
+        What it is stored as, such as "PNG".
+    lossy
+        The compression that lost some of it, "" where nothing was lost for sure.
+    turned
+        EXIF's number for the side that is up: 1 is as stored.
+    bits
+        Per channel, as stored.
+    white
+        The value that is taken for white; None of 8 bits.
+    grey
+        Whether it has one channel.
+    pages
+        How many images the file holds.
+    mpp
+        Microns per pixel that it records, None without.
+    """
+
+    height: int
+    width: int
+    format: str = ""
+    lossy: str = ""
+    turned: int = 1
+    bits: int = 8
+    white: float | None = None
+    grey: bool = False
+    pages: int = 1
+    mpp: float | None = None
 
 
 class Images(ABC):
@@ -49,6 +88,20 @@ class Images(ABC):
             What is there is no image.
         """
         return None
+
+    def about(self, index: int) -> About | None:
+        """What image ``index`` says of itself; None where there is nothing but pixels.
+
+        Raises
+        ------
+        ImageError
+            What is there is no image.
+        """
+        return None
+
+    def read(self, index: int) -> tuple[Image, About | None]:
+        """Image ``index`` and what it says of itself, in one look."""
+        return self[index], self.about(index)
 
     def digest(self, index: int) -> bytes | None:
         """SHA-256 of what is stored of the image, or None where only the pixels tell."""
@@ -92,6 +145,12 @@ class Taken(Images):
     def header(self, index: int) -> tuple[int, int] | None:
         return self._images.header(self._rows[index])
 
+    def about(self, index: int) -> About | None:
+        return self._images.about(self._rows[index])
+
+    def read(self, index: int) -> tuple[Image, About | None]:
+        return self._images.read(self._rows[index])
+
     def digest(self, index: int) -> bytes | None:
         return self._images.digest(self._rows[index])
 
@@ -116,6 +175,14 @@ class Joined(Images):
     def header(self, index: int) -> tuple[int, int] | None:
         part, row = self._find(index)
         return part.header(row)
+
+    def about(self, index: int) -> About | None:
+        part, row = self._find(index)
+        return part.about(row)
+
+    def read(self, index: int) -> tuple[Image, About | None]:
+        part, row = self._find(index)
+        return part.read(row)
 
     def digest(self, index: int) -> bytes | None:
         part, row = self._find(index)
@@ -194,6 +261,8 @@ class PatchSource:
         Side of every patch in px; 0 where it is not settled yet (:func:`as_source` does).
     names
         Path or index of each patch.
+    warnings
+        What was left out on the way, and what was done to the images.
 
     Examples
     --------
@@ -205,6 +274,7 @@ class PatchSource:
     items: Any
     size: int
     names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.items, Images):
@@ -241,7 +311,8 @@ class PatchSource:
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> PatchSource:
         """The patches at ``indices``, in that order."""
         rows = [int(i) for i in indices]
-        return PatchSource(self.items.take(rows), self.size, tuple(self.names[i] for i in rows))
+        names = tuple(self.names[i] for i in rows)
+        return PatchSource(self.items.take(rows), self.size, names, self.warnings)
 
     def sample(self, n: int, seed: int) -> PatchSource:
         """``n`` patches drawn at random without repetition, in their order."""

@@ -55,7 +55,7 @@ def cut_tiles(source: PatchSource, keep: Callable[[Image], bool] | None = None) 
         ]
         corners += own
         names += [name] if len(own) == 1 else [f"{name}@{left},{top}" for _, top, left in own]
-    tiles = PatchSource(_Tiles(source.items, size, corners), size, tuple(names))
+    tiles = PatchSource(_Tiles(source.items, size, corners), size, tuple(names), source.warnings)
     if keep is None:
         return tiles
     wanted = [i for i in range(len(tiles)) if keep(tiles[i])]

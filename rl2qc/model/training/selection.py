@@ -11,9 +11,10 @@ from PIL import Image
 
 from rl2qc.errors import UsageError
 from rl2qc.images.groups import slide_ids
-from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import Patches, PatchSource, as_source
 from rl2qc.images.sources.exclusion import Exclusion
+from rl2qc.images.sources.images import About
+from rl2qc.images.sources.notes import abouts_of, scale_notes
 from rl2qc.images.sources.tiles import cut_tiles, unused_by_center_crop, whole_image
 from rl2qc.images.tissue import tissue_mask
 from rl2qc.model.training.settings import TrainSettings
@@ -97,7 +98,10 @@ def select_patches(
         apart = _prepared(apart, settings.tile, excluded, warnings)
     if excluded is not None:
         warnings += _exclusion_warnings(excluded)
-    warnings += _scale_warnings(backbone_mpp, settings)
+    for before in given:
+        warnings += [] if before is None else before.warnings
+    abouts = [about for before in given if before is not None for about in abouts_of(before)]
+    warnings += _scale_warnings(backbone_mpp, settings, abouts)
     if settings.max_patches is not None and settings.max_patches < len(source):
         source = source.sample(settings.max_patches, settings.seed)
     names = [*source.names, *(() if apart is None else apart.names)]
@@ -212,21 +216,25 @@ def _exclusion_warnings(excluded: Exclusion) -> list[str]:
     ]
 
 
-def _scale_warnings(backbone_mpp: float | None, settings: TrainSettings) -> list[str]:
+def _scale_warnings(
+    backbone_mpp: float | None, settings: TrainSettings, abouts: Sequence[About | None]
+) -> list[str]:
     """What is to be said of the patches' resolution beside the backbone's."""
+    recorded = {f"{about.mpp:.3g}" for about in abouts if about is not None and about.mpp}
     if settings.mpp is None:
+        said = f" (the patches record {', '.join(sorted(recorded)[:3])} um/px)" if recorded else ""
         return [
             "without --mpp the model does not know its resolution: slides are then read at 0.5 "
-            "um/px, and images of another are not noticed"
+            f"um/px, and images of another are not noticed{said}"
         ]
     if backbone_mpp is None:
-        return []
-    warning = check_scale(
+        return scale_notes(settings.mpp, settings.mpp, abouts, "the patches")
+    return scale_notes(
         backbone_mpp,
         settings.mpp,
+        abouts,
         "the patches",
         model="the backbone",
         advice="choose another --backbone, or pass --any-mpp",
         any_mpp=settings.any_mpp,
     )
-    return [] if warning is None else [warning]

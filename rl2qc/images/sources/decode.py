@@ -1,0 +1,298 @@
+"""The one way in which a picture becomes pixels, for all commands.
+
+As every viewer shows it: turned as it says, transparency on white, all bits counted. What was done
+to it, and what it says of itself, goes along (:class:`About`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from rl2qc.errors import ImageError
+from rl2qc.images.sources.deep import (
+    Samples,
+    bits_of,
+    head_of,
+    odd_tiff,
+    read_samples,
+    said_white,
+    to_8_bits,
+    white_level,
+)
+from rl2qc.images.sources.formats import pillow_formats
+from rl2qc.images.sources.images import About
+from rl2qc.images.sources.images import Image as Pixels
+from rl2qc.images.sources.pages import pages_of, split_page
+from rl2qc.images.sources.placeholders import why_unreadable
+from rl2qc.images.sources.scale import recorded_mpp
+
+__all__ = [
+    "MAX_BYTES",
+    "about_image",
+    "open_picture",
+    "read_cutout",
+    "read_image",
+    "read_mask",
+    "read_picture",
+    "shown_size",
+]
+
+MAX_BYTES = 300 * 10**6
+"""Decoded pictures that are larger are refused, before anything is allocated for them."""
+# The limit above is ours, and lower than the one that Pillow warns of.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_ORIENTATION = 274
+
+
+@contextmanager
+def open_picture(path: str | Path) -> Iterator[tuple[Image.Image, int]]:
+    """A picture by its name, open at its page, and the number of the page from 0.
+
+    Raises
+    ------
+    ImageError
+        It is not there, no picture of a kind that is read, too large, or damaged; so are errors
+        within the context.
+    """
+    file, page = split_page(path)
+    if reason := why_unreadable(file):
+        raise ImageError(f"{path} {reason}")
+    try:
+        with Image.open(file, formats=pillow_formats()) as image:
+            if page:
+                image.seek(page)
+            _check_size(path, image)
+            yield image, page
+    except FileNotFoundError as error:
+        raise ImageError(f"no such image: {path}") from error
+    except UnidentifiedImageError as error:
+        why = odd_tiff(file) if file.stat().st_size else ": it is empty, was it copied whole?"
+        raise ImageError(f"{path} is not an image{why}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    except (KeyError, TypeError, IndexError, OverflowError, MemoryError) as error:
+        # What Pillow lets through of files that lie about themselves.
+        raise ImageError(f"{path} cannot be read: it is damaged ({error!r})") from error
+
+
+def _check_size(path: str | Path, image: Image.Image) -> None:
+    deep = bits_of(image) > 8
+    size = image.width * image.height * max(3, len(image.getbands())) * (1 + deep)
+    if size > MAX_BYTES:
+        raise ImageError(
+            f"{path} of {image.width} x {image.height} px would take {size / 1e6:.0f} MB: more "
+            f"than {MAX_BYTES / 1e6:.0f} MB are no image of a patch, so cut it into smaller ones"
+        )
+
+
+def read_picture(path: str | Path) -> tuple[Pixels, About]:
+    """A picture as (h, w, 3) uint8 RGB, and what it says of itself.
+
+    Parameters
+    ----------
+    path
+        A file, or one page of it (``stack.tif@page3``).
+
+    Raises
+    ------
+    ImageError
+        A file that is no picture, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.png"
+    >>> Image.new("L", (4, 2), 80).save(file)
+    >>> pixels, about = read_picture(file)
+    >>> pixels.shape, pixels[0, 0].tolist(), about.grey
+    ((2, 4, 3), [80, 80, 80], True)
+    """
+    with open_picture(path) as (image, page):
+        bits = bits_of(image)
+        if bits <= 8 and image.format == "PNG":
+            # First, since it may say behind its pixels which side is up.
+            image.load()
+        about = _about(image, page, bits)
+        _refuse_planes(path, image, about)
+        if about.bits > 8:
+            samples, white = _deep(path, image, page)
+            pixels = _rgb_of_samples(to_8_bits(samples, white, Path(path)))
+            return _turned(pixels, about.turned), replace(about, white=white)
+        turned = about.turned
+        # Pillow turns TIFF pictures itself, as it loads them.
+        shown = ImageOps.exif_transpose(image) if turned > 1 and image.format != "TIFF" else image
+        return _to_rgb(shown), about
+
+
+def read_image(path: str | Path) -> Pixels:
+    """:func:`read_picture` without what it says of itself."""
+    return read_picture(path)[0]
+
+
+def about_image(path: str | Path) -> About:
+    """What a picture says of itself, from its header; of one of more than 8 bits per channel, the
+    pixels are read to know what is white.
+
+    Raises
+    ------
+    ImageError
+        A file that is no picture.
+    """
+    with open_picture(path) as (image, page):
+        about = _about(image, page)
+        _refuse_planes(path, image, about)
+        if about.bits > 8:
+            about = replace(about, white=_deep(path, image, page)[1])
+        return about
+
+
+def read_mask(path: str | Path) -> Samples:
+    """A mask with its numbers as they are stored, (h, w) or (h, w, channels), turned as it says.
+
+    Raises
+    ------
+    ImageError
+        A file that is no picture, or one of several pages.
+    """
+    with open_picture(path) as (image, page):
+        about = _about(image, page)
+        if about.pages > 1 and split_page(path)[0] == Path(path):
+            raise ImageError(f"{path} holds {about.pages} pages: save each mask as a file")
+        if about.bits > 8:
+            return _turned(read_samples(split_page(path)[0], image, page), about.turned)
+        image.load()
+        shown = image if image.format == "TIFF" else ImageOps.exif_transpose(image)
+        return np.asarray(shown)
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width in px of an open picture, after it is turned."""
+    # The size of a TIFF is that after the turn already.
+    if _orientation(image) >= 5 and image.format != "TIFF":
+        return image.width, image.height
+    return image.height, image.width
+
+
+def read_cutout(path: str | Path) -> Pixels:
+    """Read a picture with transparency as (h, w, 4) uint8, turned as it says, without its fully
+    transparent margin.
+
+    Raises
+    ------
+    ImageError
+        A file that is no image, has no transparency, or shows nothing.
+    """
+    with open_picture(path) as (image, _):
+        if not image.has_transparency_data:
+            raise ImageError(f"{path} is no cut-out: it has no transparency")
+        shown = image if image.format == "TIFF" else ImageOps.exif_transpose(image)
+        layer = shown.convert("RGBA")
+    box = layer.getchannel("A").getbbox()
+    if box is None:
+        raise ImageError(f"{path} is no cut-out: it is transparent everywhere")
+    return np.array(layer.crop(box))
+
+
+def _about(image: Image.Image, page: int, bits: int | None = None) -> About:
+    # Asked first: what follows may read the pixels, and forget how they are stored.
+    bits = bits_of(image) if bits is None else bits
+    height, width = shown_size(image)
+    frames = getattr(image, "n_frames", 1)
+    pages = len(pages_of(image)) if frames > 1 and image.format == "TIFF" else frames
+    if frames > 1:
+        image.seek(page)
+    return About(
+        height=height,
+        width=width,
+        format=str(image.format),
+        lossy=_lossy(image),
+        turned=_orientation(image),
+        bits=bits,
+        grey=len(image.getbands()) - image.mode.endswith("A") < 3 and image.mode != "P",
+        pages=pages,
+        mpp=recorded_mpp(image),
+    )
+
+
+def _refuse_planes(path: str | Path, image: Image.Image, about: About) -> None:
+    """Refuse pages of one channel each: red, green and blue of one image, or images of a stack?"""
+    if image.format == "TIFF" and about.pages > 1 and about.grey:
+        raise ImageError(
+            f"{path} holds {about.pages} pages of one channel each: if they are the colours of one "
+            "image, save it as one page of RGB; if they are images, save each as a file"
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number for the side that is up; 1 is as stored."""
+    if image.format == "TIFF":
+        found = image.tag_v2.get(_ORIENTATION, 1)  # type: ignore[attr-defined]
+    else:
+        # Not that of PNG files, which reads all pixels to see what stands behind them.
+        found = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+_TIFF_LOSSY = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
+
+
+def _lossy(image: Image.Image) -> str:
+    """What a picture was compressed by that lost some of it; "" where nothing was lost for sure."""
+    if image.format in ("JPEG", "MPO"):
+        return "JPEG"
+    if image.format == "TIFF":
+        return _TIFF_LOSSY.get(str(image.info.get("compression", "")), "")
+    if image.format == "WEBP":
+        return "" if b"VP8L" in head_of(image, 64) else "WebP"
+    return {"JPEG2000": "JPEG 2000", "AVIF": "AVIF", "GIF": "GIF"}.get(str(image.format), "")
+
+
+def _deep(path: str | Path, image: Image.Image, page: int) -> tuple[Samples, float]:
+    """The samples of a picture of more than 8 bits, and the value that is white."""
+    file = split_page(path)[0]
+    samples = read_samples(file, image, page)
+    if samples.dtype.kind == "f" and samples.max(initial=0) <= 1:
+        return samples, 1.0
+    return samples, float(white_level(samples, said_white(image)))
+
+
+def _rgb_of_samples(samples: Pixels) -> Pixels:
+    if samples.ndim == 2 or samples.shape[2] == 1:
+        return np.repeat(samples.reshape(*samples.shape[:2], 1), 3, axis=2)
+    modes = {2: "LA", 3: "RGB", 4: "RGBA"}
+    if samples.shape[2] not in modes:
+        raise ImageError(f"{samples.shape[2]} channels are no colours")
+    return _to_rgb(Image.fromarray(np.ascontiguousarray(samples), modes[samples.shape[2]]))
+
+
+# How stored rows and columns become those that are shown, by EXIF's number.
+_TURNS = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+
+def _turned(samples: Samples, orientation: int) -> Samples:
+    return np.ascontiguousarray(_TURNS[orientation](samples))
+
+
+def _to_rgb(image: Image.Image) -> Pixels:
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        glass = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(glass, layer)
+    return np.array(image.convert("RGB"))

@@ -1,0 +1,106 @@
+"""Which files are pictures, by their names and by their first bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, features
+
+__all__ = ["IMAGE_SUFFIXES", "TIFF_SUFFIXES", "is_picture", "other_picture", "pillow_formats"]
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+_JPEG_2000 = frozenset({".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"})
+# What Pillow may lack, by the feature that brings it.
+_OPTIONAL = {"jpg_2000": _JPEG_2000, "webp": frozenset({".webp"}), "avif": frozenset({".avif"})}
+
+
+def _has(feature: str) -> bool:
+    return feature in features.get_supported()
+
+
+IMAGE_SUFFIXES = (
+    frozenset({".png", ".apng", ".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"})
+    | frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif"})
+    | TIFF_SUFFIXES
+).union(*(suffixes for feature, suffixes in _OPTIONAL.items() if _has(feature)))
+"""Ends of names, in lower case, of the pictures that are read."""
+
+# Pictures in formats that are not read: what a camera, a drawing program or a microscope writes.
+_NOT_READ = (
+    frozenset({".avif", ".webp", *_JPEG_2000, ".jpm", ".mj2", ".jls", ".jxl", ".jxr", ".hdp"})
+    | frozenset({".wdp", ".heic", ".heif", ".hif", ".qoi", ".pfm", ".exr", ".hdr", ".dng", ".cr2"})
+    | frozenset({".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".psd", ".psb", ".xcf"})
+    | frozenset({".svg", ".eps", ".ps", ".ai", ".emf", ".wmf", ".pcx", ".tga", ".sgi", ".pict"})
+    | frozenset({".pct", ".ico", ".cur", ".dds", ".fits", ".fit", ".btf", ".tf2", ".tf8", ".lsm"})
+    | frozenset({".lif", ".oib", ".oif", ".stk", ".nd2", ".vsi", ".zvi", ".ims"})
+) - IMAGE_SUFFIXES
+# Not looked into: whatever these hold, it is no picture.
+_NO_PICTURE = (
+    frozenset({".txt", ".csv", ".tsv", ".json", ".jsonl", ".geojson", ".xml", ".yaml", ".yml"})
+    | frozenset({".toml", ".ini", ".md", ".rst", ".html", ".htm", ".css", ".js", ".py", ".ipynb"})
+    | frozenset({".r", ".m", ".sh", ".log", ".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl"})
+    | frozenset({".parquet", ".safetensors", ".onnx", ".zip", ".gz", ".tar", ".xz", ".bz2", ".7z"})
+    | frozenset({".db", ".sqlite", ".lock", ".xlsx", ".xls", ".docx", ".pdf", ".mp4", ".avi"})
+)
+_SIGNATURES = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"GIF8",
+    b"\0\0\0\x0cjP  \r\n",
+    b"\xff\x4f\xff\x51",
+)
+
+
+@cache
+def pillow_formats() -> tuple[str, ...]:
+    """The formats that Pillow may take a file for.
+
+    An explicit list: among all that it knows are some for which it starts other programs, such as
+    Ghostscript for a file that begins with ``%!PS-Adobe``, whatever its name.
+
+    Examples
+    --------
+    >>> "PNG" in pillow_formats(), "EPS" in pillow_formats()
+    (True, False)
+    """
+    wanted = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "PPM", "WEBP", "JPEG2000", "AVIF")
+    Image.init()
+    return tuple(name for name in wanted if name in Image.OPEN)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture that is read, by its name, in upper or lower case.
+
+    Examples
+    --------
+    >>> is_picture("a.JFIF"), is_picture("a.txt")
+    (True, False)
+    """
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def other_picture(path: Path) -> str:
+    """What a file that is not read as a picture is all the same: its suffix, "" for no picture.
+
+    Examples
+    --------
+    >>> other_picture(Path("a.heic")), other_picture(Path("notes.txt"))
+    ('.heic', '')
+    """
+    suffix = path.suffix.lower()
+    if suffix in _NOT_READ:
+        return suffix
+    if suffix in _NO_PICTURE or suffix in IMAGE_SUFFIXES:
+        return ""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return ""
+    known = head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+    return (suffix or "no suffix") if known else ""
