@@ -10,6 +10,10 @@ from rl2qc.images.resolution import TOLERANCE, is_plausible_mpp
 
 __all__ = ["SlideInfo", "settle_mpp"]
 
+# A slide that records no more is ten times off, as one is that gives pixels per millimetre where
+# per centimetre is meant; up to the second, that is likely.
+_FINEST_MPP, _FINE_MPP = 0.0501, 0.1
+
 
 @dataclass(frozen=True)
 class SlideInfo:
@@ -85,7 +89,7 @@ def settle_mpp(
     >>> settle_mpp(Path("a.svs"), 0.25, "aperio.MPP", 0.5)[2]
     ('the slide records 0.25 um/px, and 0.5 is taken in its place',)
     """
-    plausible = recorded is not None and is_plausible_mpp(recorded)
+    plausible = recorded is not None and is_plausible_mpp(recorded) and recorded > _FINEST_MPP
     if override is not None:
         if recorded is None or not plausible or abs(recorded / override - 1) <= TOLERANCE:
             return override, "override", ()
@@ -98,4 +102,7 @@ def settle_mpp(
         raise SlideError(
             f"{file} records {recorded:g} um/px ({source}), which cannot be true: {advice}"
         )
+    if recorded < _FINE_MPP:
+        said = f"the slide records {recorded:g} um/px, finer than slides are scanned at: {advice}"
+        return recorded, source, (f"{said} if it is wrong",)
     return recorded, source, ()

@@ -9,7 +9,10 @@ from pathlib import Path
 import openslide
 from PIL import ImageColor
 
+from rl2qc.errors import SlideError
+from rl2qc.images.resolution import TOLERANCE
 from rl2qc.slides.info import SlideInfo, settle_mpp
+from rl2qc.slides.readers._tiff_pages import other_pages
 
 __all__ = ["describe_slide"]
 
@@ -29,16 +32,18 @@ def describe_slide(
     Raises
     ------
     SlideError
-        It has no resolution, or an absurd one.
+        It has no resolution, or an absurd one; its pixels are not square, or its channels are
+        pages of their own.
     """
     properties = dict(handle.properties)
     recorded, source = _recorded_mpp(properties)
     mpp, source, warnings = settle_mpp(file, recorded, source, mpp_override)
-    if mpp_override is None:
-        warnings += _odd_pixels(properties)
+    warnings += _odd_pixels(properties, file, overridden=mpp_override is not None)
+    vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
+    warnings += other_pages(file, handle.level_dimensions, vendor)
     width, height = handle.dimensions
     return SlideInfo(
-        vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, ""),
+        vendor=vendor,
         dimensions=(width, height),
         level_dimensions=handle.level_dimensions,
         level_downsamples=handle.level_downsamples,
@@ -54,21 +59,37 @@ def describe_slide(
 
 def _recorded_mpp(properties: Mapping[str, str]) -> tuple[float | None, str]:
     """Microns per pixel at level 0 and the property that gives them."""
-    x = _number(properties.get(openslide.PROPERTY_NAME_MPP_X))
-    if x is not None:
-        return x, openslide.PROPERTY_NAME_MPP_X
+    return _mpp_along(properties, openslide.PROPERTY_NAME_MPP_X, "tiff.XResolution")
+
+
+def _mpp_along(properties: Mapping[str, str], name: str, tag: str) -> tuple[float | None, str]:
+    known = _number(properties.get(name))
+    if known is not None:
+        return known, name
     unit = {"inch": 25400.0, "centimeter": 10000.0}.get(
         properties.get("tiff.ResolutionUnit", "").lower()
     )
-    per_unit = _number(properties.get("tiff.XResolution"))
-    return unit / per_unit if unit is not None and per_unit else None, "tiff.XResolution"
+    per_unit = _number(properties.get(tag))
+    return unit / per_unit if unit is not None and per_unit else None, tag
 
 
-def _odd_pixels(properties: Mapping[str, str]) -> tuple[str, ...]:
+# Up to this ratio, pixels that are not square are taken for square, with a warning.
+_SQUARE = 0.02
+
+
+def _odd_pixels(properties: Mapping[str, str], file: Path, *, overridden: bool) -> tuple[str, ...]:
+    """What is to be said of pixels that are not square; SlideError where tiles would not be."""
     x, _ = _recorded_mpp(properties)
-    y = _number(properties.get(openslide.PROPERTY_NAME_MPP_Y))
-    if x is None or y is None or not abs(y / x - 1) > 0.02:
+    y, _ = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_Y, "tiff.YResolution")
+    if not x or not y or not abs(y / x - 1) > _SQUARE:
         return ()
+    if overridden:
+        return (f"pixels are recorded as {x:g} x {y:g} um, and taken for square as you say",)
+    if max(x / y, y / x) > 1 + TOLERANCE:
+        raise SlideError(
+            f"{file} has pixels of {x:g} x {y:g} um, so its tiles would not be square: resample "
+            "it, or pass --mpp-override MPP if what it records is wrong"
+        )
     return (f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used",)
 
 

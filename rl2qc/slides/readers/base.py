@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.registry import Extra, Registry
+from rl2qc.errors import SlideError
+from rl2qc.images.sources.placeholders import is_regular, why_unreadable
 from rl2qc.slides.info import SlideInfo
 
 __all__ = [
@@ -307,6 +309,9 @@ def open_slide(
     rl2qc.errors.SlideError: nothing.svs cannot be opened as a slide: no such file
     """
     path = Path(path)
+    # A pipe would be waited for without end, and a pointer is no slide.
+    if not path.is_dir() and (reason := why_unreadable(path)):
+        raise SlideError(f"{path} cannot be opened as a slide: it {reason}")
     spec = reader_of(path)
     if spec.extra is not None:
         spec.extra.require(f"reading {path.name}")
@@ -314,6 +319,8 @@ def open_slide(
 
 
 def _claimed(path: Path) -> ReaderSpec | None:
+    if not is_regular(path) and not path.is_dir() and path.exists():
+        return None
     suffix = path.suffix.lower()
     named = next((spec for spec in READERS if suffix in spec.suffixes), None)
     return named or next((spec for spec in READERS if spec.sniff(path)), None)

@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rl2qc.errors import SlideError
-from rl2qc.images.sources.files import IMAGE_SUFFIXES
+from rl2qc.images.sources.formats import IMAGE_SUFFIXES, pillow_formats
 from rl2qc.slides.files import is_dicom, slide_files
 from rl2qc.slides.readers._openslide_properties import describe_slide
 from rl2qc.slides.readers.base import ReaderSpec, SharedCache, register_reader
@@ -164,7 +164,7 @@ def _unsupported(file: Path) -> str:
     with (
         warnings.catch_warnings(action="ignore"),  # Pillow's, of many pixels
         suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
-        Image.open(file) as image,
+        Image.open(file, formats=pillow_formats()) as image,
     ):
         if isinstance(image, TiffImageFile) and _TILE_WIDTH not in image.tag_v2:
             return "it is a TIFF without tiles: make it a pyramid (vips tiffsave --tile --pyramid)"

@@ -180,8 +180,66 @@ def test_a_printers_resolution_is_refused(tmp_path: Path, pixels: np.ndarray) ->
 
 
 def test_pixels_that_are_not_square_are_said(fake_slide: Callable[..., Path]) -> None:
-    path = fake_slide(np.zeros((64, 64, 3), np.uint8), {"openslide.mpp-y": "0.6"})
+    path = fake_slide(np.zeros((64, 64, 3), np.uint8), {"openslide.mpp-y": "0.515"})
     assert any("not square" in w for w in OpenSlideReader(path).info.warnings)
+
+
+@pytest.mark.parametrize("mpp_y", ["0.6", "1.0", "0.25"])
+def test_pixels_far_from_square_are_refused(fake_slide: Callable[..., Path], mpp_y: str) -> None:
+    path = fake_slide(np.zeros((64, 64, 3), np.uint8), {"openslide.mpp-y": mpp_y})
+    with pytest.raises(SlideError, match=r"fake\.svs has pixels of 0\.5 x .* pass --mpp-override"):
+        OpenSlideReader(path)
+    assert "as you say" in OpenSlideReader(path, mpp_override=0.5).info.warnings[0]
+
+
+def test_the_tags_of_a_tiff_tell_of_pixels_that_are_not_square(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pixels = np.full((256, 256, 3), 200, np.uint8)
+    for unit, per_unit in (("CENTIMETER", 1e4), ("INCH", 25400.0)):
+        resolution = (per_unit / 0.5, per_unit / 1.0)
+        tifffile.imwrite(
+            path, pixels, tile=(64, 64), photometric="rgb", resolution=resolution,
+            resolutionunit=unit,
+        )  # fmt: skip
+        with pytest.raises(SlideError, match="would not be square"):
+            OpenSlideReader(path)
+
+
+@pytest.mark.parametrize(("mpp", "refused"), [(0.025, True), (0.05, True), (0.08, False)])
+def test_a_resolution_that_is_too_fine(tmp_path: Path, mpp: float, refused: bool) -> None:
+    path = write_slide(tmp_path / "a.tif", np.full((256, 256, 3), 200, np.uint8), mpp=mpp)
+    if refused:
+        with pytest.raises(SlideError, match=f"records {mpp:g} um/px .*cannot be true"):
+            OpenSlideReader(path)
+    else:
+        assert f"records {mpp:g} um/px" in OpenSlideReader(path).info.warnings[0]
+    assert OpenSlideReader(path, mpp_override=0.5).info.mpp == 0.5
+
+
+def write_pages(path: Path, *pages: np.ndarray, **options: object) -> Path:
+    with tifffile.TiffWriter(path) as tiff:
+        for page in pages:
+            tiff.write(page, tile=(64, 64), resolution=(2e4, 2e4), resolutionunit="CENTIMETER",
+                       metadata=None, **options)  # fmt: skip
+    return path
+
+
+def test_a_second_image_of_full_resolution_is_said(tmp_path: Path) -> None:
+    a, b = (np.full((side, 256, 3), 200, np.uint8) for side in (320, 256))
+    two = write_pages(tmp_path / "two.tif", a, b, photometric="rgb")
+    assert "2 images of full resolution" in OpenSlideReader(two).info.warnings[0]
+    # A level that its writer did not mark is none.
+    one = write_pages(tmp_path / "one.tif", a, a[::2, ::2].copy(), photometric="rgb")
+    assert OpenSlideReader(one).info.warnings == ()
+
+
+def test_channels_that_are_pages_are_refused(tmp_path: Path) -> None:
+    grey = np.full((256, 256), 200, np.uint8)
+    path = write_pages(tmp_path / "planes.tif", grey, grey, grey, photometric="minisblack")
+    with pytest.raises(SlideError, match=r"planes\.tif holds 3 pages or channels of one colour"):
+        OpenSlideReader(path)
+    single = write_pages(tmp_path / "grey.tif", grey, photometric="minisblack")
+    assert "single channel" in OpenSlideReader(single).info.warnings[0]
 
 
 # ---------------------------------------------------------------- damage
