@@ -9,10 +9,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import UsageError
+from rl2qc.images.pairs import match_images
 from rl2qc.images.sources.base import Patches, as_source
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
@@ -74,8 +76,8 @@ def compare(
     ------
     UsageError
         For fewer than two sets, sets too small or of another resolution than the model's, paired
-        sets of different size, or scores of others that have the name of a metric or lack a
-        finite value for a generator.
+        sets of different size or of images that neither names nor numbers pair, or scores of
+        others that have the name of a metric or lack a finite value for a generator.
     ImageError
         Files that are no images or too small.
 
@@ -96,7 +98,12 @@ def compare(
     sizes = {title: len(source) for title, source in sources.items()}
     if chosen.paired and len(set(sizes.values())) > 1:
         raise UsageError(f"paired sets must hold as many images, got {_listed(sizes)}")
+    # Before the work: whether it can be told which images belong together.
+    pairing = match_images({t: s.names for t, s in sources.items()}) if chosen.paired else {}
     measured = measure_sets({"real": real, **sources}, model, specs, chosen, progress=progress)
+    # Behind it: features from elsewhere are in the order of the files.
+    ordered = {title: measured.sets[title].take(np.array(rows)) for title, rows in pairing.items()}
+    measured = replace(measured, sets={**measured.sets, **ordered})
     found = _values(measured, titles, specs, chosen)
     ranked = chosen.agreement or len(titles) > 2
     pairs = list(combinations(range(len(titles)), 2))

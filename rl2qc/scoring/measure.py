@@ -17,10 +17,12 @@ from rl2qc.errors import UsageError
 from rl2qc.features.base import FeatureExtractor, find_extractors
 from rl2qc.features.cache import FeatureCache
 from rl2qc.features.of_model import ModelStatistics
+from rl2qc.features.precomputed import PrecomputedFeatures
 from rl2qc.images.groups import match_slides, slide_ids
-from rl2qc.images.resolution import check_scale
+from rl2qc.images.pairs import natural_order
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
+from rl2qc.images.sources.notes import abouts_of, difference_warnings, scale_notes
 from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.metrics.inception import inception_score
 from rl2qc.model.network.backbone import POOLED
@@ -112,6 +114,13 @@ def measure_sets(
             )
             for title, source in sources.items()
         }
+    for title, source in sources.items():
+        rows_given = isinstance(extractors[title], PrecomputedFeatures) or title in given
+        if rows_given and natural_order(source.names) != list(range(len(source))):
+            warnings.append(
+                f"the rows given for {title} are taken in the order of the sorted file names, "
+                f"in which 10 comes before 2: is that theirs?"
+            )
     if unseen is not None:
         sets["real"] = sets["real"].beside(sets[UNSEEN])
     extractor = extractors["real"]
@@ -153,10 +162,18 @@ def _batches_of(model: QualityModel, batch_size: int | None) -> Iterator[None]:
 def _at_one_size(
     inputs: Mapping[str, Patches], model: QualityModel, settings: ScoreSettings
 ) -> tuple[dict[str, PatchSource], list[str]]:
-    scale = check_scale(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
-    warnings = [] if scale is None else [scale]
     sources, small = at_one_size(inputs, model.patch_size)
-    return sources, [*warnings, *small]
+    abouts = {title: abouts_of(source) for title, source in sources.items()}
+    warnings: dict[str, None] = {}
+    for title, of_set in abouts.items():
+        # What is given is about all sets, and what is recorded about each.
+        records = settings.mpp is None and any(a is not None and a.mpp for a in of_set)
+        what = f"the {title} images" if records else "the images"
+        said = scale_notes(model.mpp, settings.mpp, of_set, what, any_mpp=settings.any_mpp)
+        warnings |= dict.fromkeys(said)
+    left = (f"{title}: {line}" for title, source in sources.items() for line in source.warnings)
+    different = difference_warnings(abouts, next(iter(sources.values())).size)
+    return sources, [*warnings, *left, *different, *small]
 
 
 def _check_size(title: str, n: int, specs: Sequence[MetricSpec], settings: ScoreSettings) -> None:
