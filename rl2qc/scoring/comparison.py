@@ -114,6 +114,8 @@ class Comparison(Result, OldNames):
             },
             "agreement": agreement,
             "provenance": dict(self.provenance),
+            # Its old name, for one release.
+            "run": dict(self.provenance),
             "warnings": list(self.warnings),
         }
 

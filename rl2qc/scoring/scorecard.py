@@ -73,6 +73,8 @@ class Scorecard(Result, OldNames):
             "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
             "against_n": {name: curve.to_dict() for name, curve in self.against_n.items()},
             "provenance": dict(self.provenance),
+            # Its old name, for one release.
+            "run": {k: v for k, v in self.provenance.items() if k != "seconds"},
             "warnings": list(self.warnings),
         }
 
