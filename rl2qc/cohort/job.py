@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -237,6 +238,9 @@ def identify(item: Input) -> dict[str, Any]:
         status = file.stat()
         size, newest = size + status.st_size, max(newest, status.st_mtime_ns)
         digest.update(os.fsencode(file.name) + b"\0" + str(status.st_size).encode() + b"\0")
+        if item.kind == "slide" and not stat.S_ISREG(status.st_mode):
+            # A pipe would be waited for without end.
+            raise OSError(f"{file} is no file")
         if item.kind == "slide":
             with file.open("rb") as opened:
                 last = max(0, status.st_size - _SAMPLE)

@@ -131,6 +131,7 @@ def dice(
     Examples
     --------
     >>> import tempfile
+    >>> from PIL import Image
     >>> folders = [Path(tempfile.mkdtemp()) for _ in "ab"]
     >>> for folder, width in zip(folders, (4, 2)):
     ...     mask = np.zeros((8, 8), np.uint8)

@@ -94,7 +94,7 @@ _WORDS = {
         "pictures that were not fetched from the cloud",
         "",
     ),
-    "special": ("picture by name that is no file", "pictures by name that are no files", ""),
+    "special": ("pipe, socket or device", "pipes, sockets and devices", ""),
 }
 
 
@@ -213,7 +213,7 @@ class _Walk:
             # Those of a Macintosh are no pictures; ours are not complete yet.
             elif is_picture(name) and not name.startswith(("._", ".tmp-")):
                 self.left_out.add("hidden file", path)
-        elif is_picture(name) and not is_regular(path):
+        elif not is_regular(path):
             self.left_out.add("special", path)
         elif self.wanted(path):
             self.files.append(path)

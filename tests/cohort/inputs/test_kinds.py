@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 from slide_helpers import write_slide
 
+from rl2qc.cohort.filter import filter_cohort
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.errors import UsageError
 
@@ -104,3 +107,11 @@ def test_what_the_user_calls_a_slide_is_one_however_small(tmp_path, stained):
     for line in ("set/a.tif", "set"):
         listed.write_text(f"wsi\n{line}\n")
         assert kinds(listed) == [("a", "slide", 0)]
+
+
+@pytest.mark.parametrize("name", ["pipe.svs", "pipe.tif", "pipe.png", "pipe.csv", "pipe"])
+def test_a_pipe_fails_by_name_and_is_not_waited_for(tmp_path, red_model, name):
+    os.mkfifo(tmp_path / name)
+    result = filter_cohort(tmp_path / name, tmp_path / "out", mpp=0.5)
+    assert [row.status for row in result.rows] == ["failed"]
+    assert "named pipe" in result.errors[0] and name in result.errors[0]

@@ -148,7 +148,7 @@ def test_pipes_are_named_and_nothing_waits(folder):
     os.mkfifo(folder / "pipe.png")
     listed = list_files(folder)
     assert len(listed.files) == 6
-    assert "1 picture by name that is no file is left out" in listed.warnings[0]
+    assert "1 pipe, socket or device is left out" in listed.warnings[0]
 
 
 @pytest.fixture
