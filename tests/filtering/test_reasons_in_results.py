@@ -63,7 +63,8 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def slide(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_slide(tmp_path_factory.mktemp("slides") / "a.tif", pixels)
+    # A pyramid: of this size, one level alone would be taken for a patch.
+    return write_slide(tmp_path_factory.mktemp("slides") / "a.tif", pixels, levels=2)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import stat
 from pathlib import Path
@@ -51,7 +52,7 @@ def why_unreadable(path: str | Path) -> str:
     >>> place = Path(tempfile.mkdtemp())
     >>> (place / "a.png").symlink_to("nowhere.png")
     >>> why_unreadable(place / "a.png")
-    'is a link that leads nowhere (to nowhere.png): was it fetched?'
+    'is a link that leads nowhere, no such file as nowhere.png: was it fetched?'
     """
     path = Path(path)
     try:
@@ -60,10 +61,12 @@ def why_unreadable(path: str | Path) -> str:
         if not path.is_symlink():
             return ""
         target = str(path.readlink())
-        how = "git annex get" if ".git/annex/" in target.replace("\\", "/") else ""
-        fetch = f": fetch it first ({how})" if how else ": was it fetched?"
-        return f"is a link that leads nowhere (to {target}){fetch}"
+        is_annexed = ".git/annex/" in target.replace("\\", "/")
+        fetch = "fetch it first (git annex get)" if is_annexed else "was it fetched?"
+        return f"is a link that leads nowhere, no such file as {target}: {fetch}"
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            return "is a link that leads in a circle, to no such file"
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     for is_kind, what in _KINDS:
         if is_kind(mode):
