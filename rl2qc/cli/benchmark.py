@@ -10,6 +10,7 @@ import typer
 from rl2qc.benchmarking.settings import BenchmarkSettings
 from rl2qc.cli.options import ModelOption, print_text, print_warnings
 from rl2qc.cli.settings import with_settings
+from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["benchmark_command"]
 
@@ -26,7 +27,7 @@ def benchmark_command(
         ),
     ],
     settings: BenchmarkSettings,
-    model: ModelOption = "histology",
+    model: ModelOption = DEFAULT_MODEL,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for page and figures.")
     ] = Path("rl2qc-benchmark"),

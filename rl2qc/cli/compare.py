@@ -17,6 +17,7 @@ from rl2qc.cli.options import (
     write_files,
 )
 from rl2qc.cli.settings import with_settings
+from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.scoring.settings import CompareSettings
 
 __all__ = ["compare_command"]
@@ -31,7 +32,7 @@ def compare_command(
         ),
     ],
     real: RealOption,
-    model: ModelOption = "histology",
+    model: ModelOption = DEFAULT_MODEL,
     json: JsonOption = None,
     csv: Annotated[
         Path | None,

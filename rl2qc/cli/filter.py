@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from rl2qc.cli.console import say
+from rl2qc.cli.options import ModelOption
 from rl2qc.cli.settings import with_settings
 from rl2qc.cohort.settings import RunSettings
 from rl2qc.core.text import printable
 from rl2qc.errors import ExitCode
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.images.resolution import mpp_of
+from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["filter_command"]
 
@@ -37,9 +39,7 @@ def filter_command(
     ],
     settings: FilterSettings,
     run: RunSettings,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model file or a shipped model's name.")
-    ] = "general",
+    model: ModelOption = DEFAULT_MODEL,
     mag: Annotated[
         float | None,
         typer.Option(help="--mpp as a magnification: 20 is 0.5 um/px.", show_default=False),

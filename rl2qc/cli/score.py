@@ -17,6 +17,7 @@ from rl2qc.cli.options import (
     write_files,
 )
 from rl2qc.cli.settings import with_settings
+from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.scoring.settings import ScoreSettings
 
 __all__ = ["score_command"]
@@ -28,7 +29,7 @@ def score_command(
         list[str], typer.Argument(help="Folders, files or globs of generated images.")
     ],
     real: RealOption,
-    model: ModelOption = "histology",
+    model: ModelOption = DEFAULT_MODEL,
     unseen: Annotated[
         list[str] | None,
         typer.Option(

@@ -38,6 +38,7 @@ from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.measure import TileModel, find_model
 from rl2qc.filtering.patches import check_given_scale
 from rl2qc.filtering.settings import FilterSettings
+from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.slides.readers.base import READERS
 
 __all__ = ["filter_cohort", "filter_inputs"]
@@ -49,7 +50,7 @@ _MANIFEST_EVERY = 10.0
 def filter_cohort(
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
-    model: TileModel | str | Path = "general",
+    model: TileModel | str | Path = DEFAULT_MODEL,
     settings: FilterSettings | None = None,
     *,
     run: RunSettings | None = None,

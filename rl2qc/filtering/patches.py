@@ -22,6 +22,7 @@ from rl2qc.images.sources.base import center_crop, open_images, read_with_about,
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.notes import image_notes, scale_notes
 from rl2qc.images.tissue import tissue_mask
+from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["check_given_scale", "filter_images", "filter_patches"]
 
@@ -33,7 +34,7 @@ _LOOKED_AT = 16
 
 def filter_patches(
     paths: str | Path | Sequence[str | Path],
-    model: TileModel | str | Path = "general",
+    model: TileModel | str | Path = DEFAULT_MODEL,
     settings: FilterSettings | None = None,
     *,
     name: str | None = None,

@@ -19,6 +19,7 @@ from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.tissue import SlideTissue, find_tissue
 from rl2qc.images.resolution import TOLERANCE, target_mpp
+from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
@@ -36,7 +37,7 @@ _THUMBNAIL_PIXELS = 1024
 
 def filter_slide(
     path: str | Path,
-    model: TileModel | str | Path = "general",
+    model: TileModel | str | Path = DEFAULT_MODEL,
     settings: FilterSettings | None = None,
     *,
     coords: Coords | str | Path | None = None,

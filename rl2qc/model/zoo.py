@@ -9,7 +9,7 @@ from rl2qc.errors import UsageError
 
 __all__ = ["ALIASES", "DEFAULT_MODEL", "find_checkpoint", "shipped_checkpoints"]
 
-DEFAULT_MODEL = "histology"
+DEFAULT_MODEL = "general"
 """The model, and the backbone of training, of those who name none."""
 
 ALIASES: dict[str, str] = {}

@@ -161,7 +161,7 @@ def load_weights(model: ResNet18Features, source: str | Path, *, seed: int = 0) 
     path = Path(source)
     if not path.is_file():
         raise UsageError(
-            f"no backbone {str(source)!r}: give histology, imagenet, random or a weights file"
+            f"no backbone {str(source)!r}: give general, imagenet, random or a weights file"
         )
     _fill(model, _file_state(path), str(path))
     return path.name

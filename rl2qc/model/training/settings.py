@@ -34,7 +34,7 @@ class TrainSettings(Settings):
 
     backbone: str | Path = option(
         DEFAULT_MODEL,
-        help="histology (the shipped model's), imagenet, random, another model, or a weights file.",
+        help="general or another model, imagenet, random, or a weights file.",
         parse=str,
     )
     mode: str = option(
