@@ -202,7 +202,7 @@ def main() -> None:
     measure = commands.add_parser("measure")
     measure.add_argument("data", type=Path)
     measure.add_argument("--network", type=Path, help="a taught one; else the shipped model")
-    measure.add_argument("--fold", choices=["base", "0", "1", "2"], required=True)
+    measure.add_argument("--fold", choices=["base", "0", "1", "2", "all"], required=True)
     measure.add_argument("--out", type=Path, required=True)
     measure.add_argument("--share", type=float, default=1, help="of the tiles; 1: the slide too")
     measure.add_argument("--always", action="store_true", help="colorectal and prostate too")
