@@ -50,13 +50,15 @@ class FidResult:
 class _Gaussian:
     """A fitted Gaussian; the covariance is ``factor.T @ factor``, factor of shape (r, d).
 
-    ``rank`` bounds the rank of the factor from above.
+    ``rank`` bounds the rank of the factor from above; a factor that is ``triangular`` is so above
+    its diagonal.
     """
 
     count: int
     mean: NDArray[np.float64]
     factor: NDArray[np.float64]
     rank: int
+    triangular: bool = False
 
     @classmethod
     def of_features(cls, x: FloatArray) -> _Gaussian:
@@ -77,12 +79,14 @@ class _Gaussian:
     @classmethod
     def of_moments(cls, moments: Moments) -> _Gaussian:
         covariance = moments.covariance()
+        rank, triangular = min(moments.count - 1, len(covariance)), True
         try:
             factor = scipy.linalg.cholesky(covariance)
         except scipy.linalg.LinAlgError:
             values, vectors = scipy.linalg.eigh(covariance)
             factor = np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
-        return cls(moments.count, moments.mean, factor, min(moments.count - 1, len(factor)))
+            triangular = False
+        return cls(moments.count, moments.mean, factor, rank, triangular)
 
 
 def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
@@ -121,7 +125,7 @@ def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
     mean_term = float(np.sum((a.mean - b.mean) ** 2))
     trace = float(np.sum(a.factor**2) + np.sum(b.factor**2))
     # Identical sets leave a rounding residue of either sign.
-    norm = _nuclear_norm(a.factor @ b.factor.T, min(a.rank, b.rank), trace)
+    norm = _nuclear_norm(_product(a, b), min(a.rank, b.rank), trace)
     covariance_term = max(0.0, trace - 2 * norm)
     return FidResult(
         mean_term + covariance_term,
@@ -157,6 +161,16 @@ def _distinct(x: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     return x[first].astype(np.float64), repeats
 
 
+def _product(a: _Gaussian, b: _Gaussian) -> NDArray[np.float64]:
+    """``a.factor @ b.factor.T``, at half the cost where one of them is triangular."""
+    if a.triangular:
+        return np.asarray(scipy.linalg.blas.dtrmm(1.0, a.factor, b.factor.T))
+    if b.triangular:
+        return np.asarray(scipy.linalg.blas.dtrmm(1.0, b.factor, a.factor.T, lower=0)).T
+    product: NDArray[np.float64] = a.factor @ b.factor.T
+    return product
+
+
 def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float:
     """Sum of the ``rank`` largest singular values, to about 1e-8 of ``scale``."""
     if rank == 0:
@@ -165,7 +179,10 @@ def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float
         matrix = matrix.T
     # An order of magnitude faster than the SVD, but each singular value below sqrt(noise) is
     # lost in rounding; where these could add up to something, the SVD decides.
-    values = np.clip(scipy.linalg.eigvalsh(matrix @ matrix.T)[-rank:], 0, None)
+    # Of Gram matrix and eigenvalues one triangle is enough.
+    gram = scipy.linalg.blas.dsyrk(1.0, matrix, lower=1)
+    values = scipy.linalg.eigvalsh(gram, overwrite_a=True, check_finite=False, driver="evd")
+    values = np.clip(values[-rank:], 0, None)
     noise = 10 * np.finfo(float).eps * values[-1]
     if np.sum(values < noise) * np.sqrt(noise) > 1e-8 * scale:
         return float(np.sum(scipy.linalg.svdvals(matrix)))
