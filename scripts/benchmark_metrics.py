@@ -83,6 +83,11 @@ class Pair:
         return self.theirs.seconds / self.ours.seconds if self.theirs else float("nan")
 
     @property
+    def saving(self) -> float:
+        """How many times the CPU seconds of ours the others take."""
+        return self.theirs.cpu / self.ours.cpu if self.theirs else float("nan")
+
+    @property
     def memory_share(self) -> float:
         return self.ours.megabytes / self.theirs.megabytes if self.theirs else float("nan")
 
@@ -114,6 +119,21 @@ ROWS = {
         "FID, {} x 2048, against scipy sqrtm", 2_000, 500,
         "fid_ours", "fid_sqrtm", ">= 4 x faster, same to 1e-6",
         lambda p: p.speedup >= 4 and p.difference < 1e-6,
+    ),
+    "fid-fidelity": Row(
+        "FID, {} x 2048, against torch-fidelity", 2_000, 500,
+        "fid_ours", "fid_fidelity", ">= 4 x less CPU, same to 1e-6",
+        lambda p: p.saving >= 4 and p.difference < 1e-6,
+    ),
+    "kid": Row(
+        "KID, 2 x {} x 512, 100 x 1000, against torch-fidelity", 10_000, 2_000,
+        "kid_ours", "kid_fidelity", ">= 1.5 x less CPU", lambda p: p.saving >= 1.5,
+        one_value=False,  # subsets of their own
+    ),
+    "prdc": Row(
+        "precision, recall, density, coverage, 2 x {} x 512, against prdc", 10_000, 2_000,
+        "prdc_ours", "prdc_theirs", ">= 3 x less CPU, the same",
+        lambda p: p.saving >= 3 and p.difference < 1e-12,
     ),
     "rl2": Row(
         "RL2 of {0} + {0} images, against FID with Inception-v3", 1_000, 60,

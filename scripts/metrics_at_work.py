@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,65 @@ def fid_sqrtm(n: int, _: Path) -> Work:
         return float(shift @ shift + np.trace(s + t) - 2 * np.trace(root.real))
 
     return work
+
+
+def fid_fidelity(n: int, _: Path) -> Work:
+    import torch
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    pair = [torch.from_numpy(x) for x in _shifted(n, 2048)]
+    _one_library_of_threads(torch)
+
+    def work() -> float:
+        found = fid_statistics_to_metric(*map(fid_features_to_statistics, pair), False)
+        return float(found["frechet_inception_distance"])
+
+    return work
+
+
+def _one_library_of_threads(torch: Any) -> None:
+    """As many threads as the other side has."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+
+
+def kid_ours(n: int, _: Path) -> Work:
+    from rl2qc.metrics.kernel import kid
+
+    a, b = features(n, 512), features(n, 512, 1) * np.float32(1.1)
+    kid(a[:50], b[:50])
+    return lambda: kid(a, b, n_subsets=100, subset_size=1000, full_sample=False).value
+
+
+def kid_fidelity(n: int, _: Path) -> Work:
+    import torch
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    a, b = features(n, 512), features(n, 512, 1) * np.float32(1.1)
+    _one_library_of_threads(torch)
+
+    def work() -> float:
+        found = kid_features_to_metric(
+            torch.from_numpy(a), torch.from_numpy(b), kid_subsets=100, kid_subset_size=1000,
+            verbose=False, rng_seed=0,
+        )  # fmt: skip
+        return float(found["kernel_inception_distance_mean"])
+
+    return work
+
+
+def prdc_ours(n: int, _: Path) -> Work:
+    from rl2qc.metrics.prdc import prdc
+
+    a, b = features(n, 512), features(n, 512, 1) * np.float32(1.02)
+    prdc(a[:50], b[:50])  # imports faiss, where it is installed
+    return lambda: prdc(a, b, 5).density
+
+
+def prdc_theirs(n: int, _: Path) -> Work:
+    from prdc import compute_prdc
+
+    a, b = features(n, 512), features(n, 512, 1) * np.float32(1.02)
+    return lambda: float(compute_prdc(a, b, 5)["density"])
 
 
 def rl2_of_images(n: int, folder: Path) -> Work:

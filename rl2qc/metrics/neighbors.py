@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
 
 from rl2qc.metrics._pair import Distance, Floats, Indices, Pair, blocks, rounding
-from rl2qc.stats._checks import FloatArray, as_feature_pair, as_features, check_k
+from rl2qc.stats._checks import FloatArray, as_feature_pair, check_k
 
-__all__ = ["Backend", "Distance", "Neighbors", "count_within", "kneighbors"]
+__all__ = ["Backend", "Distance", "Neighbors", "kneighbors"]
 
 Backend: TypeAlias = Literal["auto", "numpy", "faiss"]
 # How candidates are searched; each is slower and surer than the one before.
@@ -123,77 +123,6 @@ def kneighbors(
         if not todo.size:
             break
     return Neighbors(pair.to_distance(squared), indices)
-
-
-def count_within(
-    queries: ArrayLike,
-    reference: ArrayLike,
-    radii: ArrayLike,
-    *,
-    strict: bool = True,
-    distance: Distance = "euclidean",
-    memory_mb: float = 256.0,
-) -> Indices:
-    """Count, for every query, the balls around reference rows that it lies in.
-
-    Pairs too near the edge for a float64 matrix product are decided by their differences, so a
-    radius that is the :func:`kneighbors` distance of a pair equals the distance of that pair here.
-
-    Parameters
-    ----------
-    queries : array_like, shape (n, d)
-    reference : array_like, shape (m, d)
-        Centres of the balls.
-    radii : array_like, shape (m,)
-    strict : bool
-        Inside means distance < radius; otherwise distance <= radius.
-    distance : {"euclidean", "cosine"}
-    memory_mb : float
-        Working memory in MB beside the inputs and the result.
-
-    Returns
-    -------
-    ndarray of intp, shape (n,)
-
-    Raises
-    ------
-    ValueError
-        As :func:`kneighbors`, and for radii that are not finite or not one a reference row.
-
-    Examples
-    --------
-    >>> count_within([[0.5], [2.0]], [[0.0], [1.0]], [1.0, 1.0]).tolist()
-    [2, 0]
-    """
-    q, r = as_feature_pair(queries, reference, ("queries", "reference"))
-    limits = as_features(np.reshape(radii, (-1, 1)), "radii")[:, 0].astype(np.float64)
-    if len(limits) != len(r):
-        raise ValueError(f"radii must be one a reference row, got {len(limits)} for {len(r)} rows")
-    pair = Pair(q, r, distance)
-    block = _block_size(memory_mb, pair.dimension)
-    inside = np.less if strict else np.less_equal
-
-    counts = np.zeros(len(q), dtype=np.intp)
-    for rows in blocks(np.arange(len(q)), block):
-        left, left_norm = pair.centred("queries", rows, np.float64)
-        for columns in blocks(np.arange(len(r)), block):
-            right, right_norm = pair.centred("reference", columns, np.float64)
-            # Squared distance less squared radius: its sign decides where it is certain.
-            excess = left @ right.T
-            excess *= -2
-            excess += left_norm[:, None]
-            excess += right_norm - pair.to_squared(limits[columns])
-            margin = 2 * (left_norm[:, None] + right_norm)  # >= (|a| + |b|)^2
-            margin *= rounding(pair.dimension, np.float64)
-            counts[rows] += np.count_nonzero(excess < -margin, axis=1)
-            np.abs(excess, out=excess)
-            near = excess <= margin
-            if strict:  # spares collapsed sets: nothing is inside a ball of radius 0
-                near &= limits[columns] > 0
-            i, j = np.nonzero(near)
-            hit = inside(pair.to_distance(pair.squared(rows[i], columns[j])), limits[columns[j]])
-            counts[rows] += np.bincount(i[hit], minlength=len(rows))
-    return counts
 
 
 def _candidates(

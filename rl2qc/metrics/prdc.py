@@ -8,9 +8,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rl2qc.metrics._balls import balls
 from rl2qc.metrics._pair import Floats
 from rl2qc.metrics.matrices import Matrices, Rows
-from rl2qc.metrics.neighbors import Backend, count_within, kneighbors
+from rl2qc.metrics.neighbors import Backend, kneighbors
 from rl2qc.stats._checks import FloatArray, as_feature_pair, check_k
 
 __all__ = ["Convention", "PrdcResult", "prdc", "prdc_of_rows"]
@@ -105,17 +106,12 @@ def prdc(
         )
         return found.distances[:, -1]
 
-    strict = convention == "prdc"
-    real_radii, generated_radii = radii(x), radii(y)
-    holding = count_within(y, x, real_radii, strict=strict, memory_mb=memory_mb)
-    reached = count_within(x, y, generated_radii, strict=strict, memory_mb=memory_mb)
-    nearest = kneighbors(x, y, 1, memory_mb=memory_mb, backend=backend).distances[:, 0]
-    covered = nearest < real_radii if strict else nearest <= real_radii
+    found = balls(x, y, radii(x), radii(y), strict=convention == "prdc")
     return PrdcResult(
-        precision=float(np.mean(holding > 0)),
-        recall=float(np.mean(reached > 0)),
-        density=float(np.mean(holding) / k),
-        coverage=float(np.mean(covered)),
+        precision=float(np.mean(found.holding > 0)),
+        recall=float(np.mean(found.reached)),
+        density=float(np.mean(found.holding) / k),
+        coverage=float(np.mean(found.covered)),
         k=k,
         convention=convention,
         n_real=len(x),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
-from rl2qc.metrics.neighbors import Neighbors, count_within, kneighbors
+from rl2qc.metrics.neighbors import Neighbors, kneighbors
 
 BACKENDS = [
     "numpy",
@@ -198,29 +198,6 @@ def test_a_hundred_thousand_features_fit_in_one_gigabyte():
     assert 100_000 * 512 * 4 < peak < 10**9
 
 
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("make", [gaussian, offset, tight_clusters, tightest_clusters, tiny])
-def test_count_within_brute_force(make, strict, rng):
-    x = make(rng)
-    queries, reference = x[::2], x[1::2]
-    radii = kneighbors(reference, reference, 3, exclude_self=True).distances[:, -1]
-    table = cdist(queries, reference)
-    expected = (table < radii if strict else table <= radii).sum(axis=1)
-    found = count_within(queries, reference, radii, strict=strict, memory_mb=0.05)
-    np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_a_pair_lies_exactly_on_the_edge_of_its_own_ball(metric, rng):
-    x = 50 + rng.normal(size=(90, 13))
-    radii = kneighbors(x, x, 4, exclude_self=True, distance=metric).distances[:, -1]
-    open_balls = count_within(x, x, radii, distance=metric)
-    closed_balls = count_within(x, x, radii, strict=False, distance=metric)
-    # Each ball holds its centre and three others inside, and its fourth neighbour on the edge.
-    assert open_balls.sum() == 90 * 4
-    assert closed_balls.sum() == 90 * 5
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -251,8 +228,6 @@ def test_a_pair_lies_exactly_on_the_edge_of_its_own_ball(metric, rng):
         (lambda: kneighbors([["a"]], [[1.0]], 1), "queries must hold real numbers"),
         (lambda: kneighbors([[1.0], [1.0, 2.0]], [[1.0]], 1), "rows of different lengths"),
         (lambda: kneighbors([[1j]], [[1.0]], 1), "queries must hold real numbers"),
-        (lambda: count_within([[1.0]], [[1.0]], [1.0, 2.0]), "radii must be one a reference row"),
-        (lambda: count_within([[1.0]], [[1.0]], [np.nan]), "radii must be finite"),
     ],
 )
 def test_bad_input_is_one_clear_line(call, message):
