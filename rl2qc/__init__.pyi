@@ -40,11 +40,16 @@ from rl2qc.metrics.frechet_ratio import r_fid as r_fid
 from rl2qc.metrics.inception import inception_score as inception_score
 from rl2qc.metrics.irs import irs as irs
 from rl2qc.metrics.kernel import kid as kid
+from rl2qc.metrics.likelihood_distance import fld as fld
+from rl2qc.metrics.likelihood_distance import fld_plus as fld_plus
+from rl2qc.metrics.mifid import mifid as mifid
 from rl2qc.metrics.ms_ssim import ms_ssim as ms_ssim
 from rl2qc.metrics.ms_ssim import msssim_diversity as msssim_diversity
 from rl2qc.metrics.prdc import prdc as prdc
+from rl2qc.metrics.rbf import rbf_mmd as rbf_mmd
 from rl2qc.metrics.rl2 import rl2 as rl2
 from rl2qc.metrics.sliced import swd as swd
+from rl2qc.metrics.vendi import vendi as vendi
 from rl2qc.metrics.wad_div import wad_div as wad_div
 from rl2qc.model.detectors.base import Detector as Detector
 from rl2qc.model.detectors.base import DetectorSpec as DetectorSpec

@@ -100,7 +100,7 @@ def prdc(
     check_k(k, len(x), "real")
     check_k(k, len(y), "generated")
 
-    def radii(points: FloatArray) -> FloatArray:
+    def radii(points: FloatArray) -> Floats:
         found = kneighbors(
             points, points, k, exclude_self=True, memory_mb=memory_mb, backend=backend
         )
