@@ -38,8 +38,12 @@ class ExitCode(IntEnum):
     """All is done, and a slide is flagged."""
     NOT_MET = 4
     """All is done, and a requirement is not met."""
+    HUNG_UP = 129
+    """Stopped since its terminal was closed; what is finished is kept."""
     INTERRUPTED = 130
     """Stopped by Ctrl-C; what is finished is kept."""
+    TERMINATED = 143
+    """Stopped by SIGTERM, as a batch system does; what is finished is kept."""
 
 
 class Rl2qcError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,24 +10,44 @@ from matplotlib.figure import Figure
 
 from rl2qc.benchmarking.figures import corruption_figure, stability_figure
 from rl2qc.benchmarking.findings import Findings
+from rl2qc.core import outputs
 from rl2qc.errors import UsageError
 from rl2qc.html.environment import encode, write_page
 from rl2qc.html.figures import rendered
+from rl2qc.synthetic.corruptions import CORRUPTIONS
 
-__all__ = ["PAGE", "check_folder", "draw_figures", "write_report"]
+__all__ = ["CSV", "JSON", "PAGE", "check_folder", "draw_figures", "write_report"]
 
-PAGE = "benchmark.html"
+PAGE, JSON, CSV = "benchmark.html", "benchmark.json", "benchmark.csv"
 # Side of a picture on the page, px.
 _SIDE = 144
 
 
-def check_folder(out: str | Path, *, overwrite: bool = False) -> None:
-    """UsageError for a file, or a folder that holds a benchmark, unless it may be replaced."""
+def check_folder(
+    out: str | Path, figures: Iterable[str] | None = None, *, overwrite: bool = False
+) -> None:
+    """Refuse a folder in which a benchmark would replace what is there.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    figures
+        Names of the figures; those of all corruptions by default.
+    overwrite
+        Whether files may be replaced.
+
+    Raises
+    ------
+    UsageError
+        It is a file, or holds a benchmark or another file of its names.
+    """
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file: name a folder")
     if (out / PAGE).exists() and not overwrite:
         raise UsageError(f"{out} holds a benchmark: choose another folder or pass --overwrite")
+    names = CORRUPTIONS.names() if figures is None else figures
+    drawn = (f"{name}.png" for name in (*names, "stability"))
+    outputs.check_folder(out, (PAGE, JSON, CSV, *drawn), overwrite=overwrite)
 
 
 def draw_figures(found: Findings) -> dict[str, Figure]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rl2qc.benchmarking.findings import Findings, Row
-from rl2qc.benchmarking.page import PAGE, check_folder, draw_figures, write_report
+from rl2qc.benchmarking.page import CSV, JSON, PAGE, check_folder, draw_figures, write_report
 from rl2qc.core.files import plain
 from rl2qc.core.renamed import OldNames
 from rl2qc.core.results import Result
@@ -119,13 +119,13 @@ class Benchmark(Findings, Result, OldNames):
         Raises
         ------
         UsageError
-            ``out`` is a file, or holds a benchmark; or this one has no examples.
+            ``out`` is a file, or holds files that would be replaced; or this one has no examples.
         """
         out = Path(out)
-        check_folder(out, overwrite=overwrite)
         figures = draw_figures(self)
-        self.to_json(out / "benchmark.json")
-        self.to_csv(out / "benchmark.csv")
+        check_folder(out, figures, overwrite=overwrite)
+        self.to_json(out / JSON)
+        self.to_csv(out / CSV)
         for name, figure in figures.items():
             save_figure(figure, out / f"{name}.png")
         write_report(self, figures, out / PAGE)

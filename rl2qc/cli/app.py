@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from typing import Annotated, TextIO
@@ -14,12 +13,15 @@ from rl2qc.cli.agree import agree_command
 from rl2qc.cli.benchmark import benchmark_command
 from rl2qc.cli.cache import cache_app
 from rl2qc.cli.compare import compare_command
+from rl2qc.cli.console import say
 from rl2qc.cli.decide import decide_command
 from rl2qc.cli.demo import demo_command
 from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
 from rl2qc.cli.help import CommandWithNames
 from rl2qc.cli.score import score_command
+from rl2qc.cli.stopping import NOTHING_DONE, Stopped, catch_signals
+from rl2qc.cli.streams import prepare_streams
 from rl2qc.cli.train import train_command
 from rl2qc.errors import ExitCode, Rl2qcError
 
@@ -63,18 +65,23 @@ def _options(
 
 def main() -> None:
     """Run the command line, which ends with an :class:`~rl2qc.errors.ExitCode`."""
+    prepare_streams()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), catch_signals():
             warnings.showwarning = _warn
-            app()
+            try:
+                app()
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
     except Rl2qcError as error:
         _fail(str(error), error.exit_code)
+    except Stopped as stopped:
+        stopped.say()
+        raise
     except KeyboardInterrupt:
-        _fail("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, say) went away: nothing is wrong, and nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.FAILED)
+        say(f"interrupted: {NOTHING_DONE}")
+        sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
         _fail(f"cannot read or write{place}: {error.strerror or error}", ExitCode.FAILED)

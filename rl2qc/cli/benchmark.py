@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rl2qc.benchmarking.settings import BenchmarkSettings
-from rl2qc.cli.options import ModelOption, print_text, print_warnings
+from rl2qc.cli.options import ModelOption, OverwriteOption, print_warnings
 from rl2qc.cli.settings import with_settings
 from rl2qc.model.zoo import DEFAULT_MODEL
 
@@ -31,9 +31,7 @@ def benchmark_command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for page and figures.")
     ] = Path("rl2qc-benchmark"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a benchmark that DIR holds.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Measure a model against corrupted, pasted and real artifacts.
 
@@ -56,9 +54,9 @@ def benchmark_command(
     from rl2qc.benchmarking.benchmark import benchmark
     from rl2qc.benchmarking.page import check_folder
 
-    check_folder(out, overwrite=overwrite)
+    check_folder(out, settings.corruptions, overwrite=overwrite)
     result = benchmark(clean, model, settings, progress=True)
     page = result.save(out, overwrite=overwrite)
-    print_text(result.summary())
+    print(result.summary())
     print_warnings(result.warnings)
     print(f"\npage  {page.resolve()}")

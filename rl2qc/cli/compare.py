@@ -10,12 +10,10 @@ import typer
 from rl2qc.cli.options import (
     JsonOption,
     ModelOption,
+    OverwriteOption,
     RealOption,
-    check_targets,
-    print_text,
-    print_warnings,
-    write_files,
 )
+from rl2qc.cli.outputs import Outputs
 from rl2qc.cli.settings import with_settings
 from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.scoring.settings import CompareSettings
@@ -64,6 +62,7 @@ def compare_command(
             "names) and one a score, such as dice; name:lower where lower is better.",
         ),
     ] = None,
+    overwrite: OverwriteOption = False,
     *,
     settings: CompareSettings,
 ) -> None:
@@ -82,7 +81,7 @@ def compare_command(
 
     rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ -m mine.safetensors --also readers.csv
     """
-    check_targets({"--json": json, "--csv": csv})
+    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
     from rl2qc.scoring.compare import compare
 
     found = compare(
@@ -94,6 +93,9 @@ def compare_command(
         masks=(source_masks, masks or []) if source_masks is not None or masks else None,
         progress=True,
     )
-    print_text(f"{found.describe()}\n\n{found.table()}")
-    print_warnings(found.warnings)
-    write_files(("comparison", json, found.to_json), ("table", csv, found.to_csv))
+    outputs.finish(
+        f"{found.describe()}\n\n{found.table()}",
+        found.warnings,
+        ("comparison", "--json", found.to_json),
+        ("table", "--csv", found.to_csv),
+    )

@@ -9,6 +9,7 @@ import typer
 
 from rl2qc.cli.console import say
 from rl2qc.cli.settings import with_settings
+from rl2qc.cli.stopping import if_stopped
 from rl2qc.cohort.settings import DecideSettings
 from rl2qc.core.text import printable
 from rl2qc.errors import ExitCode
@@ -40,7 +41,17 @@ def decide_command(
     """
     from rl2qc.cohort.decide import decide
 
-    result = decide(folder, settings=settings)
+    done, all_of_them = 0, 0
+
+    def count(now: int, total: int, what: str) -> None:
+        nonlocal done, all_of_them
+        done, all_of_them = now, total
+
+    def left() -> str:
+        return f"{done} of {all_of_them} results are decided: the same command decides the others"
+
+    with if_stopped(left):
+        result = decide(folder, settings=settings, progress=count)
     print(result.summary())
     if result.reasons:
         print(result.reasons)

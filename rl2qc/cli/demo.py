@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rl2qc.cli.options import OverwriteOption
+
 __all__ = ["demo_command"]
 
 
@@ -22,9 +24,7 @@ def demo_command(
             "with one fitted to clean procedural tiles on its backbone.",
         ),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a demo that DIR holds.")
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Show the whole job on procedural tissue: no file and no network needed, a minute at most.
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rl2qc.cli.options import JsonOption, check_targets, print_warnings, write_files
+from rl2qc.cli.options import JsonOption, OverwriteOption
+from rl2qc.cli.outputs import Outputs
 from rl2qc.cli.settings import with_settings
 from rl2qc.scoring.settings import DiceSettings
 
@@ -22,6 +23,7 @@ def dice_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write a line a pair here.")
     ] = None,
+    overwrite: OverwriteOption = False,
     *,
     settings: DiceSettings,
 ) -> None:
@@ -35,10 +37,13 @@ def dice_command(
 
     rl2qc dice a/ b/ --labels 1,2,3 --group-pattern '^(.+?)_' --json dice.json
     """
-    check_targets({"--json": json, "--csv": csv})
+    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
     from rl2qc.scoring.dice import dice
 
     found = dice(masks_a, masks_b, settings, progress=True)
-    print(found.table())
-    print_warnings(found.warnings)
-    write_files(("pairs", json, found.to_json), ("table", csv, found.to_csv))
+    outputs.finish(
+        found.table(),
+        found.warnings,
+        ("pairs", "--json", found.to_json),
+        ("table", "--csv", found.to_csv),
+    )

@@ -10,6 +10,7 @@ import typer
 from rl2qc.cli.console import say
 from rl2qc.cli.options import ModelOption
 from rl2qc.cli.settings import with_settings
+from rl2qc.cli.stopping import if_stopped
 from rl2qc.cohort.settings import RunSettings
 from rl2qc.core.text import printable
 from rl2qc.errors import ExitCode
@@ -73,11 +74,9 @@ def filter_command(
     from rl2qc.cohort.filter import filter_cohort
 
     settings = settings.changes(mpp=mpp_of(settings.mpp, mag))
-    try:
-        result = filter_cohort(inputs, out, model, settings, run=run, progress=TileProgress())
-    except KeyboardInterrupt:
-        say("interrupted: what is finished is kept, and the same command does what is left")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    progress = TileProgress()
+    with if_stopped(progress.left):
+        result = filter_cohort(inputs, out, model, settings, run=run, progress=progress)
     print(result.table())
     if result.reasons:
         print(f"\n{result.reasons}")

@@ -10,12 +10,10 @@ import typer
 from rl2qc.cli.options import (
     JsonOption,
     ModelOption,
+    OverwriteOption,
     RealOption,
-    check_targets,
-    print_text,
-    print_warnings,
-    write_files,
 )
+from rl2qc.cli.outputs import Outputs
 from rl2qc.cli.settings import with_settings
 from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.scoring.settings import ScoreSettings
@@ -66,6 +64,7 @@ def score_command(
             help="The same of the real images: gives inception_score its baseline and verdict.",
         ),
     ] = None,
+    overwrite: OverwriteOption = False,
     *,
     settings: ScoreSettings,
 ) -> None:
@@ -83,7 +82,7 @@ def score_command(
 
     rl2qc score generated/ -r training_images/ --unseen other_real_images/
     """
-    check_targets({"--json": json, "--csv": csv, "--html": html})
+    outputs = Outputs({"--json": json, "--csv": csv, "--html": html}, overwrite=overwrite)
     from rl2qc.scoring.score import score
 
     card = score(
@@ -95,13 +94,14 @@ def score_command(
         probabilities={"generated": probabilities, "real": real_probabilities},
         progress=True,
     )
-    print_text(f"{card.describe()}\n\n{card.table()}")
+    text = f"{card.describe()}\n\n{card.table()}"
     if curve:
         needed = "no curve: it needs at least 20 images a set and --n-resamples above 0"
-        print_text(f"\nagainst the number of images\n{card.curve_table() or needed}")
-    print_warnings(card.warnings)
-    write_files(
-        ("scores", json, card.to_json),
-        ("table", csv, card.to_csv),
-        ("page", html, card.to_html),
+        text += f"\n\nagainst the number of images\n{card.curve_table() or needed}"
+    outputs.finish(
+        text,
+        card.warnings,
+        ("scores", "--json", card.to_json),
+        ("table", "--csv", card.to_csv),
+        ("page", "--html", card.to_html),
     )

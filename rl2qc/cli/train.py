@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rl2qc.cli.options import print_warnings
+from rl2qc.cli.options import OverwriteOption, print_warnings
 from rl2qc.cli.settings import with_settings
 from rl2qc.model.training.settings import TrainSettings
 
@@ -43,7 +43,7 @@ def train_command(
             "(MODEL.review.png), for artifacts among them to be left out by --exclude.",
         ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace MODEL.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Fit a quality model to clean reference patches of your own stain and scanner.
 

@@ -65,6 +65,23 @@ class RunProgress:
         """What the steps after the last tile report to (:func:`rl2qc.core.progress.track`)."""
         return False
 
+    def left(self) -> str:
+        """What is done and what is left, where the run is stopped.
+
+        Examples
+        --------
+        >>> progress = RunProgress()
+        >>> progress.begin(3)
+        >>> progress.left()
+        '0 of 3 inputs are done and kept: the same command does what is left'
+        """
+        if not self.inputs:
+            return "nothing is done yet: the same command begins anew"
+        return (
+            f"{self.over} of {self.inputs} inputs are done and kept: "
+            "the same command does what is left"
+        )
+
     def shown(self, name: str) -> None:
         """Called when tiles of the input of that name are done."""
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 
-__all__ = ["interval", "layout", "number", "percent", "printable", "valid_text"]
+__all__ = ["interval", "layout", "number", "one_line", "percent", "printable", "valid_text"]
 
 
 def valid_text(value: object) -> str:
@@ -30,6 +30,20 @@ def printable(text: str) -> str:
     """
     valid = os.fsencode(text).decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in valid)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in a line; its kind where it says nothing.
+
+    Examples
+    --------
+    >>> one_line(KeyError("keep")), one_line(ValueError())
+    ("KeyError: 'keep'", 'ValueError')
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyError) or not text:
+        return f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text
 
 
 def number(value: float) -> str:

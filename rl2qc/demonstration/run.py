@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.files import write_csv
+from rl2qc.core.outputs import check_folder
 from rl2qc.core.progress import Progress, progress_bar
 from rl2qc.demonstration.page import Scene, write_demo_page
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, SetRow
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.files import export
+from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.tissue import tissue_mask
@@ -36,6 +38,9 @@ from rl2qc.synthetic.slide import SyntheticSlide, synthetic_slide, write_pyramid
 __all__ = ["demo", "truth_rows"]
 
 PAGE = "index.html"
+_SLIDE, _TRUTH, _MODEL = "slide.tiff", "truth.csv", "model.safetensors"
+_FORMATS = ("csv", "geojson", "overlay")
+_FILES = (PAGE, _SLIDE, _TRUTH, _MODEL, *(FORMATS.get(name).filename for name in _FORMATS))
 MPP = 0.5
 # Seed and size of the slide, of clean slides to learn from, and of a clean one to score with.
 SLIDE = (33, 2048, 3072)
@@ -80,7 +85,7 @@ def demo(
     Raises
     ------
     UsageError
-        ``out`` is a file, or holds a demo and ``overwrite`` is not set.
+        ``out`` is a file, or holds files that would be replaced and ``overwrite`` is not set.
 
     Examples
     --------
@@ -93,7 +98,7 @@ def demo(
     begin("drawing a slide with artifacts, and clean ones beside it")
     shipped = QualityModel.load(model)
     slide, scored, references = _draw(own_reference, bars)
-    write_pyramid(out / "slide.tiff", slide.rgb, slide.mpp)
+    write_pyramid(out / _SLIDE, slide.rgb, slide.mpp)
     judge = shipped
     if own_reference:
         tiles = _reference_tiles(references, shipped.patch_size)
@@ -101,11 +106,11 @@ def demo(
         judge = QualityModel.fit(
             tiles, backbone=model, patch_size=shipped.patch_size, mpp=MPP, progress=bars
         )
-        judge.save(out / "model.safetensors")
+        judge.save(out / _MODEL)
     begin("filtering the slide")
     table = _filter(out, judge, bars)
     shares = slide.shares(table.x, table.y, int(table.width[0]))
-    _write_truth(out / "truth.csv", table, shares)
+    _write_truth(out / _TRUTH, table, shares)
     begin("scoring blurred copies of clean patches against clean ones")
     patches = _tissue_tiles(scored, shipped.patch_size, shipped.patch_size)[: 2 * SET_SIZE]
     sets = _score(judge, patches, bars)
@@ -124,10 +129,9 @@ def demo(
 
 def _folder(out: str | Path, overwrite: bool) -> Path:
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file: name a folder")
     if (out / PAGE).exists() and not overwrite:
         raise UsageError(f"{out} holds a demo: choose another folder or pass --overwrite")
+    check_folder(out, _FILES, overwrite=overwrite)
     return out
 
 
@@ -194,8 +198,8 @@ def _reference_tiles(references: Sequence[SyntheticSlide], side: int) -> NDArray
 
 def _filter(out: Path, model: QualityModel, bars: bool) -> TileTable:
     """The tiles of the slide, exported as a user would."""
-    table = filter_slide(out / "slide.tiff", model, alpha=ALPHA, mpp=MPP, progress=bars)
-    export(table, out, ["csv", "geojson", "overlay"])
+    table = filter_slide(out / _SLIDE, model, alpha=ALPHA, mpp=MPP, progress=bars)
+    export(table, out, _FORMATS)
     return table
 
 

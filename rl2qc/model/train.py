@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl2qc.core.outputs import check_targets, refuse_to_replace
 from rl2qc.core.progress import Progress
 from rl2qc.errors import UsageError
 from rl2qc.html.figures import training_curve
@@ -135,8 +136,6 @@ def _check_targets(
 ) -> None:
     if files.model.suffix != ".safetensors":
         raise UsageError(f"--out must end in .safetensors, got {files.model.name}")
-    if files.model.is_dir():
-        raise UsageError(f"--out {files.model} is a folder: name a file in it")
     excluded = [path.resolve() for path in settings.excluded]
     if review and files.review.resolve() in excluded:
         raise UsageError(
@@ -144,6 +143,5 @@ def _check_targets(
             "what it names would come back: rename the list first"
         )
     written = [files.model, files.curve, *([files.review, files.sheet] if review else [])]
-    for path in written:
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists: choose another --out or pass --overwrite")
+    check_targets({"--out": files.model}, overwrite=overwrite)
+    refuse_to_replace(written, overwrite=overwrite, option="--out")

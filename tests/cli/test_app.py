@@ -57,7 +57,8 @@ def test_wrong_usage_is_2(rl2qc, arguments):
         (WorkError("it broke"), 1, "rl2qc: error: it broke"),
         (OSError(28, "No space left on device", "x.csv"), 1,
          "rl2qc: error: cannot read or write x.csv: No space left on device"),
-        (KeyboardInterrupt(), 130, "rl2qc: error: interrupted"),
+        (KeyboardInterrupt(), 130,
+         "rl2qc: interrupted: nothing is finished: the same command begins anew"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line(rl2qc, monkeypatch, error, code, line):

@@ -263,7 +263,7 @@ def test_dice_by_slide_where_the_pattern_knows_the_masks(rl2qc, folders, tiny_mo
                 mask = (rng.random((8, 8)) < 0.5).astype(np.uint8)
                 Image.fromarray(mask).save(place / f"{prefix}{i:02d}.png")
     for name, by_group in (("by", True), ("alone", False)):
-        file, root = tmp_path / "c.json", tmp_path / name
+        file, root = tmp_path / f"{name}.json", tmp_path / name
         done = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], *FEW, "--json", file,
                    "--metrics", "rl2", "--group-pattern", "^([0-9])", "--source-masks",
                    root / "source", "--masks", root / "x", "--masks", root / "y")  # fmt: skip

@@ -247,7 +247,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     result = rl2qc_filter(slide, "-o", tmp_path / "out")
     assert result.exit_code == 130
     assert result.stderr == (
-        "rl2qc: interrupted: what is finished is kept, and the same command does what is left\n"
+        "rl2qc: interrupted: 0 of 1 inputs are done and kept: the same command does what is left\n"
     )
 
 

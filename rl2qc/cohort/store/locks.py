@@ -9,6 +9,7 @@ files are not all there counts for nothing.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
@@ -28,6 +29,9 @@ HEARTBEAT = 15.0
 STALE_AFTER = 120.0
 """Seconds without one after which an owner that cannot be asked is taken for dead."""
 _ATTEMPTS = 20
+# What this process holds, by its token: noted before it is taken, so that whenever the process is
+# stopped, all of it is given back.
+_held: dict[str, Path] = {}
 
 
 @contextmanager
@@ -56,9 +60,26 @@ def try_lock(path: Path) -> Iterator[bool]:
     finally:
         done.set()
         beat.join()
-        # Only our own: after a long standstill another process may have taken over.
-        if _owner(path).get("token") == token:
-            path.unlink(missing_ok=True)
+        _give_back(token)
+
+
+def _give_back(token: str) -> None:
+    path = _held[token]
+    # Only our own: after a long standstill another process may have taken over.
+    if _owner(path).get("token") == token:
+        path.unlink(missing_ok=True)
+    del _held[token]
+
+
+@atexit.register
+def _give_all_back() -> None:
+    """A signal may come between a lock and what would give it back."""
+    for token, path in list(_held.items()):
+        # A copy of this process that was made by a fork holds nothing.
+        if _owner(path).get("pid") == os.getpid():
+            with suppress(OSError):
+                _give_back(token)
+                path.parent.rmdir()
 
 
 @contextmanager
@@ -104,27 +125,31 @@ def living(folder: Path, pattern: str) -> list[Path]:
 
 def _take(path: Path) -> str | None:
     """Create the lock file, complete with its content; our token, or None."""
+    token = secrets.token_hex(8)
+    _held[token] = path
     for _ in range(_ATTEMPTS):
         # A run that ends cleans the folder up: it or our draft may go at any moment.
         with suppress(FileNotFoundError):
-            return _try_to_take(path)
+            if _try_to_take(path, token):
+                return token
+            break
+    del _held[token]
     return None
 
 
-def _try_to_take(path: Path) -> str | None:
+def _try_to_take(path: Path, token: str) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
-        token = secrets.token_hex(8)
         content = json.dumps({**_self(), "token": token})
         draft = path.parent / f".draft-{token}"
         try:
             draft.write_text(content, encoding="utf-8")
             # Unlike renaming, linking fails where the name is taken.
             os.link(draft, path)
-            return token
+            return True
         except FileExistsError:
             if not _break_if_stale(path, draft):
-                return None
+                return False
         except FileNotFoundError:
             raise
         except OSError:
@@ -133,13 +158,13 @@ def _try_to_take(path: Path) -> str | None:
             try:
                 with path.open("x", encoding="utf-8") as file:
                     file.write(content)
-                return token
+                return True
             except FileExistsError:
                 if not _break_if_stale(path, draft):
-                    return None
+                    return False
         finally:
             draft.unlink(missing_ok=True)
-    return None
+    return False
 
 
 def _break_if_stale(path: Path, probe: Path) -> bool:
