@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,7 +149,9 @@ def _rows(table: TileTable, rows: NDArray[np.int64]) -> TileTable:
 
 def _sheet_tile(table: TileTable, i: int, reason: str, image: Image.Image | None) -> SheetTile:
     place = (
-        f"x {table.x[i]}, y {table.y[i]}" if table.kind == "slide" else table.image_paths[i].name
+        f"x {table.x[i]}, y {table.y[i]}"
+        if table.kind == "slide"
+        else Path(table.shown(table.image_paths[i])).name
     )
     p_value = float(table.measurements["p_value"][i])
     return SheetTile(table.name, place, p_value, bool(table.keep[i]), reason, image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,9 +18,8 @@ from torch.utils.data import Dataset
 
 from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
-from rl2qc.cohort.store.tables import seen_size
-from rl2qc.errors import SlideError, UsageError, WorkError
-from rl2qc.filtering.exports.tables import TILES
+from rl2qc.cohort.store.tables import kept_tiles, seen_size
+from rl2qc.errors import SlideError, UsageError
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import SharedCache, SlideReader, open_slide
@@ -142,7 +140,7 @@ class KeptTiles(Dataset[Any]):
             raise UsageError(f"{results} holds no results of rl2qc filter")
         self.transform = transform
         self._sources = [_source(folder, record, slides) for folder, record in found]
-        rows, images = zip(*(_kept(folder) for folder, _ in found), strict=True)
+        rows, images = zip(*(_kept(folder, record) for folder, record in found), strict=True)
         counts = [len(part) for part in rows]
         # Arrays, not objects: forked workers would copy a million objects by counting references.
         self.source_of: NDArray[np.int64] = np.repeat(np.arange(len(rows)), counts)
@@ -245,33 +243,25 @@ def _source(folder: Path, record: Record, slides: str | Path | None) -> _Source:
         path,
         about["kind"],
         size,
-        int(about["level"] or 0),
-        float(about["scale"] or 1.0),
-        about["mpp"],
-        about["slide_mpp"],
-        bool(about["icc"]),
+        about.get("level") or 0,
+        about.get("scale") or 1.0,
+        about.get("mpp"),
+        about.get("slide_mpp"),
+        about.get("icc", False),
     )
 
 
-def _kept(folder: Path) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:
+def _kept(folder: Path, record: Record) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:
     """The kept rows of a table (:data:`_ROW`), and the images of patches."""
     images: list[bytes] = []
 
-    def rows(file: Iterator[str]) -> Iterator[tuple[int, int, int, float]]:
-        for row in csv.DictReader(file):
-            if row["keep"] == "true":
-                yield int(row["x"]), int(row["y"]), int(row["width"]), float(row["p_value"])
-                if "path" in row:
-                    images.append(row["path"].encode("utf-8", "surrogateescape"))
+    def rows() -> Iterator[tuple[int, int, int, float]]:
+        for x, y, width, p_value, image in kept_tiles(folder, record):
+            if image is not None:
+                images.append(os.fsencode(image))
+            yield x, y, width, p_value
 
-    table = folder / TILES
-    try:
-        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return np.fromiter(rows(file), _ROW), np.array(images, np.bytes_)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkError(
-            f"{folder} holds a damaged result ({error}): run rl2qc filter --overwrite"
-        ) from error
+    return np.fromiter(rows(), _ROW), np.array(images, np.bytes_)
 
 
 def _to_tensor(image: Image.Image) -> Tensor:

@@ -8,7 +8,7 @@ that are given the same folder share the work.
 
 from __future__ import annotations
 
-import sys
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,18 +17,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.decide import settle
+from rl2qc.cohort.decide_result import settle
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.job import Job, patch_mpp, resolve_jobs
 from rl2qc.cohort.page import bring_up_to_date
-from rl2qc.cohort.preflight import preflight
+from rl2qc.cohort.preflight import by_codes, preflight
 from rl2qc.cohort.progress import RunProgress, progress_of
 from rl2qc.cohort.ray import RayExecutor
 from rl2qc.cohort.run import Executor, Run, local
 from rl2qc.cohort.settings import EXECUTORS, RunSettings
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.results import CohortResult, input_errors, input_warnings
+from rl2qc.cohort.store.runs import command_line, with_run
 from rl2qc.cohort.store.summary import SummaryRow
 from rl2qc.core.progress import Progress
 from rl2qc.core.provenance import versions
@@ -120,14 +121,19 @@ def filter_cohort(
     found, warnings = find_inputs(inputs, mpp_csv=run.mpp_csv, coords=settings.coords)
     # Names come before parts, so that all processes call a slide alike.
     part, parts = run.part
-    taken = found[part::parts]
     folder, watcher = RunFolder(out), progress_of(progress)
+    taken = by_codes(folder, found[part::parts], private=run.private)
     folder.prepare((item.name for item in taken), overwrite=run.overwrite)
     executor = _executor(model, run)
     # Last, since it takes longest: everything that can be wrong with the call is known by now.
     loaded = find_model(model)
     warnings += _patch_warnings(taken, loaded.mpp, settings)
-    about = {"command": sys.argv, "shard": [part + 1, parts], "warnings": warnings}
+    about = {
+        "command": ["rl2qc", "filter", "--private"] if run.private else command_line(folder.path),
+        "private": run.private,
+        "shard": [part + 1, parts],
+        "warnings": warnings,
+    }
     rows, said = filter_inputs(
         taken, loaded, folder, settings, run, executor=executor, about=about, progress=watcher
     )
@@ -179,34 +185,42 @@ def filter_inputs(
     plan = resolve_jobs(inputs, folder.path, model, settings, formats)
     started, clock = datetime.now(UTC), time.monotonic()
     warnings = [*(about or {}).get("warnings", ())]
+    given = {name: folder.shown(value) for name, value in asdict(settings).items()}
+    begun: dict[str, Any] = {"id": secrets.token_hex(8), "what": "filter", **(about or {})}
 
     def describe(*, finished: bool) -> dict[str, Any]:
-        return {
-            **(about or {}),
+        now = {
+            **begun,
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 2),
             "finished": finished,
             "model": {n: getattr(model, n) for n in ("name", "sha256", "patch_size", "mpp")},
-            "settings": {**asdict(settings), "formats": list(formats)},
+            "settings": {**given, "formats": list(formats)},
             "versions": _versions(),
             "runtime": model.runtime_name,
-            "warnings": warnings,
+            # What is said of inputs that are not measured names them.
+            "warnings": [] if begun.get("private") else warnings,
         }
+        last = {name: value for name, value in now.items() if name != "id"}
+        return {**last, "runs": with_run(folder.manifest(), now)}
 
     rows: dict[str, SummaryRow] = {}
-    with folder.active(plan.key):
-        warnings += preflight(folder, plan, overwrite=run.overwrite)
-        folder.update(partial(describe, finished=False), None)
-        last = time.monotonic()
-        work = Run(folder, model, formats, progress)
-        for row in _followed(work, executor, plan.jobs):
-            rows[row.name] = row
-            if time.monotonic() - last > _MANIFEST_EVERY:
-                folder.update(partial(describe, finished=False), None)
-                last = time.monotonic()
-        warnings += settle(folder, settings, work.progress.further)
-        now = folder.update(partial(describe, finished=True), formats)
-    folder.clean_up()
+    try:
+        with folder.active(plan.key):
+            warnings += preflight(folder, plan, overwrite=run.overwrite)
+            folder.update(partial(describe, finished=False), None)
+            last = time.monotonic()
+            work = Run(folder, model, formats, progress)
+            for row in _followed(work, executor, plan.jobs):
+                rows[row.name] = row
+                if time.monotonic() - last > _MANIFEST_EVERY:
+                    folder.update(partial(describe, finished=False), None)
+                    last = time.monotonic()
+            warnings += settle(folder, settings, work.progress.further)
+            now = folder.update(partial(describe, finished=True), formats)
+    finally:
+        # Stopped half-way, it leaves what is finished, and no lock.
+        folder.clean_up()
     # What was settled for all may have changed the decision of some.
     rows |= {row.name: row for row in now if row.name in rows}
     return [rows[job.name] for job in plan.jobs], warnings

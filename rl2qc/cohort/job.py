@@ -14,7 +14,7 @@ from typing import Any
 
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.store.record import ResultFolder
-from rl2qc.errors import UsageError
+from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.exports.registry import PlannedFile
 from rl2qc.filtering.measure import TileModel
 from rl2qc.filtering.settings import FilterSettings
@@ -50,7 +50,8 @@ class Job:
     coords
         Where its tiles lie; None for a grid.
     problem
-        Why there are no coordinates for it, which it fails with.
+        Why it cannot be done, which it fails with: there are no coordinates for it, or what they
+        say leads out of the folder.
     patch_mpp
         Microns per pixel that the user gives for the images of a set.
     """
@@ -62,7 +63,7 @@ class Job:
     result: ResultFolder
     planned: tuple[PlannedFile, ...] = ()
     coords: Coords | None = None
-    problem: UsageError | None = None
+    problem: Rl2qcError | None = None
     patch_mpp: float | None = None
 
     @property
@@ -172,7 +173,8 @@ def _resolve(
     formats: Sequence[str],
     mpp: float,
 ) -> Job:
-    coords, problem = None, None
+    coords: Coords | None = None
+    problem: Rl2qcError | None = None
     if item.kind == "slide":
         settings = settings.changes(mpp_override=item.mpp or settings.mpp_override)
         try:
@@ -196,7 +198,12 @@ def _resolve(
     )
     result = ResultFolder(out / item.name)
     # Where coordinates cannot be read, nothing is written.
-    planned = () if problem is not None else tuple(result.plan(sketch, formats))
+    planned: tuple[PlannedFile, ...] = ()
+    if problem is None:
+        try:
+            planned = tuple(result.plan(sketch, formats))
+        except WorkError as error:
+            problem = error
     return Job(
         item.name, item, settings, _key(model, known, formats), result, planned, coords, problem
     )

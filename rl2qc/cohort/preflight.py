@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rl2qc.cohort.changes import advice, differences, generally
+from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.job import Job, Plan
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.locks import try_lock
 from rl2qc.cohort.store.record import Record
 from rl2qc.errors import UsageError
 
-__all__ = ["preflight"]
+__all__ = ["by_codes", "preflight"]
 
 
 def preflight(folder: RunFolder, plan: Plan, *, overwrite: bool) -> list[str]:
@@ -136,5 +139,31 @@ def _refuse_changes(
 
 def _same_place(path: object, job: Job) -> bool:
     return path == str(job.path) or (
-        isinstance(path, str) and Path(path).absolute() == job.path.absolute()
+        isinstance(path, str) and os.path.realpath(path) == os.path.realpath(job.path)
     )
+
+
+def by_codes(folder: RunFolder, inputs: Sequence[Input], *, private: bool) -> list[Input]:
+    """The inputs by the names that their results have: their own, or codes.
+
+    Raises
+    ------
+    UsageError
+        The results that it holds go by names and these would go by codes, or the other way
+        round; or the key is gone.
+    """
+    before = folder.manifest().get("private", False) if folder.is_run() else None
+    if private != before and before is not None:
+        how = "by codes (--private)" if before else "by names"
+        raise UsageError(f"{folder.path} holds results that go {how}: choose another --out")
+    if not private:
+        return list(inputs)
+    if before and not folder.naming.private:
+        raise UsageError(
+            f"{folder.naming.table.with_suffix('.key')}, which made the codes in {folder.path}, "
+            "is not there: bring it back, or choose another --out"
+        )
+    files = [(item.name, item.path) for item in inputs]
+    files += [(f"{item.name}/{image.name}", image) for item in inputs for image in item.images]
+    folder.naming.begin(files)
+    return [replace(item, name=folder.naming.code(item.path)) for item in inputs]

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -81,7 +84,8 @@ class RayExecutor:
         address = self.address or os.environ.get("RAY_ADDRESS")
         try:
             _knock(address)
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            with _own_signals():
+                ray.init(address=address, log_to_driver=False, logging_level="error")
         except (OSError, ValueError, RuntimeError) as error:
             line = " ".join(str(error).split())
             raise UsageError(f"no Ray cluster at {address or 'this machine'}: {line}") from error
@@ -106,6 +110,19 @@ class RayExecutor:
             if tiles is not None:
                 run.progress.tiles(job, tiles, tiles)
             yield row
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray would end this process by itself at SIGTERM, with what it holds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _knock(address: str | None) -> None:
@@ -161,6 +178,8 @@ def _run(reference: Any) -> Run:
 def _import_ray() -> Any:
     # The first error that ends a run is told; Ray would add those of the tasks given up after it.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    # Nothing is told of what runs here, unless somebody asks for it.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         return importlib.import_module("ray")
     except ImportError as error:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from rl2qc.cohort.job import Job
@@ -93,7 +94,7 @@ class Run:
             job.kind,
             "failed",
             seconds=seconds,
-            error=" ".join(text.split()),
+            error=self._told(job, " ".join(text.split())),
             path=str(job.path),
         )
         self.folder.write_failure(row, error)
@@ -146,6 +147,7 @@ class Run:
         planned = folder.plan(table, self.formats, failures=bool(table.failures))
         folder.refuse_foreign(planned)
         folder.announce(planned)
+        table = self._for_others(job, table)
         written = export(table, folder.path, self.formats)
         if table.failures:
             write_csv(folder.path / FAILURES, ["what", "reason"], table.failures)
@@ -155,6 +157,38 @@ class Run:
         folder.write_record(Record(key, asdict(row), describe_table(table), files))
         folder.settle()
         return row
+
+    def _for_others(self, job: Job, table: TileTable) -> TileTable:
+        """The table as it is written down: its files as they are seen from the folder."""
+        naming, images = self.folder.naming, job.kind == "patches"
+        return replace(
+            table,
+            shown=naming.shown,
+            failures=tuple(
+                (naming.shown(what), self._told(job, reason, Path(what)))
+                if images
+                else (what, self._told(job, reason))
+                for what, reason in table.failures
+            ),
+            warnings=tuple(self._told(job, said) for said in table.warnings),
+            coords=self._without_names(job, table.coords),
+        )
+
+    def _told(self, job: Job, text: str, *files: Path) -> str:
+        """A text about a job, as it is written down."""
+        coords = [] if job.coords is None else [job.coords.path]
+        place = [file.absolute().parent for file in (job.path, *files, *coords)]
+        return self.folder.naming.text(text, place, [*files, job.path, *coords])
+
+    def _without_names(self, job: Job, coords: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Coordinates of others name their slide, too."""
+        if coords is None or not self.folder.naming.private:
+            return coords
+        given = {
+            name: self._told(job, value) if isinstance(value, str) else value
+            for name, value in coords["attributes"].items()
+        }
+        return {**coords, "attributes": given}
 
     def _clear(self, job: Job) -> None:
         """Remove what an earlier attempt left, what is said of its failure included."""

@@ -71,6 +71,12 @@ class RunSettings(Settings):
         phase="speed",
         show_default="RAY_ADDRESS, or a new one",
     )
+    private: bool = option(
+        False,
+        help="Call everything by codes in what is written; DIR.names.csv and DIR.names.key beside "
+        "DIR tell what they stand for.",
+        phase="speed",
+    )
     overwrite: bool = option(False, help="Measure again what DIR holds results of.", phase="speed")
     report: bool = option(
         True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +44,7 @@ class TileTable(Result):
     name, path, kind
         What was measured; ``kind`` is "slide" or "patches".
     x, y, width, height
-        (n,) int64, the tiles in level-0 px of the whole slide; for patches 0, 0 and the image's
-        size.
+        (n,) int64, tiles in level-0 px of the whole slide; for patches 0, 0 and the image's size.
     tissue_fraction
         (n,) float64 in [0, 1].
     measurements
@@ -64,8 +63,7 @@ class TileTable(Result):
     dimensions, bounds
         Size at level 0 and its scanned part (x, y, width, height); None for patches.
     tissue_threshold, tissue_coverage
-        Absorbed share of light that counts as tissue, and the share of the scanned area that is
-        tissue (of all patches, for patches).
+        Absorbed share of light that counts as tissue, and tissue's share of the scanned area.
     failures
         What could not be read, with the reason: "x, y" of a tile or the path of a patch.
     warnings
@@ -79,8 +77,7 @@ class TileTable(Result):
     max_rejected
         A larger share of rejected tissue is flagged.
     patch_size
-        Side of what the model saw of each tile, in px at ``mpp``; None where an old result does
-        not say.
+        Side of what the model saw of each tile, in px at ``mpp``; None in some old results.
     tile_size
         Side of a tile in px at ``mpp``: ``patch_size`` but for imported coordinates.
     overlap
@@ -88,7 +85,7 @@ class TileTable(Result):
     level_dimensions
         Size of the level that was read; None for patches.
     coords
-        "layout" and "attributes" of the file that the tiles were taken from; None for a grid.
+        "layout" and "attributes" of the file that the tiles come from; None for a grid.
     odd_colours
         What is wrong with the colours of the slide (:func:`rl2qc.images.colours.odd_colours`).
     reference
@@ -99,6 +96,8 @@ class TileTable(Result):
     adapt, adaptation, cohort
         How evidence is adapted (:data:`rl2qc.filtering.decision.ADAPT`), to what it was, and what
         is usual in the slides of its cohort.
+    shown
+        What files are called in columns and on pages: by default, by their paths.
 
     Examples
     --------
@@ -156,6 +155,7 @@ class TileTable(Result):
     adapt: str = "none"
     adaptation: Adaptation | None = field(default=None, repr=False)
     cohort: Adaptation | None = field(default=None, repr=False)
+    shown: Callable[[Path], str] = field(default=str, repr=False)
 
     def __post_init__(self) -> None:
         if self.tile_size is None:
@@ -249,7 +249,7 @@ class TileTable(Result):
             "reason": self.reasons.astype(object),
         }
         if self.kind == "patches":
-            columns["path"] = np.array([str(path) for path in self.image_paths], dtype=object)
+            columns["path"] = np.array([self.shown(p) for p in self.image_paths], dtype=object)
         return columns
 
     def decide(
@@ -346,5 +346,5 @@ class TileTable(Result):
 # Told by the columns, or no plain data.
 _COLUMNS = frozenset(
     {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
-    | {"thumbnail", "reference", "evidence"}
+    | {"thumbnail", "reference", "evidence", "shown"}
 )

@@ -38,8 +38,8 @@ class SlideInfo:
     quickhash
         The reader's identity of the slide, "" where it has none.
     scanner
-        Maker, model and number of the scanner, as far as they are recorded; the format's name
-        where nothing is.
+        Maker and model of the scanner, as far as they are recorded, and never its number; the
+        format's name where nothing is.
     warnings
         What is odd about the metadata.
     """

@@ -41,7 +41,7 @@ def contents(out: Path) -> dict[str, Any]:
         if path.suffix == ".json":
             content = json.loads(path.read_text())
             for times in (content, content.get("row", {})):
-                for key in ("seconds", "started", "command"):
+                for key in ("seconds", "started", "command", "runs"):
                     times.pop(key, None)
             found[name] = content
         elif name == "summary.csv":

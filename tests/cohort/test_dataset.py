@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import pickle
 import tracemalloc
@@ -153,7 +154,8 @@ def test_imported_tiles_of_an_old_result(tmp_path: Path, rng: np.random.Generato
 def test_a_new_result_stands_alone(tmp_path: Path, rng: np.random.Generator) -> None:
     model = measure_given(tmp_path, tissue_like(rng, 192, 192), 128, 0.5)
     (tmp_path / "out" / "a").rename(tmp_path / "alone")
-    np.testing.assert_array_equal(KeptTiles(tmp_path / "alone").pixels(0), model.seen[0])
+    tiles = KeptTiles(tmp_path / "alone", slides=tmp_path)
+    np.testing.assert_array_equal(tiles.pixels(0), model.seen[0])
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
@@ -210,6 +212,10 @@ def test_tiles_take_little_memory(results: Path, tmp_path: Path) -> None:
     table = results / "b" / "tiles.csv"
     header, *rows = table.read_text().splitlines(keepends=True)
     table.write_text(header + "".join(rows) * 4000)
+    record = json.loads((results / "b" / "record.json").read_text())
+    record["row"]["tiles"] *= 4000
+    del record["tables"]
+    (results / "b" / "record.json").write_text(json.dumps(record))
     tracemalloc.start()
     tiles = KeptTiles(results)
     _, peak = tracemalloc.get_traced_memory()

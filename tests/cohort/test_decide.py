@@ -85,7 +85,9 @@ def contents(out: Path) -> dict[str, Any]:
             found[name] = record
         elif path.name == "run.json":
             account = json.loads(path.read_text())
-            found[name] = {k: v for k, v in account.items() if k not in {"started", "seconds"}}
+            found[name] = {
+                k: v for k, v in account.items() if k not in {"started", "seconds", "runs"}
+            }
         elif path.name == "results.tsv":
             found[name] = path.read_text().splitlines()[1:]
         elif path.name != "report.html":

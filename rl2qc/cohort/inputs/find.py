@@ -14,6 +14,7 @@ from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
 from rl2qc.cohort.inputs.resolutions import differ, find_mpp, unused
 from rl2qc.cohort.store.folder import RUN_NAMES
+from rl2qc.core.names import folder_name
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.registry import reserved_names
 from rl2qc.images.sources.base import open_images, source_of
@@ -248,11 +249,11 @@ def _expand(item: str | Path, warnings: list[str]) -> list[Path]:
 def _with_unique_names(inputs: Sequence[Input]) -> list[Input]:
     """The inputs, each with a name for its folder: its own, and more of its path where two are
     alike or the name is taken by files of the run."""
-    names = [item.name for item in inputs]
+    names = [folder_name(item.name) for item in inputs]
     longer: list[Callable[[Input], str]] = [
-        lambda item: f"{_real(item.path).parent.name}__{item.name}",
-        lambda item: f"{_real(item.path).parent.name}__{item.path.name}",
-        lambda item: f"{item.name}-{_digest(item)}",
+        lambda item: folder_name(f"{_real(item.path).parent.name}__{item.name}"),
+        lambda item: folder_name(f"{_real(item.path).parent.name}__{item.path.name}"),
+        lambda item: folder_name(f"{item.name}-{_digest(item)}"),
     ]
     taken = (*RUN_NAMES, *reserved_names())
     for make in longer:

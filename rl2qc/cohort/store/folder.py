@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
 import traceback
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from rl2qc.cohort.changes import differences, generally
-from rl2qc.cohort.store.locks import join, living, try_lock, wait_for_lock
-from rl2qc.cohort.store.record import ADVICE, JOURNAL, RECORD, TEMPORARY, Record, ResultFolder
+from rl2qc.cohort.store.at_work import FAILED, LOCKS, AtWork
+from rl2qc.cohort.store.naming import Naming
+from rl2qc.cohort.store.record import (
+    ADVICE,
+    FROM_RUN,
+    RECORD,
+    TEMPORARY,
+    Record,
+    ResultFolder,
+)
+from rl2qc.cohort.store.schema import ManifestFile, RowFile, read_file
 from rl2qc.cohort.store.summary import SUMMARY, SummaryRow, row_from, write_summary
 from rl2qc.core.files import atomic_path, read_json, write_json
+from rl2qc.core.names import leads_outside
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.exports.files import finish_exports
 from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files
 
 __all__ = ["FAILED", "PAGE", "RUN", "RUN_NAMES", "RunFolder"]
 
-RUN, PAGE, FAILED = "run.json", "report.html", "failed"
-_LOCKS = ".locks"
+RUN, PAGE = "run.json", "report.html"
 _SHARED = (SUMMARY, RUN, PAGE, FAILED)
-RUN_NAMES = (*_SHARED, _LOCKS)
+RUN_NAMES = (*_SHARED, LOCKS)
 """What a run has in its folder beside the folders of its results; formats have more."""
-# Locks of processes at work, which name a hash of their settings.
-_ACTIVE = ".run-"
 
 
-class RunFolder:
+class RunFolder(AtWork):
     """A folder of results, which several processes may share.
 
     Parameters
@@ -45,6 +48,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.naming = Naming(self.path)
 
     # ------------------------------------------------------------ what is in it
 
@@ -58,22 +62,28 @@ class RunFolder:
         return {name: record for name, record in found if record is not None}
 
     def rows(self) -> list[SummaryRow]:
-        """The rows of everything that is finished or failed, by name."""
-        rows = [row_from(record.row) for record in self.records().values()]
+        """The rows of everything that is finished or failed, by name.
+
+        A result with a damaged record has failed, and costs no other its row.
+        """
+        rows = [row for folder in self.results() if (row := _row_of(folder)) is not None]
         done = {row.name for row in rows}
         for path in (self.path / FAILED).glob("*.json"):
-            try:
-                row = row_from(json.loads(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError, TypeError):
-                continue
-            if row.name not in done:
-                rows.append(row)
+            with suppress(OSError, WorkError):
+                values = read_file(path, RowFile).model_dump(exclude_unset=True)
+                if values.get("paths") == FROM_RUN:
+                    values["path"] = str(self.naming.reached(values["path"]))
+                # Whose it is tells its name, whatever is in it.
+                row = row_from({**values, "name": path.name.removesuffix(".json")})
+                if row.name not in done:
+                    rows.append(row)
         return sorted(rows, key=lambda row: (row.name.casefold(), row.name))
 
     def is_run(self) -> bool:
         """Whether it holds results of ``rl2qc filter``."""
         # Other tools may have a run.json, too.
-        return "rl2qc" in (self.manifest().get("versions") or ()) or any(
+        versions = read_json(self.path / RUN).get("versions")
+        return (isinstance(versions, dict) and "rl2qc" in versions) or any(
             RECORD in folder.written() for folder in self.results()
         )
 
@@ -88,6 +98,9 @@ class RunFolder:
         taken = [name for name in _SHARED if (self.path / name).exists()]
         if taken and self.is_run():
             taken = []
+        own = (self.path / name for name in (*_SHARED, LOCKS))
+        if (away := leads_outside(self.path, own)) is not None:
+            raise UsageError(f"{away} leads out of {self.path} by a link: nothing is written there")
         taken = taken or foreign_run_files(self.path, formats)
         if taken:
             raise UsageError(
@@ -136,8 +149,27 @@ class RunFolder:
     # ------------------------------------------------------------ the manifest
 
     def manifest(self) -> dict[str, Any]:
-        """What ``run.json`` says; {} where it says nothing."""
-        return read_json(self.path / RUN)
+        """What ``run.json`` says; {} where it says nothing, or nothing that can be."""
+        with suppress(WorkError):
+            return self.check_manifest()
+        return {}
+
+    def check_manifest(self) -> dict[str, Any]:
+        """What ``run.json`` says; {} without one.
+
+        Raises
+        ------
+        WorkError
+            It is damaged.
+        """
+        with suppress(FileNotFoundError):
+            return read_file(self.path / RUN, ManifestFile).model_dump(exclude_unset=True)
+        return {}
+
+    def shown(self, setting: Any) -> Any:
+        """A setting as ``run.json`` has it: a file as it is seen from the folder."""
+        is_file = isinstance(setting, str | Path) and Path(setting).is_absolute()
+        return self.naming.shown(setting) if is_file else setting
 
     def update(
         self, describe: Callable[[], Mapping[str, Any]], finish: Container[str] | None
@@ -167,8 +199,10 @@ class RunFolder:
                     path.unlink(missing_ok=True)
                 rows = self.rows()
                 # Before all other files: it says that the folder may be resumed.
-                write_json(self.path / RUN, _manifest(describe(), rows))
-                write_summary(self.path / SUMMARY, rows)
+                told = self.naming.told(_manifest(describe(), rows), [row.path for row in rows])
+                write_json(self.path / RUN, told)
+                shown = [replace(row, path=self.naming.shown(row.path)) for row in rows]
+                write_summary(self.path / SUMMARY, shown)
                 if finish is not None:
                     finish_exports(self, finish)
         except OSError as error:
@@ -194,111 +228,15 @@ class RunFolder:
         """Write what went wrong with an input into ``failed/``: its row, and the traceback."""
         with atomic_path(self.path / FAILED / f"{row.name}.txt") as temporary:
             trace = "".join(traceback.format_exception(error))
+            trace = self.naming.text(trace, self.naming.places(row.path), [Path(row.path)])
             temporary.write_text(trace, encoding="utf-8", errors="backslashreplace")
-        write_json(self.path / FAILED / f"{row.name}.json", asdict(row))
+        values = {**asdict(row), "path": self.naming.shown(row.path), "paths": FROM_RUN}
+        write_json(self.path / FAILED / f"{row.name}.json", values)
 
     def clear_failure(self, name: str) -> None:
         """Remove what was written of an earlier failure."""
         for suffix in (".txt", ".json"):
             (self.path / FAILED / f"{name}{suffix}").unlink(missing_ok=True)
-
-    # ------------------------------------------------------------ locks
-
-    def lock(self, name: str) -> Path:
-        """What must be held to work on the result of that name."""
-        return self.path / _LOCKS / f"{name}.lock"
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold the files that all processes share: the manifest, the summary, the report."""
-        with wait_for_lock(self.path / _LOCKS / "..lock"):
-            yield
-        self.leave()
-
-    def leave(self) -> None:
-        """Remove the folder of locks, if this is the last process."""
-        with suppress(OSError):
-            (self.path / _LOCKS).rmdir()
-
-    # ------------------------------------------------------------ active processes
-
-    @contextmanager
-    def active(self, key: Mapping[str, Any]) -> Iterator[None]:
-        """Be known to be at work with the settings of ``key``, from before the first result on.
-
-        Parameters
-        ----------
-        key
-            "model" and "settings" of all results (:class:`rl2qc.cohort.job.Plan`).
-
-        Raises
-        ------
-        UsageError
-            A process with other settings is at work here, or a file of another tool is in the way.
-        WorkError
-            The folder cannot be written to.
-        """
-        self.check_shared_files(key["settings"]["formats"])
-        text = json.dumps(key, sort_keys=True, default=str)
-        ours = f"{_ACTIVE}{hashlib.sha256(text.encode()).hexdigest()[:12]}-"
-        lock = self.path / _LOCKS / f"{ours}{secrets.token_hex(4)}.lock"
-        try:
-            with ExitStack() as held:
-                try:
-                    known = held.enter_context(join(lock, f"{_ACTIVE}*.lock"))
-                except OSError as error:
-                    raise self.disk_error(error) from error
-                if any(not other.name.startswith(ours) for other in known):
-                    raise UsageError(
-                        f"another rl2qc filter is at work in {self.path} with other settings"
-                        f"{self._what_differs(key)}: choose another --out, or wait until it has "
-                        "ended"
-                    )
-                yield
-        finally:
-            self.leave()
-
-    def active_processes(self) -> list[Path]:
-        """The locks of all processes that are at work here."""
-        return living(self.path / _LOCKS, f"{_ACTIVE}*.lock")
-
-    def _what_differs(self, key: Mapping[str, Any]) -> str:
-        """As far as the manifest tells, which the other process may not have written yet."""
-        manifest = self.manifest()
-        if not {"model", "settings"} <= manifest.keys():
-            return ""
-        changed = differences(generally(manifest, "slide"), generally(key, "slide"))
-        return f" ({', '.join(changed)})" if changed else ""
-
-    # ------------------------------------------------------------ clean up
-
-    def clean_up(self) -> None:
-        """Remove what killed processes and locks leave behind, if nobody is at work."""
-        # Looked for before the locks are: what a living process has under way, it began under a
-        # lock.
-        out, locks = self.path, self.path / _LOCKS
-        debris = [path for pattern in (".draft-*", ".stale-*") for path in locks.glob(pattern)]
-        debris += [path for place in (".", "*", "*/*") for path in out.glob(f"{place}/{TEMPORARY}")]
-        debris += [p for p in out.glob(f"*/{JOURNAL}") if ResultFolder(p.parent).is_settled()]
-        for lock in locks.glob("*.lock"):
-            # That of a process that was killed when its result was finished is nobody's to take.
-            with try_lock(lock) as dead:
-                if not dead:
-                    return
-        for path in debris:
-            if path.is_file():
-                with suppress(OSError):
-                    path.unlink()
-        for folder in (locks, out / FAILED):
-            with suppress(OSError):
-                folder.rmdir()
-
-    def disk_error(self, error: OSError) -> WorkError:
-        """What to say of an error of the disk that the folder is on."""
-        return WorkError(
-            f"cannot write to {self.path}: {error.strerror or error}; what is finished is kept: "
-            "run the same command again when that is settled"
-        )
 
 
 def _manifest(about: Mapping[str, Any], rows: Sequence[SummaryRow]) -> dict[str, Any]:
@@ -308,3 +246,14 @@ def _manifest(about: Mapping[str, Any], rows: Sequence[SummaryRow]) -> dict[str,
     warnings += [f"{row.name}: {warning}" for row in rows for warning in row.warnings]
     counts = {"all": len(rows), **Counter(row.status for row in rows)}
     return {**about, "inputs": counts, "warnings": warnings}
+
+
+def _row_of(folder: ResultFolder) -> SummaryRow | None:
+    """The row of a result; a failure where its record is damaged, None where it is not complete."""
+    try:
+        return row_from(folder.check_record().row)
+    except WorkError as error:
+        if not folder.is_damaged():
+            return None
+        said = f"{error}: run rl2qc filter again"
+        return SummaryRow(folder.name, "slide", "failed", error=said)

@@ -11,23 +11,39 @@ at any moment it is known which are ours.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from rl2qc.core.files import read_json, write_json
+from rl2qc.cohort.store.naming import Naming
+from rl2qc.cohort.store.schema import RecordFile, read_file
+from rl2qc.core.files import file_digest, read_json, write_json
+from rl2qc.core.names import leads_outside, stays_inside
 from rl2qc.errors import WorkError
 from rl2qc.filtering.exports.files import remove_exports
 from rl2qc.filtering.exports.registry import Exportable, PlannedFile, plan_exports
+from rl2qc.filtering.exports.tables import TILES
 
-__all__ = ["ADVICE", "FAILURES", "JOURNAL", "RECORD", "TEMPORARY", "Record", "ResultFolder"]
+__all__ = [
+    "ADVICE",
+    "FAILURES",
+    "FROM_RUN",
+    "JOURNAL",
+    "RECORD",
+    "TEMPORARY",
+    "Record",
+    "ResultFolder",
+]
 
 RECORD, JOURNAL, FAILURES = "record.json", ".files.json", "failures.csv"
 TEMPORARY = ".tmp-" + "[0-9a-f]" * 12 + "*"
 """What rl2qc.core.files calls a file that is not complete."""
+_INCOMPLETE = "its files are not complete: run rl2qc filter again"
+FROM_RUN = "run"
+"""Says of a record that its paths are seen from the folder of the run."""
 ADVICE = "choose another --out, or move it away"
 
 
@@ -46,12 +62,19 @@ class Record:
         What its table of tiles says beside the columns of ``tiles.csv``.
     files
         Names of its files, as seen from its folder.
+    tables
+        Rows and hash of the files that are read again, by name; empty while they are rewritten.
+    paths
+        Where paths in the files start: at the folder of the run, or, "" in old results, at the
+        folder that the run was started in.
     """
 
     key: dict[str, Any]
     row: dict[str, Any]
     slide: dict[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    paths: str = FROM_RUN
 
 
 @dataclass(frozen=True)
@@ -74,23 +97,62 @@ class ResultFolder:
     # ------------------------------------------------------------ the record
 
     def read_record(self) -> Record | None:
-        """The record; None without one, or if one of its files is missing."""
+        """The record; None without one, if it is damaged, or if one of its files is missing."""
+        with suppress(WorkError):
+            return self.check_record()
+        return None
+
+    def check_record(self) -> Record:
+        """The record, whose input goes by the name of this folder, whatever it was called.
+
+        Raises
+        ------
+        WorkError
+            There is none, it is damaged, or one of its files is missing.
+        """
         try:
-            content = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            record = Record(
-                content["key"], content["row"], content["slide"], tuple(content["files"])
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return record if all((self.path / name).exists() for name in record.files) else None
+            found = read_file(self.path / RECORD, RecordFile).model_dump(exclude_unset=True)
+        except FileNotFoundError as error:
+            raise WorkError(_INCOMPLETE) from error
+        for part in ("row", "slide"):
+            found[part]["name"] = self.name
+        found["files"] = tuple(found["files"])
+        if found.setdefault("paths", "") == FROM_RUN:
+            for part in ("row", "slide"):
+                place = Naming(self.path.parent).reached(found[part].get("path", ""))
+                found[part]["path"] = str(place)
+        record = Record(**{f.name: found[f.name] for f in fields(Record) if f.name in found})
+        if not all((self.path / name).exists() for name in record.files):
+            raise WorkError(_INCOMPLETE)
+        return record
+
+    def is_damaged(self) -> bool:
+        """Whether there is a record that says what cannot be."""
+        try:
+            read_file(self.path / RECORD, RecordFile)
+        except FileNotFoundError:
+            return False
+        except WorkError:
+            return True
+        return False
 
     def write_record(self, record: Record) -> None:
-        """Write the record; its files must all be there."""
+        """Write the record; its files must all be there.
+
+        Of a record without an alpha, whose table is being rewritten, no hash is known.
+        """
+        tables = {}
+        if TILES in record.files and record.key["settings"].get("alpha") is not None:
+            digest = file_digest(self.path / TILES)
+            tables[TILES] = {"rows": record.row["tiles"], "sha256": digest}
+        shown = Naming(self.path.parent).shown
         content = {
             "key": record.key,
-            "row": record.row,
-            "slide": record.slide,
+            "row": {**record.row, "path": shown(record.row["path"])},
+            "slide": {**record.slide, "path": shown(record.slide["path"])},
             "files": list(record.files),
+            "tables": tables,
+            "paths": FROM_RUN,
         }
         write_json(self.path / RECORD, content)
 
@@ -116,10 +178,11 @@ class ResultFolder:
         """What we wrote or were about to write; names as seen from this folder."""
         # The journal first: what it lists moves on to the record.
         journal, record = read_json(self.path / JOURNAL), read_json(self.path / RECORD)
-        files = [*journal.get("files", ())]
+        files = _names(journal)
         if {"key", "row", "slide", "files"} <= record.keys():
-            files += [RECORD, *record["files"]]
-        return frozenset(map(str, files))
+            files += [RECORD, *_names(record)]
+        # Only what lies in the folder of the run can be ours.
+        return frozenset(name for name in files if stays_inside(Path("result", name)))
 
     def foreign(self, planned: Iterable[PlannedFile]) -> list[Path]:
         """What would be replaced and is not ours."""
@@ -135,8 +198,14 @@ class ResultFolder:
         WorkError
             There is one.
         """
+        planned = list(planned)
         if found := self.foreign(planned):
             raise WorkError(f"{found[0]} is a file that rl2qc did not write and keeps: {ADVICE}")
+        paths = [self.path / JOURNAL, *(file.path for file in planned)]
+        if away := leads_outside(self.path.parent, paths):
+            raise WorkError(
+                f"{away} leads out of {self.path.parent} by a link: nothing is written there"
+            )
 
     def announce(self, planned: Iterable[PlannedFile]) -> None:
         """Say in the journal that these files are about to be written, and are ours from now on."""
@@ -149,9 +218,9 @@ class ResultFolder:
 
     def is_settled(self) -> bool:
         """Whether the journal says no more than the record beside it."""
-        files = read_json(self.path / RECORD).get("files")
-        listed = set(read_json(self.path / JOURNAL).get("files", ()))
-        return files is not None and listed <= {*files, RECORD}
+        record = read_json(self.path / RECORD)
+        listed = set(_names(read_json(self.path / JOURNAL)))
+        return "files" in record and listed <= {*_names(record), RECORD}
 
     # ------------------------------------------------------------ what goes
 
@@ -175,3 +244,9 @@ class ResultFolder:
     def called(self, path: Path) -> str:
         """The name of a file as seen from this folder, as records and journals have it."""
         return os.path.relpath(path, self.path)
+
+
+def _names(content: Mapping[str, Any]) -> list[str]:
+    """The files that a record or a journal lists; none of one that lists no names."""
+    listed = content.get("files")
+    return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []

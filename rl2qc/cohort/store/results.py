@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,8 @@ class CohortResult(Result):
         }
 
     def csv_rows(self) -> Sequence[Mapping[str, Any]]:
-        """The rows of ``summary.csv``."""
-        return [csv_row(row) for row in self.rows]
+        """The rows of ``summary.csv``, paths as they are seen from its folder."""
+        return [csv_row(row) for row in self._shown()]
 
     def to_html(self, path: str | Path) -> None:
         """Write the page that shows everything in the folder to ``path``."""
@@ -137,7 +137,11 @@ class CohortResult(Result):
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows to ``path``, as in ``summary.csv``."""
-        write_summary(Path(path), self.rows)
+        write_summary(Path(path), self._shown())
+
+    def _shown(self) -> list[SummaryRow]:
+        naming = RunFolder(self.folder).naming
+        return [replace(row, path=naming.shown(row.path)) for row in self.rows]
 
 
 class _Tables(Mapping[str, TileTable]):
@@ -214,7 +218,7 @@ def read_results(folder: str | Path) -> CohortResult:
         raise UsageError(f"{folder} holds no results of rl2qc filter")
     manifest = run.manifest()
     said = run_warnings(manifest, rows)
-    alpha = (manifest.get("settings") or {}).get("alpha")
+    alpha = manifest.get("settings", {}).get("alpha")
     page = run.path / PAGE
     return CohortResult(
         run.path,

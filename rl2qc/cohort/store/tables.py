@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rl2qc.cohort.store.folder import RunFolder
-from rl2qc.cohort.store.record import FAILURES, Record, ResultFolder
+from rl2qc.cohort.store.naming import Naming
+from rl2qc.cohort.store.record import FAILURES, FROM_RUN, Record, ResultFolder
+from rl2qc.core.files import file_digest, plain_cell
+from rl2qc.core.text import one_line
 from rl2qc.errors import WorkError
 from rl2qc.filtering.evidence import EVIDENCE, Evidence
 from rl2qc.filtering.exports.overlay import THUMBNAIL
@@ -21,15 +26,20 @@ from rl2qc.filtering.table import ADAPTATIONS, TileTable
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.stats.adaptation import Adaptation
 
-__all__ = ["describe_table", "read_table", "seen_size"]
+__all__ = ["check_tiles", "describe_table", "kept_tiles", "read_table", "seen_size"]
 
 # Told by the columns of tiles.csv, and by files of their own.
 _ELSEWHERE = frozenset(
     {"x", "y", "width", "height", "tissue_fraction", "measurements", "keep", "image_paths"}
-    | {"thumbnail", "failures", "evidence"}
+    | {"thumbnail", "failures", "evidence", "shown"}
 )
 _NUMBER = "float"
 _WHOLE = ("x", "y", "width", "height")
+_WORDS = {"true": True, "false": False}
+# A pixel farther away lies on no slide.
+_FARTHEST = 2**31 - 1
+_LONGEST_THUMBNAIL = 2**14
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, csv.Error)
 _TUPLES = ("dimensions", "bounds", "level_dimensions", "warnings")
 
 
@@ -40,7 +50,7 @@ def describe_table(table: TileTable) -> dict[str, Any]:
         about["reference"] = {k: v.tolist() for k, v in table.reference.state().items()}
     for name in ADAPTATIONS:
         about[name] = about[name] and about[name].to_dict()
-    about["coords"] = _named(table.coords)
+    about["coords"] = _marked(table.coords)
     return about
 
 
@@ -62,15 +72,12 @@ def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
         The result is incomplete or damaged.
     """
     result = ResultFolder(Path(folder))
-    record = record or result.read_record()
-    if record is None:
-        raise WorkError(f"{folder} holds no complete result: run rl2qc filter again")
     try:
+        record = record or result.check_record()
+    except WorkError as error:
+        raise WorkError(f"{folder} holds no complete result: {error}") from error
+    with _named(result.path):
         return _read(result.path, record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkError(
-            f"{folder} holds a damaged result ({error}): run rl2qc filter --overwrite"
-        ) from error
 
 
 def seen_size(folder: Path, about: dict[str, Any]) -> int | None:
@@ -96,27 +103,134 @@ def seen_size(folder: Path, about: dict[str, Any]) -> int | None:
     return int(size) if isinstance(size, int) else None
 
 
-def _read(folder: Path, record: Record) -> TileTable:
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """WorkError, with the folder's name, for whatever a damaged file brings about."""
+    try:
+        yield
+    except _DAMAGED as error:
+        raise WorkError(
+            f"{folder} holds a damaged result ({one_line(error)}): run rl2qc filter --overwrite"
+        ) from error
+
+
+@contextmanager
+def _tiles(folder: Path, record: Record) -> Iterator[Iterator[list[str]]]:
+    """The lines of ``tiles.csv``, the header first: as they were when the record was written.
+
+    Raises
+    ------
+    ValueError
+        They are not; of their number, that is known when the last one is read.
+    """
+    about, count = record.tables.get(TILES), -1
+    if about is not None and file_digest(folder / TILES) != about["sha256"]:
+        raise ValueError(f"{TILES} was changed after it was written")
+
+    def lines(file: TextIO) -> Iterator[list[str]]:
+        nonlocal count
+        for line in csv.reader(file):
+            count += 1
+            yield line
+
     with (folder / TILES).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        header, *rows = csv.reader(file)
-    cells = dict(zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True))
+        yield lines(file)
+    expected = about["rows"] if about is not None else record.row.get("tiles", count)
+    if count != expected:
+        raise ValueError(f"{TILES} holds {count} rows, and the record counts {expected}")
+
+
+def kept_tiles(folder: Path, record: Record) -> Iterator[tuple[int, int, int, float, Path | None]]:
+    """Place, width, p-value and image of each kept tile, one after the other.
+
+    Raises
+    ------
+    WorkError
+        The result is damaged.
+    """
+    reached = _reached(folder, record)
+    with _named(folder), _tiles(folder, record) as lines:
+        names = [plain_cell(name) for name in next(lines, ())]
+        keep, *places = (names.index(name) for name in ("keep", "x", "y", "width", "p_value"))
+        image = names.index("path") if "path" in names else None
+        for line in lines:
+            if len(line) != len(names):
+                raise ValueError(f"a row of {TILES} has {len(line)} cells of {len(names)}")
+            x, y, width, p_value = (line[i] for i in places)
+            tile = int(x), int(y), int(width), float(p_value)
+            if not (max(map(abs, tile[:2])) <= _FARTHEST and 1 <= tile[2] <= _FARTHEST):
+                raise ValueError(f"a tile at {x}, {y} of {width} px lies on no slide")
+            if not 0 <= tile[3] <= 1:
+                raise ValueError("p_value of a tile lies outside [0, 1]")
+            if _WORDS[line[keep]]:
+                yield *tile, None if image is None else reached(plain_cell(line[image]))
+
+
+def check_tiles(folder: Path, record: Record) -> dict[str, tuple[str, ...]]:
+    """The columns of ``tiles.csv``, which are as they were when the record was written.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    with _tiles(folder, record) as lines:
+        header, *rows = lines
+    if len(set(header)) < len(header):
+        raise ValueError(f"{TILES} names a column twice")
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    cells = dict(zip(map(plain_cell, header), columns, strict=True))
+    return {**cells, "path": tuple(map(plain_cell, cells["path"]))} if "path" in cells else cells
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What ``tiles.csv`` holds, checked: columns of :class:`TileTable`."""
+
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    width: NDArray[np.int64]
+    height: NDArray[np.int64]
+    tissue_fraction: NDArray[np.float64]
+    measurements: dict[str, NDArray[np.float64]]
+    keep: NDArray[np.bool_]
+    image_paths: tuple[Path, ...]
+
+
+def _columns(folder: Path, record: Record) -> _Columns:
+    cells = check_tiles(folder, record)
     paths: Sequence[str] = cells.pop("path", ())
     cells.pop("reason", None)  # it follows from the quantities
-    keep = np.array([cell == "true" for cell in cells.pop("keep")], np.bool_)
+    keep = np.array([_WORDS[cell] for cell in cells.pop("keep")], np.bool_)
     whole: dict[str, Any] = {
         name: np.array([int(c) for c in cells.pop(name)], np.int64) for name in _WHOLE
     }
     floats = {name: np.array([float(c) for c in column]) for name, column in cells.items()}
-    return TileTable(
-        **_about(folder, record),
+    _check_values(whole, floats)
+    if record.slide["kind"] == "patches" and len(paths) != len(keep):
+        raise ValueError(f"{TILES} names no images")
+    return _Columns(
         **whole,
         tissue_fraction=floats.pop("tissue_fraction"),
         measurements=floats,
         keep=keep,
-        image_paths=tuple(map(Path, paths)),
+        image_paths=tuple(map(_reached(folder, record), paths)),
+    )
+
+
+def _reached(folder: Path, record: Record) -> Callable[[str], Path]:
+    return Naming(folder.parent).reached if record.paths == FROM_RUN else Path
+
+
+def _read(folder: Path, record: Record) -> TileTable:
+    columns = _columns(folder, record)
+    return TileTable(
+        **_about(folder, record),
+        **vars(columns),
         failures=_failures(folder / FAILURES),
+        shown=Naming(folder.parent).shown,
         thumbnail=_thumbnail(folder / THUMBNAIL),
-        evidence=_evidence(folder, record, len(keep)),
+        evidence=_evidence(folder, record, len(columns.keep)),
     )
 
 
@@ -127,6 +241,20 @@ def _evidence(folder: Path, record: Record, tiles: int) -> Evidence | None:
     if len(evidence) != tiles:
         raise ValueError(f"{EVIDENCE} is of {len(evidence)} tiles, {TILES} of {tiles}")
     return evidence
+
+
+def _check_values(whole: dict[str, Any], floats: dict[str, Any]) -> None:
+    """ValueError for a number that no tile has."""
+    for name in ("x", "y"):
+        if (np.abs(whole[name]) > _FARTHEST).any():
+            raise ValueError(f"{name} of a tile lies outside of any slide")
+    for name in ("width", "height"):
+        if ((whole[name] < 1) | (whole[name] > _FARTHEST)).any():
+            raise ValueError(f"{name} of a tile is {whole[name].min()}")
+    for name in ("p_value", "tissue_fraction"):
+        column = floats[name]
+        if not ((column >= 0) & (column <= 1)).all():
+            raise ValueError(f"{name} of a tile lies outside [0, 1]")
 
 
 def _about(folder: Path, record: Record) -> dict[str, Any]:
@@ -147,12 +275,12 @@ def _about(folder: Path, record: Record) -> dict[str, Any]:
     return about
 
 
-def _named(value: Any) -> Any:
+def _marked(value: Any) -> Any:
     """Imported attributes may be any numbers, and JSON knows finite ones only."""
     if isinstance(value, dict):
-        return {name: _named(item) for name, item in value.items()}
+        return {name: _marked(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_named(item) for item in value]
+        return [_marked(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {_NUMBER: str(value)}
     return value
@@ -172,7 +300,7 @@ def _failures(path: Path) -> tuple[tuple[str, str], ...]:
         return ()
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         _, *rows = csv.reader(file)
-    return tuple((what, reason) for what, reason in rows)
+    return tuple((plain_cell(what), plain_cell(reason)) for what, reason in rows)
 
 
 def _thumbnail(path: Path) -> Any:
@@ -180,5 +308,11 @@ def _thumbnail(path: Path) -> Any:
         return None
     from PIL import Image
 
-    with Image.open(path, formats=("PNG",)) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            # Drawn by us, so that a larger one is not.
+            if max(image.size) > _LONGEST_THUMBNAIL:
+                raise ValueError(f"{path.name} is {image.width} x {image.height} px")
+            return np.asarray(image.convert("RGB"))
+    except (SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path.name} is damaged") from error

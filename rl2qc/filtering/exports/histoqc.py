@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.core.files import atomic_path
+from rl2qc.core.files import atomic_path, safe_cell
 from rl2qc.filtering.exports.registry import (
     ExportedResult,
     ExportedRun,
@@ -98,7 +98,12 @@ def write_results(run: ExportedRun) -> None:
         file.write("#dataset:" + "\t".join([*_COLUMNS, "warnings"]) + "\n")
         for result in run.exported():
             for row in _rows(result):
-                file.write("\t".join(_BREAKS.sub(" ", str(cell)) for cell in row) + "\n")
+                file.write("\t".join(map(_cell, row)) + "\n")
+
+
+def _cell(value: Any) -> str:
+    """A cell in one line; the table is opened in spreadsheets more often than by HistoQC."""
+    return str(safe_cell(_BREAKS.sub(" ", str(value))))
 
 
 def _rows(result: ExportedResult) -> Iterator[list[Any]]:

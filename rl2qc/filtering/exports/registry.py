@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rl2qc.core.files import atomic_path
+from rl2qc.core.names import inside
 from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import UsageError
 
@@ -197,14 +198,20 @@ class ExportFormat:
         return table.kind in self.kinds and (table.maps or not self.maps)
 
     def path(self, table: Exportable, folder: Path) -> Path:
-        """Where the file of ``table`` lies, if ``folder`` is that of its results."""
+        """Where the file of ``table`` lies, if ``folder`` is that of its results.
+
+        Raises
+        ------
+        WorkError
+            What the table is called, or came with, leads elsewhere.
+        """
         file = table.name
         if not file.endswith(table.path.name):
             # Unlike the name of the slide's file, this differs from that of any other slide.
             file += table.path.suffix
         place = self.place(table) if self.place is not None else ""
         root = folder.parent if self.shared else folder
-        return root / self.filename.format(name=table.name, file=file, place=place)
+        return inside(root, self.filename.format(name=table.name, file=file, place=place))
 
     def owns_run_file(self, out: Path) -> bool:
         """Whether the file for the whole run that is in ``out`` was written by ``finish``."""

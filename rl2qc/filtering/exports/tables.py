@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rl2qc.core.files import safe_cell
 from rl2qc.core.registry import Extra
 from rl2qc.core.text import valid_text
 from rl2qc.filtering.exports.registry import BOTH, ExportFormat, register_format
@@ -26,8 +27,13 @@ def write_csv(table: TileTable, path: Path) -> None:
     # File names need not be valid text; they are written as the bytes that they are.
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+        writer.writerow(map(safe_cell, columns))
+        lists = (
+            # Of numbers, a million are written at once.
+            map(safe_cell, column.tolist()) if column.dtype == object else column.tolist()
+            for column in columns.values()
+        )
+        writer.writerows(zip(*lists, strict=True))
 
 
 def write_parquet(table: TileTable, path: Path) -> None:

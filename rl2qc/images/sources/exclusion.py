@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl2qc.core.csv_files import read_csv, read_text
+from rl2qc.core.files import plain_cell
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import PatchSource
 from rl2qc.images.sources.pages import split_page
@@ -39,7 +40,7 @@ def read_paths(path: str | Path) -> list[str]:
     if _COLUMN in (name.strip(' "') for name in header):
         table = read_csv(path, [_COLUMN], "--exclude")
         column = table.header.index(_COLUMN)
-        lines = [cells[column] for _, cells in table.rows]
+        lines = [plain_cell(cells[column]) for _, cells in table.rows]
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise UsageError(f"--exclude {path} names no patch: one path a line, or a column file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,20 +94,40 @@ def _odd_pixels(properties: Mapping[str, str], file: Path, *, overridden: bool) 
     return (f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used",)
 
 
+# Maker and model. Which device of that model it was is nobody's but the laboratory's.
 _SCANNER_PROPERTIES = (
-    ("tiff.Make", "tiff.Model", "aperio.ScanScope ID"),
-    ("hamamatsu.Product", "hamamatsu.SerialNumber"),
+    ("tiff.Make", "tiff.Model"),
+    ("hamamatsu.Product",),
     ("leica.device-model", "leica.device-version"),
-    ("ventana.ScannerModel", "ventana.UnitNumber"),
-    ("dicom.Manufacturer", "dicom.ManufacturerModelName", "dicom.DeviceSerialNumber"),
+    ("ventana.ScannerModel",),
+    ("philips.DICOM_MANUFACTURER",),
+    ("dicom.Manufacturer", "dicom.ManufacturerModelName"),
+)
+# What formats call the number of a device, as parts of the names of properties.
+_SERIALS = (
+    "serial",
+    "scanscopeid",
+    "unitnumber",
+    "deviceuid",
+    "deviceid",
+    "scannerid",
+    "station",
 )
 
 
 def _scanner(properties: Mapping[str, str]) -> str:
+    """Maker and model, without the number of the device wherever it stands in them."""
+    serials = {
+        value.strip()
+        for name, value in properties.items()
+        if any(word in re.sub("[^a-z]", "", name.lower()) for word in _SERIALS) and value.strip()
+    }
     for names in _SCANNER_PROPERTIES:
-        parts = [properties[name].strip() for name in names if properties.get(name, "").strip()]
-        if parts:
-            return " ".join(dict.fromkeys(" ".join(parts).split()))
+        text = " ".join(properties.get(name, "") for name in names)
+        for serial in serials:
+            text = text.replace(serial, " ")
+        if words := text.split():
+            return " ".join(dict.fromkeys(words))
     return properties.get(openslide.PROPERTY_NAME_VENDOR, "")
 
 

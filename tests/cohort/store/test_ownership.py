@@ -241,7 +241,7 @@ def test_a_record_names_no_file_of_others(jobs: list[Input], out: Path, tmp_path
     mine = put(tmp_path / "precious.txt")
     record = out / "case" / "record.json"
     record.write_text(
-        record.read_text().replace('"tiles.csv"', '"tiles.csv", "../../precious.txt"')
+        record.read_text().replace('"tiles.csv"', '"tiles.csv", "../../precious.txt"', 1)
     )
     (row,) = run(jobs, out, overwrite=True)
     assert row.status == "done"

@@ -434,11 +434,20 @@ def test_a_profile_that_cannot_be_used(
     ("properties", "scanner"),
     [
         ({"tiff.Make": "Leica", "tiff.Model": "Leica GT450"}, "Leica GT450"),
-        ({"aperio.ScanScope ID": "SS1234"}, "SS1234"),
+        ({"aperio.ScanScope ID": "SS1234", "openslide.vendor": "aperio"}, "aperio"),
+        ({"tiff.Make": "Leica", "tiff.Model": "GT450 SS1234", "aperio.ScanScope ID": "SS1234"},
+         "Leica GT450"),
+        ({"hamamatsu.Product": "C13220", "hamamatsu.SerialNumber": "000412"}, "C13220"),
+        ({"hamamatsu.Product": "C13220-000412", "hamamatsu.S/N Serial": "000412"}, "C13220-"),
+        ({"ventana.ScannerModel": "DP 600", "ventana.UnitNumber": "2000515"}, "DP 600"),
+        ({"dicom.Manufacturer": "Leica", "dicom.ManufacturerModelName": "Aperio GT450",
+          "dicom.DeviceSerialNumber": "SS45"}, "Leica Aperio GT450"),
+        ({"philips.DICOM_MANUFACTURER": "PHILIPS", "philips.DICOM_DEVICE_SERIAL_NUMBER": "FMT0227"},
+         "PHILIPS"),
         ({"openslide.vendor": "mirax"}, "mirax"),
         ({}, ""),
     ],
-)
+)  # fmt: skip
 def test_the_scanner(
     fake_slide: Callable[..., Path], properties: dict[str, str], scanner: str
 ) -> None:

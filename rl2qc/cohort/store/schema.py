@@ -1,0 +1,209 @@
+"""What ``record.json`` and ``run.json`` may hold: types, ranges and bounds of every field.
+
+Both come with results that others made, on other days or with other intentions. What is wrong is
+named by its place; what a later version added is kept; what an earlier one lacked has its default.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from rl2qc.core.names import stays_inside
+from rl2qc.errors import WorkError
+
+__all__ = ["ManifestFile", "RecordFile", "RowFile", "TableFile", "read_file"]
+
+# No file of ours comes near it: a record has some kilobytes, a manifest of a thousand a megabyte.
+_LARGEST = 64 * 2**20
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Pixels = Annotated[int, Field(ge=1, le=2**31)]
+Place = Annotated[int, Field(ge=-(2**40), le=2**40)]
+Mpp = Annotated[float, Field(gt=0, le=1e4)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+# JSON has no NaN: null stands for it.
+Maybe = Number | None
+Text = str
+Lines = Annotated[list[Text], BeforeValidator(lambda value: [] if value is None else value)]
+Words = dict[str, Text]
+
+M = TypeVar("M", bound="_File")
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class ModelFile(_File):
+    """What a record says of the model."""
+
+    name: Text | None = None
+    sha256: Text | None = None
+    patch_size: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    mpp: Mpp | None = None
+
+
+class SettingsFile(_File):
+    """The settings that a decision is made of; of all others, that they are plain data."""
+
+    alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
+    method: Literal["threshold", "bh"] | None = None
+    max_rejected: Share | None = None
+    formats: list[Text] = []
+
+
+class KeyFile(_File):
+    """What a result was made with."""
+
+    input: dict[str, Any] = {}
+    model: ModelFile
+    settings: SettingsFile
+
+
+class RowFile(_File):
+    """A row of ``summary.csv``."""
+
+    name: Text
+    kind: Literal["slide", "patches"]
+    status: Literal["done", "partial", "failed"]
+    tiles: Count = 0
+    kept: Count = 0
+    kept_share: Share | None = None
+    median_log_likelihood: Maybe = None
+    drift: Maybe = None
+    flags: Lines = []
+    reasons: dict[str, Count] = {}
+    mpp: Mpp | None = None
+    level: Annotated[int, Field(ge=0, le=64)] | None = None
+    scale: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    tissue_share: Share | None = None
+    tissue_threshold: Maybe = None
+    scanner: Text = ""
+    unreadable: Count = 0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    error: Text = ""
+    warnings: Lines = []
+    path: Text = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> RowFile:
+        if self.kept > self.tiles:
+            raise ValueError(f"{self.kept} of {self.tiles} tiles cannot be kept")
+        return self
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# JSON has lists alone.
+Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_tuple)]
+Box = Annotated[tuple[Place, Place, Pixels, Pixels], BeforeValidator(_tuple)]
+
+
+class SlideFile(_File):
+    """What a record says of a table beside its columns."""
+
+    name: Text
+    path: Text
+    kind: Literal["slide", "patches"]
+    alpha: Annotated[float, Field(ge=0, lt=1)]
+    method: Literal["threshold", "bh"] = "threshold"
+    mpp: Mpp | None = None
+    slide_mpp: Mpp | None = None
+    mpp_source: Text | None = None
+    level: Annotated[int, Field(ge=0, le=64)] | None = None
+    scale: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    dimensions: Size | None = None
+    bounds: Box | None = None
+    level_dimensions: Size | None = None
+    tissue_threshold: Maybe = None
+    tissue_coverage: Share | None = None
+    warnings: Lines = []
+    scanner: Text = ""
+    icc: bool = False
+    max_rejected: Share = 0.5
+    patch_size: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    tile_size: Annotated[int, Field(ge=1, le=2**20)] | None = None
+    overlap: Annotated[int, Field(ge=-(2**20), le=2**20)] = 0
+    coords: dict[str, Any] | None = None
+    odd_colours: Text = ""
+    reference: dict[str, Any] | None = None
+
+
+class TableFile(_File):
+    """How a table was when it was written."""
+
+    rows: Count
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class RecordFile(_File):
+    """A record of one result."""
+
+    key: KeyFile
+    row: RowFile
+    slide: SlideFile
+    files: list[Text]
+    tables: dict[str, TableFile] = {}
+    paths: Literal["run", ""] = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> RecordFile:
+        outside = next((n for n in self.files if not stays_inside(Path("result", n))), None)
+        if outside is not None:
+            raise ValueError(f"{outside!r} leads out of the folder")
+        if self.row.kind != self.slide.kind:
+            raise ValueError(f"it is of {self.row.kind} and of {self.slide.kind}")
+        return self
+
+
+class ManifestFile(_File):
+    """A manifest of a folder of results."""
+
+    settings: SettingsFile = SettingsFile()
+    model: ModelFile = ModelFile()
+    versions: Words = {}
+    warnings: Lines = []
+    started: Text = ""
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    finished: bool = False
+    runs: list[dict[str, Any]] = []
+
+
+def read_file(path: Path, kind: type[M]) -> M:
+    """What a file holds, checked.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    WorkError
+        It is none of ours, was cut short, or holds what cannot be: in one line, with the place.
+    """
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise WorkError(f"{path.name} is damaged: it is larger than any that rl2qc writes")
+        # Names of files need not be valid text: JSON keeps their bytes as single surrogates.
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return kind.model_validate(content)
+    except FileNotFoundError:
+        raise
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise WorkError(f"{path.name} is damaged ({place}{': ' if place else ''}{said})") from error
+    except RecursionError as error:
+        raise WorkError(f"{path.name} is damaged (nested too deep)") from error
+    except (OSError, ValueError) as error:
+        raise WorkError(f"{path.name} is damaged ({error})") from error
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")

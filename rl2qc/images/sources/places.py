@@ -1,0 +1,61 @@
+"""Where things lie, as seen from a folder: results and slides that move together find each other,
+and nobody reads from results whose disk they were on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from rl2qc.images.sources.base import from_anywhere
+
+__all__ = ["reached_from", "seen_from", "without_places"]
+
+
+def seen_from(folder: Path, item: str | Path) -> str:
+    """A file as seen from a folder, where there is a way; what is no file, as it is.
+
+    Examples
+    --------
+    >>> seen_from(Path("/study/out"), Path("/study/slides/a.svs"))
+    '../slides/a.svs'
+    """
+    path = from_anywhere(Path(item))
+    if not path.is_absolute():
+        return str(item)
+    try:
+        return os.path.relpath(path, folder.absolute())
+    except ValueError:
+        # On another drive.
+        return str(path)
+
+
+def reached_from(folder: Path, name: str) -> Path:
+    """The way back.
+
+    Examples
+    --------
+    >>> str(reached_from(Path("/study/out"), "../slides/a.svs"))
+    '/study/slides/a.svs'
+    """
+    path = Path(name)
+    if not name or not from_anywhere(path).is_absolute():
+        return path
+    return Path(os.path.normpath(folder / path))
+
+
+def without_places(text: str, places: Iterable[str | Path]) -> str:
+    """A text for others: of files in these folders, it says the names.
+
+    Folders that are no absolute paths say nothing of where they are, and stay.
+
+    Examples
+    --------
+    >>> without_places("/home/ann/a.svs is gone, /data/b.svs is not", ["/home/ann"])
+    'a.svs is gone, /data/b.svs is not'
+    """
+    # Of two folders, one may lie in the other.
+    for place in sorted({str(place) for place in places}, key=len, reverse=True):
+        if len(place) > 1 and Path(place).is_absolute():
+            text = text.replace(place.rstrip(os.sep) + os.sep, "")
+    return text
