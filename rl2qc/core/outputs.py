@@ -181,7 +181,7 @@ def check_folder(
     if str(folder) == STDOUT:
         raise UsageError(f"{option} {folder}: this writes several files, so name a folder")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{option} {folder} is a file: name a folder")
+        raise UsageError(f"{folder} is a file: name a folder")
     refuse_to_replace((folder / name for name in files), overwrite=overwrite, option=option)
     _check_place(option, behind_links(folder) / "file")
 
