@@ -24,7 +24,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 def scores(rl2qc, model, tmp_path, *arguments):
     file = tmp_path / "scores.json"
-    done = rl2qc("score", *arguments, "-m", model, "--json", file)
+    done = rl2qc("score", *arguments, "-m", model, "--json", file, "--overwrite")
     assert done.code == 0, done.err
     card = json.loads(file.read_text())
     jsonschema.validate(card, schema())

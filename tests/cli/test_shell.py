@@ -103,7 +103,7 @@ def test_a_full_disk_behind_standard_output_costs_no_file(masks: Path) -> None:
 
 # The command line with a model that needs no loading, and is slow.
 STOPPED = """
-import time
+import signal, time
 from rl2qc.cli import main
 from rl2qc.model.quality import QualityModel
 
@@ -115,6 +115,8 @@ class Slow:
         return {"p_value": images.mean(axis=(1, 2, 3)) / 255}
 
 QualityModel.load = lambda name: Slow()
+# Ignored where the tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """
 
