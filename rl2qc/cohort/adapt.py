@@ -6,13 +6,14 @@ slides make no difference.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from rl2qc.cohort.store.record import ResultFolder
+from rl2qc.cohort.store.tables import read_evidence
 from rl2qc.errors import WorkError
-from rl2qc.filtering.evidence import EVIDENCE, Evidence
 from rl2qc.stats.adaptation import Adaptation, adapt, cohort_of, split_groups
 from rl2qc.stats.prior import GeneralPrior
 
@@ -31,10 +32,21 @@ def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Adaptation]
     results
         Of one run, by name.
     """
-    found = [(result.name, *usual) for result in results if (usual := _usual(result)) is not None]
-    if len(found) < 2:
+    kinds: dict[bytes, tuple[GeneralPrior, dict[str, Adaptation]]] = {}
+    for result in results:
+        if (usual := _usual(result)) is not None:
+            prior, own = usual
+            kinds.setdefault(_digest(prior), (prior, {}))[1][result.name] = own
+    cohorts: dict[str, Adaptation] = {}
+    # What two models say of evidence cannot be compared.
+    for prior, alike in kinds.values():
+        cohorts |= _cohorts(alike, prior)
+    return cohorts
+
+
+def _cohorts(own: dict[str, Adaptation], prior: GeneralPrior) -> dict[str, Adaptation]:
+    if len(own) < 2:
         return {}
-    prior, own = found[0][1], {name: adaptation for name, _, adaptation in found}
     groups = split_groups(list(own.values()), prior)
     cohorts: dict[str, Adaptation] = {}
     for group in np.unique(groups):
@@ -44,15 +56,19 @@ def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Adaptation]
     return cohorts
 
 
+def _digest(prior: GeneralPrior) -> bytes:
+    digest = hashlib.sha256("\n".join(prior.classes).encode())
+    for name, array in sorted(prior.state().items()):
+        digest.update(f"{name} {array.shape}".encode() + array.tobytes())
+    return digest.digest()
+
+
 def _usual(result: ResultFolder) -> tuple[GeneralPrior, Adaptation] | None:
     """What is usual in one slide; None where it has no say."""
-    record = result.read_record()
-    if record is None or EVIDENCE not in record.files:
-        return None
     try:
-        evidence = Evidence.load(result.path / EVIDENCE)
+        evidence = read_evidence(result.path, result.check_record())
     except WorkError:
         return None  # its own decision says so
-    if not evidence.adapts or not len(evidence):
+    if evidence is None or not evidence.adapts or not len(evidence):
         return None
     return evidence.prior, adapt(evidence.values, evidence.prior)

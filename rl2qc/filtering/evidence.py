@@ -28,6 +28,7 @@ _PRIOR = "prior."
 # How the warnings of adaptation begin, to find those of an earlier one by.
 _BAD, _FEW = "the slide looks damaged as a whole", "few tiles say what is usual here"
 _ENOUGH = 20
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,8 @@ class Evidence:
             raise ValueError(f"evidence of shape {self.values.shape}")
         if not np.isfinite(self.values).all():
             raise ValueError("evidence that is not finite")
+        if len(self) and not 0 <= self.values.min() <= self.values.max() <= 1 + _ROUNDING:
+            raise ValueError("probabilities outside [0, 1]")
 
 
 def judge_evidence(

@@ -89,13 +89,11 @@ class TileTable(Result):
     odd_colours
         What is wrong with the colours of the slide (:func:`rl2qc.images.colours.odd_colours`).
     reference
-        What the quantities of the model's reference are like; None if the model does not say, and
-        the kept tiles stand for it.
+        Quantities of the model's reference; None if unknown, and the kept tiles stand for it.
     evidence
         What a general model found, adapted to nothing; None for a model without a map.
     adapt, adaptation, cohort
-        How evidence is adapted (:data:`rl2qc.filtering.decision.ADAPT`), to what it was, and what
-        is usual in the slides of its cohort.
+        How evidence is adapted (``decision.ADAPT``), to what, and what its cohort usually has.
     shown
         What files are called in columns and on pages: by default, by their paths.
 

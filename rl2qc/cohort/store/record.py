@@ -23,6 +23,7 @@ from rl2qc.cohort.store.schema import RecordFile, read_file
 from rl2qc.core.files import file_digest, read_json, write_json
 from rl2qc.core.names import leads_outside, stays_inside
 from rl2qc.errors import WorkError
+from rl2qc.filtering.evidence import EVIDENCE
 from rl2qc.filtering.exports.files import remove_exports
 from rl2qc.filtering.exports.registry import Exportable, PlannedFile, plan_exports
 from rl2qc.filtering.exports.tables import TILES
@@ -141,10 +142,11 @@ class ResultFolder:
 
         Of a record without an alpha, whose table is being rewritten, no hash is known.
         """
-        tables = {}
-        if TILES in record.files and record.key["settings"].get("alpha") is not None:
-            digest = file_digest(self.path / TILES)
-            tables[TILES] = {"rows": record.row["tiles"], "sha256": digest}
+        tables = {
+            name: {"rows": record.row["tiles"], "sha256": file_digest(self.path / name)}
+            for name in (TILES, EVIDENCE)
+            if name in record.files and record.key["settings"].get("alpha") is not None
+        }
         shown = Naming(self.path.parent).shown
         content = {
             "key": record.key,

@@ -7,6 +7,7 @@ named by its place; what a later version added is kept; what an earlier one lack
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -106,6 +107,41 @@ Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_tuple)]
 Box = Annotated[tuple[Place, Place, Pixels, Pixels], BeforeValidator(_tuple)]
 
 
+class AdaptationFile(_File):
+    """What is usual in a group of tiles (:class:`rl2qc.stats.adaptation.Adaptation`)."""
+
+    usual: list[Number]
+    location: Number
+    spread: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    scales: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    weights: list[Share]
+    high: list[Number]
+    damaged: Share = 0.0
+    tiles: Count = 0
+    limited: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> AdaptationFile:
+        if not 0 < len(self.scales) == len(self.weights):
+            raise ValueError(f"{len(self.scales)} scales have {len(self.weights)} weights")
+        return self
+
+
+class ReferenceFile(_File):
+    """The usual range of measured quantities (:mod:`rl2qc.images.reasons`)."""
+
+    low: list[Number]
+    median: list[Number]
+    high: list[Number]
+
+    @model_validator(mode="after")
+    def _fits(self) -> ReferenceFile:
+        for low, median, high in zip(self.low, self.median, self.high, strict=True):
+            if not low <= median <= high:
+                raise ValueError(f"a median of {median} lies outside {low} to {high}")
+        return self
+
+
 class SlideFile(_File):
     """What a record says of a table beside its columns."""
 
@@ -133,7 +169,10 @@ class SlideFile(_File):
     overlap: Annotated[int, Field(ge=-(2**20), le=2**20)] = 0
     coords: dict[str, Any] | None = None
     odd_colours: Text = ""
-    reference: dict[str, Any] | None = None
+    reference: ReferenceFile | None = None
+    adapt: Text = "none"
+    adaptation: AdaptationFile | None = None
+    cohort: AdaptationFile | None = None
 
 
 class TableFile(_File):
@@ -187,7 +226,11 @@ def read_file(path: Path, kind: type[M]) -> M:
         It is none of ours, was cut short, or holds what cannot be: in one line, with the place.
     """
     try:
-        if path.stat().st_size > _LARGEST:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            # A pipe would be waited for without end.
+            raise WorkError(f"{path.name} is damaged: it is no file")
+        if about.st_size > _LARGEST:
             raise WorkError(f"{path.name} is damaged: it is larger than any that rl2qc writes")
         # Names of files need not be valid text: JSON keeps their bytes as single surrogates.
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)

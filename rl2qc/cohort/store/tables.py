@@ -26,7 +26,14 @@ from rl2qc.filtering.table import ADAPTATIONS, TileTable
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.stats.adaptation import Adaptation
 
-__all__ = ["check_tiles", "describe_table", "kept_tiles", "read_table", "seen_size"]
+__all__ = [
+    "check_tiles",
+    "describe_table",
+    "kept_tiles",
+    "read_evidence",
+    "read_table",
+    "seen_size",
+]
 
 # Told by the columns of tiles.csv, and by files of their own.
 _ELSEWHERE = frozenset(
@@ -124,8 +131,7 @@ def _tiles(folder: Path, record: Record) -> Iterator[Iterator[list[str]]]:
         They are not; of their number, that is known when the last one is read.
     """
     about, count = record.tables.get(TILES), -1
-    if about is not None and file_digest(folder / TILES) != about["sha256"]:
-        raise ValueError(f"{TILES} was changed after it was written")
+    _check_unchanged(folder, record, TILES)
 
     def lines(file: TextIO) -> Iterator[list[str]]:
         nonlocal count
@@ -138,6 +144,13 @@ def _tiles(folder: Path, record: Record) -> Iterator[Iterator[list[str]]]:
     expected = about["rows"] if about is not None else record.row.get("tiles", count)
     if count != expected:
         raise ValueError(f"{TILES} holds {count} rows, and the record counts {expected}")
+
+
+def _check_unchanged(folder: Path, record: Record, name: str) -> None:
+    """ValueError for a file that is not as it was when the record was written."""
+    about = record.tables.get(name)
+    if about is not None and file_digest(folder / name) != about["sha256"]:
+        raise ValueError(f"{name} was changed after it was written")
 
 
 def kept_tiles(folder: Path, record: Record) -> Iterator[tuple[int, int, int, float, Path | None]]:
@@ -223,23 +236,36 @@ def _reached(folder: Path, record: Record) -> Callable[[str], Path]:
 
 
 def _read(folder: Path, record: Record) -> TileTable:
-    columns = _columns(folder, record)
     return TileTable(
         **_about(folder, record),
-        **vars(columns),
+        **vars(_columns(folder, record)),
         failures=_failures(folder / FAILURES),
         shown=Naming(folder.parent).shown,
         thumbnail=_thumbnail(folder / THUMBNAIL),
-        evidence=_evidence(folder, record, len(columns.keep)),
+        evidence=read_evidence(folder, record),
     )
 
 
-def _evidence(folder: Path, record: Record, tiles: int) -> Evidence | None:
+def read_evidence(folder: Path, record: Record) -> Evidence | None:
+    """The evidence of a result; None without any.
+
+    Raises
+    ------
+    WorkError
+        It is damaged, or does not belong to the record.
+    """
     if EVIDENCE not in record.files:
         return None
-    evidence = Evidence.load(folder / EVIDENCE)
-    if len(evidence) != tiles:
-        raise ValueError(f"{EVIDENCE} is of {len(evidence)} tiles, {TILES} of {tiles}")
+    with _named(folder):
+        _check_unchanged(folder, record, EVIDENCE)
+        evidence, tiles = Evidence.load(folder / EVIDENCE), record.row["tiles"]
+        if len(evidence) != tiles:
+            raise ValueError(f"{EVIDENCE} is of {len(evidence)} tiles, {TILES} of {tiles}")
+        for name in ADAPTATIONS:
+            about = record.slide.get(name)
+            sizes = about and (len(about["usual"]), len(about["high"]))
+            if sizes and sizes != (len(evidence.prior.names), len(evidence.prior.classes)):
+                raise ValueError(f"{name} is that of another model")
     return evidence
 
 
