@@ -6,9 +6,7 @@ import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rl2qc.core.progress import progress_bar
+from rl2qc.core.text import one_line
 from rl2qc.core.torch_pair import import_torchvision
 from rl2qc.errors import CheckpointError, WorkError
 from rl2qc.features.base import (
@@ -26,7 +25,9 @@ from rl2qc.features.base import (
     register_extractor,
 )
 from rl2qc.images.sources.base import PatchSource, batches
+from rl2qc.model.checkpoint import is_model
 from rl2qc.model.network.backbone import FEATURE_DIM, ResNet18Features, load_weights, to_tensor
+from rl2qc.model.network.weights import fill_from_others
 from rl2qc.model.quality import QualityModel
 
 __all__ = [
@@ -133,12 +134,11 @@ def _resnet_of_file(path: Path) -> ResNet18Features:
             f"{path} holds no plain weights but a TorchScript or torch.export program, which is "
             "not run: save the weights of its ResNet-18, torch.save(network.state_dict(), path)"
         )
-    try:
+    if is_model(path):
         return QualityModel.load(path, device="cpu").backbone
-    except CheckpointError:  # plain weights, or nothing of use: load_weights tells
-        network = ResNet18Features()
-        load_weights(network, path)
-        return network
+    network = ResNet18Features()
+    load_weights(network, path)
+    return network
 
 
 def _is_program(path: Path) -> bool:
@@ -158,10 +158,10 @@ def load_published(module: nn.Module, weights: Any) -> None:
     try:
         # By itself torchvision would unpickle whatever lies in its folder.
         state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-        wanted = module.state_dict()  # a trunk has lost its classifier
-        module.load_state_dict({k: v for k, v in state.items() if k in wanted})
-    except (URLError, OSError, RuntimeError, UnpicklingError, EOFError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        fill_from_others(module, state)
+    # Of a damaged file, whatever comes up.
+    except Exception as error:
+        reason = one_line(error)[:120]
         if there:
             raise CheckpointError(
                 f"{place} holds no such weights ({reason}): delete it and download "

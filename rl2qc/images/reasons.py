@@ -161,12 +161,15 @@ class ReferenceQuantities:
         KeyError
             A part is missing.
         ValueError
-            A part is of another shape: quantities of another version.
+            A part is of another shape, as of another version, or no range.
         """
         parts = [np.asarray(state[name], np.float64) for name in ("low", "median", "high")]
         if any(part.shape != (len(QUANTITIES),) for part in parts):
             raise ValueError(f"the reference must know {len(QUANTITIES)} quantities")
-        return cls(*parts)
+        low, median, high = parts
+        if not (np.isfinite(parts).all() and (low <= median).all() and (median <= high).all()):
+            raise ValueError("the usual range of a quantity must hold its median")
+        return cls(low, median, high)
 
     def excess(self, quantities: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """How far patches lie outside the usual range, (n,) for each reason but the last.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,27 @@ from torch import Tensor
 from rl2qc.core.files import atomic_path
 from rl2qc.errors import CheckpointError
 
-__all__ = ["read_checkpoint", "tensors_digest", "write_checkpoint"]
+__all__ = ["is_model", "read_checkpoint", "tensors_digest", "write_checkpoint"]
 
 FORMAT = 2
 _KEY = "rl2qc"
+# A hundred times the largest that we write.
+_LARGEST = 4 * 2**30
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether a file says that it is a model of ours, whatever it holds.
+
+    Examples
+    --------
+    >>> is_model("/dev/null")
+    False
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def write_checkpoint(
@@ -41,9 +59,12 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     Raises
     ------
     CheckpointError
-        Truncated, not safetensors, not one of ours, of another format, or altered.
+        Truncated, too large, not safetensors, not one of ours, of another format, or altered.
     """
     try:
+        about = Path(path).stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > _LARGEST:
+            raise CheckpointError(f"{path} is no model file: {about.st_size} bytes, or no file")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -54,7 +75,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     try:
         header = json.loads(metadata[_KEY])
         version, digest, config = header["format"], header["sha256"], header["config"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is a safetensors file but no rl2qc model (backbone weights? "
             "they go to rl2qc train --backbone)"

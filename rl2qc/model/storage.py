@@ -13,36 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rl2qc.errors import CheckpointError, UsageError
-from rl2qc.images.reasons import ReferenceQuantities
-from rl2qc.model.checkpoint import read_checkpoint, tensors_digest, write_checkpoint
-from rl2qc.model.density.features import FeatureDensity
+from rl2qc.model.assembly import MEDIAN, PLACES, assemble
+from rl2qc.model.checkpoint import is_model, read_checkpoint, tensors_digest, write_checkpoint
 from rl2qc.model.detectors.base import State
-from rl2qc.model.detectors.book import Calibration, DetectorSet
 from rl2qc.model.network.backbone import (
-    FEATURE_DIM,
     ResNet18Features,
     load_weights,
     round_to_half,
 )
 from rl2qc.model.network.branch import ScoreBranch
 from rl2qc.model.network.head import DamageHead
-from rl2qc.model.parts import History, ModelParts
+from rl2qc.model.network.weights import check_finite
+from rl2qc.model.parts import ModelParts
 from rl2qc.model.zoo import find_checkpoint
 from rl2qc.stats.prior import GeneralPrior
 
 __all__ = ["Trunk", "load_backbone", "read_model", "write_model"]
-
-# What models may share with a shipped one: all that the pass over the pixels takes.
-_NETWORK = ("backbone.", "head.", "branch.")
-
-# Where format 2 has what is now a detector's own: these names of tensors, and this number of the
-# header. All else stands under "detector.NAME." and "calibration.NAME".
-_PLACES = {
-    "detector.probe.standard": "detector.standard",
-    "detector.knn.reference": "reference_features",
-    "calibration.combined": "calibration.detector",
-}
-_MEDIAN = "typicality.median"
 
 
 def read_model(path: Path) -> tuple[ModelParts, str]:
@@ -51,37 +37,13 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
     Raises
     ------
     CheckpointError
-        The file is truncated, foreign or altered.
+        The file is truncated, foreign or altered, or holds what no model has.
     """
     tensors, config, digest = read_checkpoint(path)
     try:
-        backbone = ResNet18Features(tuple(config["mean"]), tuple(config["std"]))
-        density = FeatureDensity(
-            FEATURE_DIM, config["n_components"], layers=config["layers"], hidden=config["hidden"]
-        )
-        network = _network_tensors(tensors, config)
-        backbone.load_state_dict(_part(network, "backbone."))
-        density.load_state_dict(_part(tensors, "density."))
-        parts = ModelParts(
-            backbone=backbone,
-            density=density,
-            patch_size=config["patch_size"],
-            mpp=config["mpp"],
-            detectors=_detectors(tensors, config, density),
-            calibration=_calibration(tensors),
-            reference_latent_mean=tensors["reference_latent_mean"].numpy(),
-            quantities=ReferenceQuantities.from_state(_arrays(tensors, "quantities.")),
-            history=History(**config["history"]),
-            provenance=config["provenance"],
-            head=_head(network, config),
-            branch=_branch(network),
-            taught=tensors["taught"].numpy() if "taught" in tensors else None,
-        )
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} lacks a part of the model: {str(error).splitlines()[0]}"
-        ) from error
-    return parts, digest
+        return assemble(tensors, config), digest
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,17 +83,21 @@ def load_backbone(source: str | Path, seed: int) -> Trunk:
         :func:`~rl2qc.model.network.backbone.load_weights` takes.
     seed
         Of random weights.
+
+    Raises
+    ------
+    CheckpointError
+        The file is damaged, or holds no finite weights of this network.
     """
     backbone = ResNet18Features()
     if str(source) in ("imagenet", "random"):
         made = Trunk(backbone, load_weights(backbone, str(source), seed=seed))
     else:
         path = find_checkpoint(source)
-        try:
-            parts, digest = read_model(path)
-        except CheckpointError:
-            made = Trunk(backbone, load_weights(backbone, path))  # plain weights
+        if not is_model(path):
+            made = Trunk(backbone, load_weights(backbone, path))
         else:
+            parts, digest = read_model(path)
             made = Trunk(
                 parts.backbone,
                 f"{path.stem} ({digest[:12]})",
@@ -142,6 +108,12 @@ def load_backbone(source: str | Path, seed: int) -> Trunk:
                 taught=parts.taught,
             )
     round_to_half(made.backbone)
+    try:
+        check_finite(made.backbone.state_dict())
+    except ValueError as error:
+        raise CheckpointError(
+            f"{source}: in half precision, in which models are kept, {error}"
+        ) from error
     return made
 
 
@@ -156,7 +128,8 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
     UsageError
         The name does not end in .safetensors.
     CheckpointError
-        The shipped model has another backbone.
+        The shipped model has another backbone, or the model holds what none can: numbers that are
+        not finite, say.
     """
     if path.suffix != ".safetensors":
         raise UsageError(f"a model file ends in .safetensors, got {path.name}")
@@ -164,37 +137,37 @@ def write_model(parts: ModelParts, path: Path, *, backbone_of: str | None = None
     shared = None
     if backbone_of is not None:
         shared = {"model": backbone_of, "sha256": tensors_digest(tensors)}
-        # It is there and the same, or nothing is written.
-        _network_tensors({}, {"backbone_of": shared})
         tensors = {}
     detectors = _flat(parts.detectors.states())
-    median = detectors.pop(_MEDIAN)
-    return write_checkpoint(
-        path,
-        {
-            **tensors,
-            **{f"density.{k}": v for k, v in parts.density.state_dict().items()},
-            **_placed(_tensors("detector.", detectors)),
-            **_placed(_tensors("calibration.", parts.calibration)),
-            **_tensors("quantities.", parts.quantities.state() if parts.quantities else {}),
-            "reference_latent_mean": torch.from_numpy(parts.reference_latent_mean),
-            **({} if parts.taught is None else {"taught": torch.from_numpy(parts.taught)}),
-        },
-        {
-            "backbone_of": shared,
-            "patch_size": parts.patch_size,
-            "mpp": parts.mpp,
-            "mean": parts.backbone.mean,
-            "std": parts.backbone.std,
-            "n_components": parts.density.whitening.n_components,
-            "layers": parts.density.layers,
-            "hidden": parts.density.hidden,
-            "median_log_likelihood": float(median[0]),
-            "history": {"train": parts.history.train, "held_out": parts.history.held_out},
-            "provenance": parts.provenance,
-            **_head_config(parts.head),
-        },
-    )
+    median = detectors.pop(MEDIAN)
+    tensors |= {
+        **{f"density.{k}": v for k, v in parts.density.state_dict().items()},
+        **_placed(_tensors("detector.", detectors)),
+        **_placed(_tensors("calibration.", parts.calibration)),
+        **_tensors("quantities.", parts.quantities.state() if parts.quantities else {}),
+        "reference_latent_mean": torch.from_numpy(parts.reference_latent_mean),
+        **({} if parts.taught is None else {"taught": torch.from_numpy(parts.taught)}),
+    }
+    config = {
+        "backbone_of": shared,
+        "patch_size": parts.patch_size,
+        "mpp": parts.mpp,
+        "mean": parts.backbone.mean,
+        "std": parts.backbone.std,
+        "n_components": parts.density.whitening.n_components,
+        "layers": parts.density.layers,
+        "hidden": parts.density.hidden,
+        "median_log_likelihood": float(median[0]),
+        "history": {"train": parts.history.train, "held_out": parts.history.held_out},
+        "provenance": parts.provenance,
+        **_head_config(parts.head),
+    }
+    # Nothing is written that would be refused.
+    try:
+        assemble({k: v.detach().cpu() for k, v in tensors.items()}, config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is not written, for the model is odd: {error}") from error
+    return write_checkpoint(path, tensors, config)
 
 
 def _of_network(parts: ModelParts) -> dict[str, Tensor]:
@@ -208,56 +181,9 @@ def _of_network(parts: ModelParts) -> dict[str, Tensor]:
     return {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def _network_tensors(tensors: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
-    """The file's own network, or that of the shipped model that it names."""
-    shared = config["backbone_of"]
-    if shared is None:
-        return tensors
-    others, _, _ = read_checkpoint(find_checkpoint(shared["model"]))
-    found = {k: v for k, v in others.items() if k.startswith(_NETWORK)}
-    if tensors_digest(found) != shared["sha256"]:
-        raise CheckpointError(
-            f"the model shares its backbone with another {shared['model']!r} than the one that "
-            "is installed: train it again, or use the rl2qc that it came with"
-        )
-    return found
-
-
 def _head_config(head: DamageHead | None) -> dict[str, Any]:
     # Absent where there is none: files of models without are what they always were.
     return {} if head is None else {"head": {"classes": list(head.classes), "width": head.width}}
-
-
-def _head(tensors: dict[str, Tensor], config: dict[str, Any]) -> DamageHead | None:
-    if (about := config.get("head")) is None:
-        return None
-    head = DamageHead(about["classes"], about["width"])
-    head.load_state_dict(_part(tensors, "head."))
-    return head.eval()
-
-
-def _branch(tensors: dict[str, Tensor]) -> ScoreBranch | None:
-    if "branch.weight" not in tensors:
-        return None
-    weight, bias = (tensors[f"branch.{name}"].float().numpy() for name in ("weight", "bias"))
-    return ScoreBranch(weight, bias)
-
-
-def _detectors(
-    tensors: dict[str, Tensor], config: dict[str, Any], density: FeatureDensity
-) -> DetectorSet:
-    """The detectors of a model file; a model has all those that something calibrates."""
-    states: dict[str, dict[str, NDArray[Any]]] = {}
-    for key, array in _arrays(_unplaced(tensors), "detector.").items():
-        name, _, part = key.partition(".")
-        states.setdefault(name, {})[part] = array
-    name, _, part = _MEDIAN.partition(".")
-    states.setdefault(name, {})[part] = np.array([config["median_log_likelihood"]])
-    return DetectorSet.from_states(states, _calibration(tensors), density)
-
-
-def _calibration(tensors: dict[str, Tensor]) -> Calibration:
-    return Calibration(_arrays(_unplaced(tensors), "calibration."))
 
 
 def _flat(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
@@ -266,17 +192,7 @@ def _flat(states: Mapping[str, State]) -> dict[str, NDArray[Any]]:
 
 def _placed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors under the names that a file has for them."""
-    return {_PLACES.get(name, name): tensor for name, tensor in tensors.items()}
-
-
-def _unplaced(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a file under the names that they have here."""
-    names = {place: name for name, place in _PLACES.items()}
-    return {names.get(name, name): tensor for name, tensor in tensors.items()}
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    return {PLACES.get(name, name): tensor for name, tensor in tensors.items()}
 
 
 def _tensors(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
@@ -290,10 +206,3 @@ def _small(array: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
     return single if np.array_equal(single, array) else array
-
-
-def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, NDArray[Any]]:
-    return {
-        name: (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-        for name, tensor in _part(tensors, prefix).items()
-    }

@@ -174,7 +174,7 @@ class GeneralPrior:
         KeyError
             A part is missing.
         ValueError
-            A part has another shape, or is not finite.
+            A part has another shape, is not finite, or is no scale; classes share a name.
         """
         names = [f.name for f in fields(cls) if f.name != "classes"]
         made = cls(classes, **{name: np.asarray(state[name], np.float64) for name in names})
@@ -187,6 +187,10 @@ class GeneralPrior:
             part = getattr(made, name)
             if part.shape != shapes.get(name, ()) or not np.isfinite(part).all():
                 raise ValueError(f"{name} must be {shapes.get(name, ())} and finite")
+        if len(set(classes)) < c or not all(classes):
+            raise ValueError("classes must have names of their own")
+        if min(made.scale[0], made.width) <= 0 or made.location[1] < 0:
+            raise ValueError("scales must lie above 0")
         return made
 
     def exceeding(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 
+from rl2qc.core.arrays import checked_array
+
 __all__ = ["PPCA"]
+
+# How far stored directions may be from orthonormal.
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,24 @@ class PPCA:
     def state(self) -> dict[str, NDArray[np.float64]]:
         """All numbers as arrays, by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], dim: int) -> PPCA:
+        """Rebuild what :meth:`state` gave, of rows (n, dim).
+
+        Raises
+        ------
+        KeyError
+            A part is missing.
+        ValueError
+            A part that no density has.
+        """
+        variances = checked_array(state, "variances", (None,), above=0)
+        components = checked_array(state, "components", (len(variances), dim))
+        if np.abs(components @ components.T - np.eye(len(variances))).max() > _ROUNDING:
+            raise ValueError("components must be orthonormal")
+        noise = checked_array(state, "noise", (1,), above=0)
+        return cls(checked_array(state, "mean", (dim,)), components, variances, noise)
 
 
 def _single(array: NDArray[np.float64]) -> NDArray[np.float64]:

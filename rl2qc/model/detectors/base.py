@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arrays import checked_array
 from rl2qc.core.registry import Registry
 from rl2qc.errors import UsageError
 from rl2qc.model.density.features import FeatureDensity
@@ -34,6 +35,7 @@ __all__ = [
     "Scores",
     "State",
     "checked_scores",
+    "checked_standard",
     "fit_detector",
     "register_detector",
 ]
@@ -151,7 +153,8 @@ class Detector(Protocol):
 
     @classmethod
     def from_state(cls, state: State, density: FeatureDensity) -> Self:
-        """Rebuild what :meth:`state` gave; KeyError if a part is missing.
+        """Rebuild what :meth:`state` gave; KeyError if a part is missing, ValueError for one that
+        cannot be (:func:`rl2qc.core.arrays.checked_array`): a model file is then refused.
 
         Floating-point numbers come as float64. ``density`` is the model's, for a detector that
         builds on it.
@@ -263,6 +266,22 @@ def checked_scores(name: str, scores: Any, n: int) -> Scores:
             f"the detector {name!r} must give one score a patch, ({n},), got {array.shape}"
         )
     return array
+
+
+def checked_standard(state: State) -> NDArray[np.float64]:
+    """Median and lower standard deviation, (2,), of a state's "standard".
+
+    Raises
+    ------
+    KeyError
+        It is missing.
+    ValueError
+        They are no such numbers.
+    """
+    standard = checked_array(state, "standard", (2,))
+    if standard[1] <= 0:
+        raise ValueError("the second number of standard must lie above 0")
+    return standard
 
 
 def register_detector(spec: DetectorSpec, *, replace: bool = False) -> DetectorSpec:

@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.arrays import checked_array
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.detectors.base import (
     DETECTORS,
+    FILTER_SCORE,
     Detector,
     DetectorSpec,
     Reference,
@@ -87,7 +89,7 @@ class DetectorSet:
                 continue
             fitted[spec.name] = fit_detector(spec, reference)
             found = calibration_scores(spec, fitted[spec.name], reference)
-            calibration[spec.name] = _upwards(spec, found)
+            calibration[spec.name] = _finite(_upwards(spec, found))
         made = cls(fitted, reference.density)
         for spec in made._combinations():
             assert spec.combine is not None
@@ -99,7 +101,7 @@ class DetectorSet:
                 )
             n = len(parts[spec.parts[0]])
             found = checked_scores(spec.name, spec.combine(parts), n)
-            calibration[spec.name] = _upwards(spec, found)
+            calibration[spec.name] = _finite(_upwards(spec, found))
         return made, calibration
 
     def __repr__(self) -> str:
@@ -190,7 +192,8 @@ class DetectorSet:
     def from_states(
         cls, states: Mapping[str, State], names: Iterable[str], density: FeatureDensity
     ) -> DetectorSet:
-        """Rebuild what :meth:`states` gave; KeyError if a part is missing.
+        """Rebuild what :meth:`states` gave; KeyError if a part is missing, ValueError for one that
+        no detector has.
 
         Parameters
         ----------
@@ -208,8 +211,35 @@ class DetectorSet:
             if spec is None:
                 unknown[name] = states.get(name, {})
             elif spec.detector is not None:
-                fitted[name] = spec.detector.from_state(states.get(name, {}), density)
+                try:
+                    fitted[name] = spec.detector.from_state(states.get(name, {}), density)
+                except KeyError as error:
+                    raise KeyError(f"{name}.{error.args[0]}") from error
+                except ValueError as error:
+                    raise ValueError(f"the detector {name}: {error}") from error
         return cls(fitted, density, unknown)
+
+    def check(self, calibration: Calibration) -> None:
+        """Whether a calibration is that of these detectors, and a filter can decide by them.
+
+        Raises
+        ------
+        ValueError
+            It is not.
+        """
+        if odd := sorted(set(self.names) ^ set(calibration)):
+            raise ValueError(f"the detector {odd[0]!r} and what calibrates it are not both there")
+        if not {FILTER_SCORE, "evidence"} & {*self.names} or "log_likelihood" not in self.names:
+            raise ValueError("no detector that a filter decides by")
+        lengths = {name: len(checked_array(calibration, name, (None,))) for name in self.names}
+        for spec in self._combinations():
+            if len({lengths[name] for name in (spec.name, *self._parts(spec))}) > 1:
+                raise ValueError(f"{spec.name} and its parts are calibrated by different patches")
+
+
+def _finite(scores: Scores) -> Scores:
+    """Scores that are not finite as the least normal ones: p-values count both alike."""
+    return np.where(np.isfinite(scores), scores, np.finfo(np.float64).min)
 
 
 def _upwards(spec: DetectorSpec, scores: Scores) -> Scores:

@@ -16,6 +16,7 @@ from rl2qc.model.detectors.base import (
     Reference,
     Scores,
     State,
+    checked_standard,
     register_detector,
 )
 from rl2qc.model.network.backbone import STATISTICS_DIM
@@ -67,9 +68,9 @@ class EvidenceDetector:
 
     @classmethod
     def from_state(cls, state: State, density: FeatureDensity | None = None) -> Self:
-        """Rebuild a fitted detector; KeyError if a part is missing."""
+        """Rebuild a fitted detector; KeyError if a part is missing, ValueError if one is odd."""
         detector = cls()
-        detector.standard_ = state["standard"]
+        detector.standard_ = checked_standard(state)
         classes = np.asarray(state["classes"], np.uint8).tobytes().decode().split("\n")
         detector.prior = GeneralPrior.from_state(state, tuple(classes))
         return detector

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from rl2qc.core.arrays import checked_array
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.detectors.base import (
     DetectorSpec,
@@ -22,7 +23,7 @@ from rl2qc.model.detectors.base import (
     State,
     register_detector,
 )
-from rl2qc.model.network.backbone import POOLED
+from rl2qc.model.network.backbone import FEATURE_DIM, POOLED
 
 __all__ = ["NearestReference"]
 
@@ -64,8 +65,9 @@ class NearestReference:
 
     @classmethod
     def from_state(cls, state: State, density: FeatureDensity) -> Self:
-        """Rebuild a fitted detector; KeyError if the features are missing."""
-        return cls()._know(state["reference"].astype(np.float16), density)
+        """Rebuild a fitted detector; KeyError if the features are missing, ValueError if odd."""
+        features = checked_array(state, "reference", (None, FEATURE_DIM))
+        return cls()._know(features.astype(np.float16), density)
 
     def _know(self, features: NDArray[np.float16], density: FeatureDensity) -> Self:
         self.reference_, self.density = features, density

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arrays import checked_array
 from rl2qc.model.density.features import FeatureDensity, log_likelihood
 from rl2qc.model.detectors.base import (
     DetectorSpec,
@@ -82,9 +83,9 @@ class Typicality(LogLikelihood):
 
     @classmethod
     def from_state(cls, state: State, density: FeatureDensity) -> Self:
-        """Rebuild a fitted detector; KeyError if the median is missing."""
+        """Rebuild a fitted detector; KeyError if the median is missing, ValueError if it is odd."""
         detector = super().from_state(state, density)
-        detector.median_ = float(state["median"][0])
+        detector.median_ = float(checked_array(state, "median", (1,))[0])
         return detector
 
 

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 
+from rl2qc.core.arrays import checked_array
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.detectors.base import (
     DetectorSpec,
     Reference,
     Scores,
     State,
+    checked_standard,
     register_detector,
 )
 from rl2qc.model.detectors.folds import out_of_fold
@@ -91,10 +93,13 @@ class DamageProbe:
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.float64]]) -> DamageProbe:
-        """Rebuild a fitted probe; KeyError if a part is missing."""
+        """Rebuild a fitted probe; KeyError if a part is missing, ValueError if one is odd."""
         probe = cls()
-        probe.mean_, probe.scale_ = state["mean"], state["scale"]
-        probe.weights_, probe.intercept_ = state["weights"], float(state["intercept"][0])
+        probe.mean_ = checked_array(state, "mean", (None,))
+        width = (len(probe.mean_),)
+        probe.scale_ = checked_array(state, "scale", width, above=0)
+        probe.weights_ = checked_array(state, "weights", width)
+        probe.intercept_ = float(checked_array(state, "intercept", (1,))[0])
         return probe
 
 
@@ -138,9 +143,9 @@ class ProbeDetector:
 
     @classmethod
     def from_state(cls, state: State, density: FeatureDensity | None = None) -> Self:
-        """Rebuild a fitted detector; KeyError if a part is missing."""
+        """Rebuild a fitted detector; KeyError if a part is missing, ValueError if one is odd."""
         detector = cls()
-        detector.standard_ = state["standard"]
+        detector.standard_ = checked_standard(state)
         detector.probe_ = DamageProbe.from_state(state)
         return detector
 

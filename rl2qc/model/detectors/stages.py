@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
+from rl2qc.core.arrays import checked_array
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.density.ppca import PPCA
 from rl2qc.model.detectors.base import (
@@ -138,13 +139,18 @@ class StageDetector:
 
     @classmethod
     def from_state(cls, state: State, density: FeatureDensity | None = None) -> Self:
-        """Rebuild a fitted detector; KeyError if a part is missing."""
-        standards = state["standards"]
+        """Rebuild a fitted detector; KeyError if a part is missing, ValueError if one is odd."""
+        standards = checked_array(state, "standards", (None, len(STAGE_WIDTHS), 2))
+        if not (standards[..., 1] > 0).all():
+            raise ValueError("standard deviations of the stages must lie above 0")
         detector = cls(n_clusters=len(standards))
         detector.standards_ = standards
         parts = PPCA.__dataclass_fields__
         detector.densities_ = [
-            {s: PPCA(**{p: state[f"{c}.{s}.{p}"] for p in parts}) for s in STAGE_WIDTHS}
+            {
+                s: PPCA.from_state({p: state[f"{c}.{s}.{p}"] for p in parts}, 2 * width)
+                for s, width in STAGE_WIDTHS.items()
+            }
             for c in range(len(standards))
         ]
         detector.n_components = len(detector.densities_[0]["stem"].variances)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rl2qc.core.torch_pair import import_torchvision
 from rl2qc.errors import CheckpointError, UsageError, WorkError
+from rl2qc.model.network.weights import fill_from_others
 
 __all__ = [
     "FEATURE_DIM",
@@ -173,7 +172,8 @@ def _imagenet_state() -> dict[str, Tensor]:
         state: dict[str, Tensor] = weights.get_state_dict(
             progress=True, check_hash=True, weights_only=True
         )
-    except (URLError, OSError, RuntimeError) as error:
+    # Of a damaged file in torch's folder, whatever comes up.
+    except Exception as error:
         name = weights.url.rsplit("/", 1)[-1]
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WorkError(
@@ -187,9 +187,14 @@ def _file_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+                    raise ValueError("it claims more bytes than it has")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    # UnpicklingError: weights_only refuses all that is not plain tensors, code above all.
-    except (SafetensorError, UnpicklingError, OSError, RuntimeError, ValueError, EOFError) as error:
+    # weights_only refuses all that is not plain tensors, code above all; of damaged files it
+    # raises whatever comes up.
+    except Exception as error:
         raise CheckpointError(
             f"{path} holds no plain weights: give safetensors or a state dict saved by torch"
         ) from error
@@ -203,15 +208,13 @@ def _file_state(path: Path) -> dict[str, Tensor]:
 def _fill(model: ResNet18Features, state: dict[str, Any], name: str) -> None:
     # Files name the trunk differently: ours, torchvision's, and a data-parallel wrapper's.
     state = {
-        key.removeprefix("module.").removeprefix("backbone.").removeprefix("trunk."): value
+        str(key).removeprefix("module.").removeprefix("backbone.").removeprefix("trunk."): value
         for key, value in state.items()
-        if isinstance(value, Tensor)
     }
-    wanted = model.trunk.state_dict()
-    missing = [k for k in wanted if k not in state and not k.endswith("num_batches_tracked")]
-    if missing:
-        raise CheckpointError(f"{name} holds no ResNet-18: {missing[0]} is missing")
-    wrong = [k for k in wanted if k in state and state[k].shape != wanted[k].shape]
-    if wrong:
-        raise CheckpointError(f"{name} holds no ResNet-18: {wrong[0]} has another shape")
-    model.trunk.load_state_dict({k: state.get(k, v).to(v.dtype) for k, v in wanted.items()})
+    try:
+        fill_from_others(model.trunk, state)
+    except KeyError as error:
+        missing = str(error).strip("'")
+        raise CheckpointError(f"{name} holds no ResNet-18: {missing} is missing") from error
+    except ValueError as error:
+        raise CheckpointError(f"{name} holds no usable ResNet-18: {error}") from error
