@@ -164,7 +164,7 @@ class FeatureCache:
         if missing:
             computed = extractor.extract(part.take(list(missing.values())))
             fresh = dict(zip(missing, np.asarray(computed, np.float32), strict=True))
-            self._write(fresh)
+            self._write({key: value for key, value in fresh.items() if np.isfinite(value).all()})
             known |= fresh
         return np.stack([known[key] for key in keys])
 
@@ -280,9 +280,11 @@ def _encoded(key: bytes, values: NDArray[np.float32]) -> bytes:
 
 
 def _decoded(key: bytes, blob: object, dim: int) -> NDArray[np.float32] | None:
-    """The features, or None where these are not the bytes that were stored under the key."""
+    """The features, or None where these are not the bytes that were stored under the key, or no
+    features."""
     if not isinstance(blob, bytes) or len(blob) != 4 + 4 * dim:
         return None
     if zlib.crc32(key + blob[4:]) != int.from_bytes(blob[:4], "little"):
         return None
-    return np.frombuffer(blob, "<f4", offset=4).astype(np.float32)
+    values = np.frombuffer(blob, "<f4", offset=4).astype(np.float32)
+    return values if np.isfinite(values).all() else None

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arrays import read_array
+from rl2qc.core.text import one_line
 from rl2qc.errors import UsageError
 from rl2qc.features.base import (
     VERSION,
@@ -94,12 +96,11 @@ def _load_features(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         raise UsageError(f"no such file: {path} (features computed elsewhere, one row an image)")
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise UsageError(f"{path} is no .npy array: {error}") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size:
-        shape = getattr(array, "shape", "an archive")
-        raise UsageError(f"{path} must hold one array (images, dimensions), got {shape}")
+        array = read_array(path)
+    except ValueError as error:
+        raise UsageError(f"{path} is no .npy array: {one_line(error)}") from None
+    if array.ndim != 2 or not array.size:
+        raise UsageError(f"{path} must hold one array (images, dimensions), got {array.shape}")
     return finite_floats(array, str(path))
 
 

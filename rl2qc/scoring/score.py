@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from rl2qc.core.arrays import read_array
 from rl2qc.core.progress import Progress, track
 from rl2qc.core.renamed import old_keyword
+from rl2qc.core.text import one_line
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import Patches
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
@@ -229,10 +231,6 @@ def _load_array(title: str, given: ArrayLike | str | Path) -> ArrayLike:
     if not Path(given).is_file():
         raise UsageError(f"no such file: {option} {given}")
     try:
-        # Without pickle: a file of probabilities needs no code to be run.
-        array = np.load(given, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("an archive of arrays")
-    except (ValueError, EOFError, OSError) as error:
-        raise UsageError(f"{option} {given} is no .npy array: {error}") from None
-    return array
+        return read_array(given)
+    except ValueError as error:
+        raise UsageError(f"{option} {given} is no .npy array: {one_line(error)}") from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import math
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.hdf5 import attributes_of, open_dataset
 from rl2qc.core.registry import Extra
 from rl2qc.errors import UsageError
 
 __all__ = ["Coords", "find_coords", "look_up_coords", "read_coords"]
+
+_COORDS = "coords"
+# No pixel lies farther away, no tile is larger (level-0 px), no slide has more levels.
+_FARTHEST, _LARGEST_TILE, _MOST_LEVELS = 2**31 - 1, 2**16, 64
+_MOST = 2.0**31
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Coords:
         """
         if _sha256(self.path) != self.sha256:
             raise UsageError(f"{self.path} has changed since the run began: start it again")
-        with _dataset(self.path) as dataset:
+        with open_dataset(self.path, _COORDS) as dataset:
             return _corners(self.path, dataset)
 
     def side(self, level_downsamples: Sequence[float]) -> int:
@@ -124,14 +131,13 @@ def read_coords(path: str | Path) -> Coords:
     Extra("h5py", "rl2qc[h5]").require("reading coordinates")
     if not path.is_file():
         raise UsageError(f"no such file of coordinates: {path}")
-    with _dataset(path) as dataset:
-        attributes = {name: _plain(value) for name, value in dataset.attrs.items()}
+    with open_dataset(path, _COORDS) as dataset:
+        attributes = {n: _plain(value) for n, value in attributes_of(path, dataset).items()}
         shape: tuple[int, ...] = dataset.shape or (0,)
         kind = dataset.dtype
         if 0 not in shape and (len(shape) != 2 or shape[1] != 2 or kind.kind not in "iuf"):
             raise UsageError(f"{path}: coords must be numbers (n, 2), got {kind} {shape}")
-        if kind.kind == "f":
-            _corners(path, dataset)
+        _corners(path, dataset)
     about = _trident(path, attributes) or _clam(path, attributes)
     if about is None:
         raise UsageError(
@@ -147,7 +153,7 @@ def _trident(path: Path, attributes: dict[str, Any]) -> dict[str, Any] | None:
     target = _number(path, attributes, "target_magnification", optional=True)
     return {
         "layout": "trident",
-        "patch_size": round(_number(path, attributes, "patch_size_level0") or 0),
+        "patch_size": _side(path, "patch_size_level0", attributes),
         "level": None,
         "downsample": None,
         "mpp": 10 / target if target else None,
@@ -158,16 +164,26 @@ def _clam(path: Path, attributes: dict[str, Any]) -> dict[str, Any] | None:
     if "patch_level" not in attributes or "patch_size" not in attributes:
         return None
     custom = _number(path, attributes, "custom_downsample", optional=True) or 1
-    downsample = attributes.get("downsample")
-    if isinstance(downsample, list):
-        downsample = downsample[0]
+    level = attributes["patch_level"]
+    if not _is_number(level) or not 0 <= level <= _MOST_LEVELS or level != round(level):
+        raise UsageError(f"{path}: attribute patch_level must be a level, got {level!r}")
+    given = attributes.get("downsample")
+    one = {"downsample": given[0] if isinstance(given, list) and given else given}
     return {
         "layout": "clam",
-        "patch_size": round((_number(path, attributes, "patch_size") or 0) * custom),
-        "level": int(attributes["patch_level"]),
-        "downsample": float(downsample) if downsample else None,
+        "patch_size": _side(path, "patch_size", attributes, custom),
+        "level": int(level),
+        "downsample": _number(path, one, "downsample", optional=True),
         "mpp": None,
     }
+
+
+def _side(path: Path, name: str, attributes: dict[str, Any], times: float = 1) -> int:
+    """Side of a tile, px."""
+    side = round((_number(path, attributes, name) or 0) * times)
+    if not 1 <= side <= _LARGEST_TILE:
+        raise UsageError(f"{path}: attribute {name} gives tiles of {side} px")
+    return side
 
 
 def _sha256(path: Path) -> str:
@@ -178,29 +194,14 @@ def _sha256(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-@contextmanager
-def _dataset(path: Path) -> Iterator[Any]:
-    """``coords`` of an HDF5 file."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            dataset = file.get("coords")
-            if not isinstance(dataset, h5py.Dataset):
-                raise UsageError(
-                    f"{path} has no dataset 'coords': it is no file of TRIDENT or CLAM"
-                )
-            yield dataset
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read as HDF5: {error}") from error
-
-
 def _corners(path: Path, dataset: Any) -> NDArray[np.int64]:
     xy = np.asarray(dataset[()])
     if not xy.size:
         return np.empty((0, 2), np.int64)
     if xy.dtype.kind == "f" and not np.array_equal(xy, np.rint(xy)):
         raise UsageError(f"{path}: coords must be whole level-0 px")
+    if not -_FARTHEST <= xy.min() <= xy.max() <= _FARTHEST:
+        raise UsageError(f"{path}: coords lie outside of any slide")
     return xy.astype(np.int64)
 
 
@@ -241,11 +242,16 @@ def _number(
     path: Path, attributes: dict[str, Any], name: str, *, optional: bool = False
 ) -> float | None:
     value = attributes.get(name)
-    if optional and value in (None, "None"):
+    if optional and (value is None or value == "None"):
         return None
-    if isinstance(value, int | float) and value > 0:
-        return value
-    raise UsageError(f"{path}: attribute {name} must be a positive number, got {value!r}")
+    if _is_number(value) and 0 < value <= _MOST:
+        return float(value)
+    shown = repr(value)[:60]
+    raise UsageError(f"{path}: attribute {name} must be a positive number, got {shown}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _plain(value: Any) -> Any:
