@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rl2qc.cli.options import JsonOption, check_targets, print_text, print_warnings, write_files
+from rl2qc.cli.options import JsonOption, OverwriteOption
+from rl2qc.cli.outputs import Outputs
 from rl2qc.cli.settings import with_settings
 from rl2qc.scoring.settings import AgreeSettings
 
@@ -28,6 +29,7 @@ def agree_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Also write a line a score here.")
     ] = None,
+    overwrite: OverwriteOption = False,
     *,
     settings: AgreeSettings,
 ) -> None:
@@ -42,10 +44,13 @@ def agree_command(
 
     rl2qc agree table.csv --with reader_score --lower fid,kid,swd --by task --json agreement.json
     """
-    check_targets({"--json": json, "--csv": csv})
+    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
     from rl2qc.scoring.agree import agree
 
     found = agree(table, settings)
-    print_text(found.table())
-    print_warnings(found.warnings)
-    write_files(("agreement", json, found.to_json), ("table", csv, found.to_csv))
+    outputs.finish(
+        found.table(),
+        found.warnings,
+        ("agreement", "--json", found.to_json),
+        ("table", "--csv", found.to_csv),
+    )

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.core.hdf5 import attributes_of, open_dataset
 from rl2qc.core.registry import Extra
 from rl2qc.errors import UsageError
+from rl2qc.slides.hdf5 import attributes_of, open_dataset
 
 __all__ = ["Coords", "find_coords", "look_up_coords", "read_coords"]
 
@@ -241,7 +241,7 @@ def look_up_coords(folder: Path, *names: str) -> Path | None:
 def _number(
     path: Path, attributes: dict[str, Any], name: str, *, optional: bool = False
 ) -> float | None:
-    value = attributes.get(name)
+    value: Any = attributes.get(name)
     if optional and (value is None or value == "None"):
         return None
     if _is_number(value) and 0 < value <= _MOST:
