@@ -161,6 +161,8 @@ class Run:
     def _for_others(self, job: Job, table: TileTable) -> TileTable:
         """The table as it is written down: its files as they are seen from the folder."""
         naming, images = self.folder.naming, job.kind == "patches"
+        # What is said of a set names some of its images.
+        named = job.input.images if images and naming.private else ()
         return replace(
             table,
             shown=naming.shown,
@@ -170,14 +172,14 @@ class Run:
                 else (what, self._told(job, reason))
                 for what, reason in table.failures
             ),
-            warnings=tuple(self._told(job, said) for said in table.warnings),
+            warnings=tuple(self._told(job, said, *named) for said in table.warnings),
             coords=self._without_names(job, table.coords),
         )
 
     def _told(self, job: Job, text: str, *files: Path) -> str:
         """A text about a job, as it is written down."""
         coords = [] if job.coords is None else [job.coords.path]
-        place = [file.absolute().parent for file in (job.path, *files, *coords)]
+        place = {file.absolute().parent for file in (job.path, *files, *coords)}
         return self.folder.naming.text(text, place, [*files, job.path, *coords])
 
     def _without_names(self, job: Job, coords: dict[str, Any] | None) -> dict[str, Any] | None:

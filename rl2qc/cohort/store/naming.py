@@ -89,6 +89,8 @@ class Naming:
     def text(self, text: str, places: Iterable[Path], files: Iterable[Path] = ()) -> str:
         """A text as it is written down: without folders, and of private results without names."""
         for file in files if self.private else ():
+            if file.stem not in text:
+                continue
             shown = self.shown(file)
             # A short name without its suffix may be a word, or a number, of the text.
             stem = file.stem if len(file.stem) >= _SHORTEST else ""

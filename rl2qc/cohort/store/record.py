@@ -147,6 +147,8 @@ class ResultFolder:
             for name in (TILES, EVIDENCE)
             if name in record.files and record.key["settings"].get("alpha") is not None
         }
+        # Where a relative path of an old record leads is not known here: it stays as it is.
+        known = record.paths == FROM_RUN or os.path.exists(record.row["path"])  # noqa: PTH110
         shown = Naming(self.path.parent).shown
         content = {
             "key": record.key,
@@ -154,7 +156,7 @@ class ResultFolder:
             "slide": {**record.slide, "path": shown(record.slide["path"])},
             "files": list(record.files),
             "tables": tables,
-            "paths": FROM_RUN,
+            "paths": FROM_RUN if known else "",
         }
         write_json(self.path / RECORD, content)
 

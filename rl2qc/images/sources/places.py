@@ -4,6 +4,7 @@ and nobody reads from results whose disk they were on."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ __all__ = ["reached_from", "seen_from", "without_places"]
 
 
 def seen_from(folder: Path, item: str | Path) -> str:
-    """A file as seen from a folder, where there is a way; what is no file, as it is.
+    """A file as seen from a folder, where there is a way; what is no file, and a relative path that
+    leads nowhere from here, as it is.
 
     Examples
     --------
@@ -21,7 +23,7 @@ def seen_from(folder: Path, item: str | Path) -> str:
     '../slides/a.svs'
     """
     path = from_anywhere(Path(item))
-    if not path.is_absolute():
+    if not path.is_absolute() or not (Path(item).is_absolute() or os.path.exists(item)):  # noqa: PTH110
         return str(item)
     try:
         return os.path.relpath(path, folder.absolute())
@@ -53,9 +55,13 @@ def without_places(text: str, places: Iterable[str | Path]) -> str:
     --------
     >>> without_places("/home/ann/a.svs is gone, /data/b.svs is not", ["/home/ann"])
     'a.svs is gone, /data/b.svs is not'
+    >>> without_places("../../home/ann/a.svs", ["/home/ann"])
+    '../../home/ann/a.svs'
     """
     # Of two folders, one may lie in the other.
     for place in sorted({str(place) for place in places}, key=len, reverse=True):
         if len(place) > 1 and Path(place).is_absolute():
-            text = text.replace(place.rstrip(os.sep) + os.sep, "")
+            # Not within a longer path, such as one that is seen from elsewhere.
+            start = re.escape(place.rstrip(os.sep) + os.sep)
+            text = re.sub(rf"(?<![\w.]){start}", "", text)
     return text

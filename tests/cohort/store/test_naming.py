@@ -84,6 +84,34 @@ def test_results_of_before_have_their_paths_as_they_were(home: Path, tmp_path: P
     assert len(list(rl2qc.KeptTiles(out))) == 8
 
 
+def test_relative_paths_of_before_stay_where_they_lead_nowhere(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(home, out, alpha=0.1)
+    file = out / "smith-19" / "record.json"
+    old = json.loads(file.read_text())
+    del old["paths"], old["tables"]
+    old["slide"]["path"] = old["row"]["path"] = "smith-19.tif"
+    for place, expected in ((tmp_path, "smith-19.tif"), (home, "../of_smith/smith-19.tif")):
+        file.write_text(json.dumps(old))
+        monkeypatch.chdir(place)
+        rl2qc.decide(out, 0.2)
+        new = json.loads(file.read_text())
+        assert (new["row"]["path"], new["slide"]["path"]) == (expected, expected)
+        monkeypatch.chdir(home)
+        table = rl2qc.read_results(out).tables["smith-19"]
+        assert table.path.exists()
+
+
+def test_the_command_line_is_told_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = home / "deep" / "out"
+    monkeypatch.setattr("sys.argv", ["rl2qc", "filter", str(home / "smith-19.tif"), f"--out={out}"])
+    run(home, out, alpha=0.1)
+    (told,) = json.loads((out / "run.json").read_text())["runs"]
+    assert told["command"] == ["rl2qc", "filter", "../../smith-19.tif", "--out=."]
+
+
 def test_private_results_name_nobody(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     formats = ("csv", "geojson", "overlay", "histoqc")
