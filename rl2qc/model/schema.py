@@ -84,7 +84,7 @@ class ConfigFile(_File):
     n_components: Annotated[int, Field(ge=2, le=FEATURE_DIM)]
     layers: Annotated[int, Field(ge=1, le=1000)]
     hidden: Annotated[int, Field(ge=1, le=2**16)]
-    median_log_likelihood: Number
+    median_log_likelihood: Annotated[float, Field(ge=-1e9, le=1e9)]
     history: HistoryFile
     provenance: dict[str, Any]
     head: HeadFile | None = None

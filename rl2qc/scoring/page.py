@@ -40,7 +40,8 @@ def write_page(card: Any, path: str | Path) -> None:
         path,
         "score.html.j2",
         card=card,
-        made=card.provenance,
+        # Equal images give equal pages, whether or not a run before this one was killed.
+        made={k: v for k, v in card.provenance.items() if k != "seconds"},
         rows=[{"name": name, "metric": m, "interval": interval(m.low, m.high),
                "standing": standing(m)} for name, m in card.metrics.items()],
         likelihood=_both(evidence.log_likelihood),

@@ -133,7 +133,7 @@ def read_coords(path: str | Path) -> Coords:
         raise UsageError(f"no such file of coordinates: {path}")
     with open_dataset(path, _COORDS) as dataset:
         attributes = {n: _plain(value) for n, value in attributes_of(path, dataset).items()}
-        shape: tuple[int, ...] = dataset.shape or (0,)
+        shape: tuple[int, ...] = (0,) if dataset.shape is None else dataset.shape
         kind = dataset.dtype
         if 0 not in shape and (len(shape) != 2 or shape[1] != 2 or kind.kind not in "iuf"):
             raise UsageError(f"{path}: coords must be numbers (n, 2), got {kind} {shape}")

@@ -160,7 +160,7 @@ def test_damaged_evidence_is_named_and_costs_its_slide_alone(whole, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     (out / "b" / EVIDENCE).write_bytes(b"no archive")
-    with pytest.raises(WorkError, match=r"b/evidence\.npz is damaged"):
+    with pytest.raises(WorkError, match=r"b holds a damaged .*evidence\.npz was changed after"):
         read_table(out / "b")
     result = rl2qc.decide(out, 0.2)
     assert [name for name, _ in result.failures] == ["b"]
@@ -171,5 +171,8 @@ def test_evidence_of_another_number_of_tiles_is_refused(whole, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     Evidence.load(out / "c" / EVIDENCE).take(np.arange(5)).save(out / "c" / EVIDENCE)
+    record = out / "c" / "record.json"
+    # As who lies on purpose would: with a record that says nothing of it.
+    record.write_text(json.dumps({**json.loads(record.read_text()), "tables": {}}))
     with pytest.raises(WorkError, match=r"evidence\.npz is of 5 tiles, tiles\.csv of 12"):
         read_table(out / "c")

@@ -123,8 +123,13 @@ class ResultFolder:
                 place = Naming(self.path.parent).reached(found[part].get("path", ""))
                 found[part]["path"] = str(place)
         record = Record(**{f.name: found[f.name] for f in fields(Record) if f.name in found})
-        if not all((self.path / name).exists() for name in record.files):
-            raise WorkError(_INCOMPLETE)
+        for name in record.files:
+            file = self.path / name
+            if not file.exists():
+                raise WorkError(_INCOMPLETE)
+            if not (file.is_file() or file.is_dir()):
+                # A pipe would be waited for without end.
+                raise WorkError(f"{name} is no file: move it away, and run rl2qc filter again")
         return record
 
     def is_damaged(self) -> bool:

@@ -1,0 +1,1 @@
+"""Files that lie, kind by kind, for scripts/fuzz_files.py."""
