@@ -102,7 +102,7 @@ def check_config(config: Any) -> ConfigFile:
     --------
     >>> check_config({"patch_size": "64"})
     Traceback (most recent call last):
-    rl2qc.errors.CheckpointError: backbone_of: Field required
+    rl2qc.errors.CheckpointError: it lacks a part of the model: backbone_of
     """
     # A header that is read has lists, one that is about to be written tuples.
     given = dict(config) if isinstance(config, Mapping) else config
@@ -111,5 +111,7 @@ def check_config(config: Any) -> ConfigFile:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the header"
+        if first["type"] == "missing":
+            raise CheckpointError(f"it lacks a part of the model: {place}") from error
         said = first["msg"].removeprefix("Value error, ")
         raise CheckpointError(f"{place}: {said}") from error

@@ -142,7 +142,7 @@ def _alter_tensor(tensors: dict[str, Tensor], rng: np.random.Generator) -> str:
             tensors[f"{name}.x"] = tensor
     else:
         other = tensors[one_of(rng, [n for n in tensors if tensors[n].shape != tensor.shape])]
-        tensors[name] = _changed(tensor, way, other).contiguous()
+        tensors[name] = _changed(tensor, way, other).contiguous().clone()
     return f"{name} {way}"
 
 

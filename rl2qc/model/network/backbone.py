@@ -217,4 +217,4 @@ def _fill(model: ResNet18Features, state: dict[str, Any], name: str) -> None:
         missing = str(error).strip("'")
         raise CheckpointError(f"{name} holds no ResNet-18: {missing} is missing") from error
     except ValueError as error:
-        raise CheckpointError(f"{name} holds no usable ResNet-18: {error}") from error
+        raise CheckpointError(f"{name} holds no ResNet-18: {error}") from error
