@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def fuzz(count: int, seed: int, models: Sequence[Path]) -> list[Outcome]:
 def table(outcomes: Sequence[Outcome]) -> str:
     """How many of each kind were refused, harmless and wrong."""
     verdicts = ("refused", "harmless", "wrong")
-    rows = [("kind", *verdicts, "all")]
+    rows: list[tuple[str, ...]] = [("kind", *verdicts, "all")]
     for kind in (*dict.fromkeys(o.kind for o in outcomes), "all"):
         counts = Counter(o.verdict for o in outcomes if kind in (o.kind, "all"))
         rows.append((kind, *(str(counts[v]) for v in verdicts), str(counts.total())))
@@ -76,8 +77,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 def own_models(folder: Path) -> list[Path]:
     """A small model of random patches, and a general one, as files."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from toy_general import write_toy_general
-
+    write_toy_general = import_module("toy_general").write_toy_general
     patches = np.random.default_rng(0).integers(0, 256, (120, 64, 64, 3), np.uint8)
     model = QualityModel.fit(patches, backbone="random", epochs=2, device="cpu")
     model.save(folder / "own.safetensors")

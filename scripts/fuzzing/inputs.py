@@ -71,7 +71,7 @@ def fuzz_coords(count: int, seed: int) -> list[Outcome]:
 def _alter_coords(folder: Path, rng: np.random.Generator) -> str:
     path = folder / "a.h5"
     attributes: dict[str, Any] = dict(one_of(rng, (_TRIDENT, _CLAM)))
-    way = one_of(rng, ("attribute",) * 4 + ("dataset", "lie", "link") * 2 + ("cut",))
+    way: str = one_of(rng, ("attribute",) * 4 + ("dataset", "lie", "link") * 2 + ("cut",))
     name = one_of(rng, attributes)
     if way == "attribute":
         attributes[name] = one_of(rng, (*VALUES, np.zeros(10**6), np.arange(3), b"\xff", -4.0))

@@ -41,7 +41,8 @@ def make_results(place: Path, model: Any = None) -> Path:
             picture = Image.new("RGB", (64, 64), (round(25.5 * (i + 2)), 120, 120))
             picture.save(place / name / f"{i}.png")
     inputs = [place / "bad", place / "good"]
-    rl2qc.filter_cohort(inputs, place / "out", model or Reds(), alpha=0.1, mpp=0.5)
+    judge: Any = model or Reds()
+    rl2qc.filter_cohort(inputs, place / "out", judge, alpha=0.1, mpp=0.5)
     return place / "out"
 
 

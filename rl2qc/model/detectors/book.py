@@ -231,7 +231,11 @@ class DetectorSet:
             raise ValueError(f"the detector {odd[0]!r} and what calibrates it are not both there")
         if not {FILTER_SCORE, "evidence"} & {*self.names} or "log_likelihood" not in self.names:
             raise ValueError("no detector that a filter decides by")
-        lengths = {name: len(checked_array(calibration, name, (None,))) for name in self.names}
+        by_place = {f"calibration.{name}": calibration[name] for name in self.names}
+        lengths = {
+            name: len(checked_array(by_place, f"calibration.{name}", (None,)))
+            for name in self.names
+        }
         for spec in self._combinations():
             if len({lengths[name] for name in (spec.name, *self._parts(spec))}) > 1:
                 raise ValueError(f"{spec.name} and its parts are calibrated by different patches")
