@@ -244,7 +244,7 @@ def test_the_edge_of_balls(rl2qc, folders, tiny_model_file, tmp_path):
         shutil.copy(folders / "a" / "s0_0.png", tmp_path / "copies" / f"{i}.png")
     density = {}
     for convention in ("prdc", "kynkaanniemi"):
-        file = tmp_path / "scores.json"
+        file = tmp_path / f"{convention}.json"
         done = rl2qc("score", tmp_path / "copies", "-r", tmp_path / "copies", "-m",
                      tiny_model_file, *FEW, "--prdc-convention", convention,
                      "--metrics", "precision,recall", "--json", file)  # fmt: skip
