@@ -26,7 +26,7 @@ from rl2qc.filtering.exports.files import export
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
-from rl2qc.images.tissue import tissue_mask
+from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.metrics.rl2 import rl2
 from rl2qc.metrics.wad_div import wad_div
 from rl2qc.model.network.backbone import POOLED

@@ -17,6 +17,7 @@ from rl2qc.errors import ImageError, UsageError, WorkError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
+from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import center_crop, open_images, read_with_about, source_of
 from rl2qc.images.sources.images import About

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.images.colours import odd_colours
-from rl2qc.images.tissue import tissue_mask
+from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.slides.readers.base import Overview
 
 __all__ = ["SlideTissue", "find_tissue"]

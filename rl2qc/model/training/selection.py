@@ -11,12 +11,12 @@ from PIL import Image
 
 from rl2qc.errors import UsageError
 from rl2qc.images.groups import slide_ids
+from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.images.sources.base import Patches, PatchSource, as_source
 from rl2qc.images.sources.exclusion import Exclusion
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.notes import abouts_of, scale_notes
 from rl2qc.images.sources.tiles import cut_tiles, unused_by_center_crop, whole_image
-from rl2qc.images.tissue import tissue_mask
 from rl2qc.model.training.settings import TrainSettings
 from rl2qc.model.training.split import join_held_out
 
