@@ -68,6 +68,8 @@ def filter_command(
 
     rl2qc filter cohort.csv -o results/ --shard 2/8
 
+    rl2qc filter slides/ -o results/ --tissue-mask histoqc_output/
+
     rl2qc filter slides/ -o results/ --coords trident/20x_256px_0px_overlap/ --format trident
     """
     from rl2qc.cli.progress import TileProgress

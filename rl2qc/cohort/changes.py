@@ -14,6 +14,7 @@ from typing import Any
 from rl2qc.cohort.settings import DecideSettings
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.tissue import rule_of
 
 __all__ = ["advice", "changes", "differences", "generally", "settings_of"]
 
@@ -46,12 +47,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def generally(key: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """A key without what may differ from input to input; of slides, whether they have coordinates
-    at all stays."""
+    and masks of their own at all stays."""
     known = settings_of(key)
     own = FilterSettings.names(per_input=True)
     settings = {name: value for name, value in known.items() if name not in own}
     if kind == "slide":
         settings["coords"] = None if known.get("coords") is None else "given"
+        settings["tissue_mask"] = rule_of(known["tissue_mask"])
     return {"model": key["model"], "settings": settings}
 
 
@@ -64,6 +66,8 @@ def advice(
         return f"pass --model {old['model'].get('name')} to go on with theirs, "
     before, after = settings_of(old), settings_of(new)
     names = {change.split(" ")[0] for change in changed}
+    if later := _as_before(before, names):
+        return f"pass {later} to go on as these were made, "
     decision = names & set(FilterSettings.names("decision"))
     added = _added(before, after) if "formats" in names else []
     if names - decision - {"formats"} or any(FORMATS.get(n).sort is not None for n in added):
@@ -77,6 +81,18 @@ def advice(
         back = shlex.join([*command, *_decision(before, decision)])
         done += f" (and {back} brings the old decision back afterwards)"
     return f"{done}; or "
+
+
+def _as_before(settings: Mapping[str, Any], changed: set[str]) -> str:
+    """The options that ask for what results of before hold, if that is all that differs."""
+    was, usual = FilterSettings.complete({}), FilterSettings().record()
+    later = [
+        name
+        for name in FilterSettings.names("pixels")
+        if name in changed and settings[name] == was[name] != usual[name]
+    ]
+    options = [f"--{name.replace('_', '-')} {was[name]}" for name in later]
+    return " ".join(options) if set(later) == changed else ""
 
 
 def _decision(settings: Mapping[str, Any], changed: set[str]) -> list[str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from rl2qc.cohort.changes import settings_of
 from rl2qc.cohort.decide_result import settle
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
@@ -118,7 +119,9 @@ def filter_cohort(
     settings, run = share_out(
         changes, FilterSettings.resolve(settings, {}), RunSettings.resolve(run, {})
     )
-    found, warnings = find_inputs(inputs, mpp_csv=run.mpp_csv, coords=settings.coords)
+    found, warnings = find_inputs(
+        inputs, mpp_csv=run.mpp_csv, coords=settings.coords, tissue_mask=settings.tissue_mask
+    )
     # Names come before parts, so that all processes call a slide alike.
     part, parts = run.part
     folder, watcher = RunFolder(out), progress_of(progress)
@@ -182,9 +185,10 @@ def filter_inputs(
     The row of each input in their order, and all warnings of the run.
     """
     settings, formats = _for_model(model, settings, run.formats)
+    inputs, settings, said = _as_there(inputs, folder, settings, overwrite=run.overwrite)
     plan = resolve_jobs(inputs, folder.path, model, settings, formats)
     started, clock = datetime.now(UTC), time.monotonic()
-    warnings = [*(about or {}).get("warnings", ())]
+    warnings = [*(about or {}).get("warnings", ()), *said]
     given = {name: folder.shown(value) for name, value in asdict(settings).items()}
     begun: dict[str, Any] = {"id": secrets.token_hex(8), "what": "filter", **(about or {})}
 
@@ -236,6 +240,24 @@ def _for_model(
     wanted = dict.fromkeys((*(spec.name for spec in FORMATS if spec.always), *formats))
     maps = model.prior is not None
     return settings, tuple(name for name in wanted if maps or not FORMATS.get(name).maps)
+
+
+def _as_there(
+    inputs: Sequence[Input], folder: RunFolder, settings: FilterSettings, *, overwrite: bool
+) -> tuple[Sequence[Input], FilterSettings, list[str]]:
+    """Inputs and settings with the rule for tissue that results of before were made by, where none
+    is asked for; and a word about it."""
+    if settings.tissue_mask is not None:
+        return inputs, settings, []
+    was = FilterSettings.complete({})["tissue_mask"]
+    records = {} if overwrite else folder.records()
+    slides = {name: r for name, r in records.items() if r.row["kind"] == "slide"}
+    old = {name for name, r in slides.items() if settings_of(r.key)["tissue_mask"] == was}
+    if not old:
+        return inputs, settings.changes(tissue_mask="auto"), []
+    inputs = [replace(item, mask=was) if item.name in old else item for item in inputs]
+    said = f"tissue is found by {was}, as in the results that are there: --tissue-mask auto is new"
+    return inputs, settings.changes(tissue_mask=was if len(old) == len(slides) else "auto"), [said]
 
 
 def _followed(run: Run, executor: Executor, jobs: Sequence[Job]) -> Iterator[SummaryRow]:

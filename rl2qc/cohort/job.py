@@ -18,6 +18,7 @@ from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.exports.registry import PlannedFile
 from rl2qc.filtering.measure import TileModel
 from rl2qc.filtering.settings import FilterSettings
+from rl2qc.filtering.tissue import mask_of, rule_of
 from rl2qc.images.resolution import target_mpp
 from rl2qc.images.sources.base import image_identity, source_of
 from rl2qc.slides.coords import Coords, find_coords, read_coords
@@ -50,8 +51,8 @@ class Job:
     coords
         Where its tiles lie; None for a grid.
     problem
-        Why it cannot be done, which it fails with: there are no coordinates for it, or what they
-        say leads out of the folder.
+        Why it cannot be done, which it fails with: there are no coordinates or no mask for it, or
+        what they say leads out of the folder.
     patch_mpp
         Microns per pixel that the user gives for the images of a set.
     """
@@ -76,6 +77,12 @@ class Job:
         """Where the input is."""
         return self.input.path
 
+    @property
+    def mask(self) -> Path | None:
+        """The file of its tissue, if that is not to be found on the slide."""
+        place = self.settings.tissue_mask
+        return place if isinstance(place, Path) and self.kind == "slide" else None
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """:func:`identify`, asked once; {} where it cannot be read, which is for its reader to
@@ -89,9 +96,18 @@ class Job:
         coords = self.coords
         if coords is not None:
             coords = replace(coords, path=coords.path.absolute())
-        result = ResultFolder(self.result.path.absolute())
+        settings = self.settings
+        if self.mask is not None:
+            settings = settings.changes(tissue_mask=self.mask.absolute())
         # Plans are checked before work begins, and hold functions that do not travel.
-        return replace(self, input=self.input.absolute(), coords=coords, result=result, planned=())
+        return replace(
+            self,
+            input=self.input.absolute(),
+            settings=settings,
+            coords=coords,
+            result=ResultFolder(self.result.path.absolute()),
+            planned=(),
+        )
 
 
 @dataclass(frozen=True)
@@ -148,9 +164,10 @@ def resolve_jobs(
         An ``mpp`` that is far from the model's.
     """
     mpp, _ = target_mpp(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
-    # Of what single inputs may have of their own, only whether there are coordinates counts.
+    # Of what single inputs may have of their own, only whether there are files of it counts.
     known = {n: v for n, v in settings.record().items() if n in settings.names(per_input=False)}
     known["coords"] = None if settings.coords is None else "given"
+    known["tissue_mask"] = rule_of(settings.tissue_mask)
     jobs = (_resolve(item, out, model, settings, formats, mpp) for item in inputs)
     told = (replace(job, patch_mpp=patch_mpp(job.input, inputs, settings)) for job in jobs)
     return Plan(_key(model, known, formats), tuple(told))
@@ -179,12 +196,15 @@ def _resolve(
         settings = settings.changes(mpp_override=item.mpp or settings.mpp_override)
         try:
             coords = _coords_of(item, settings.coords)
+            mask = item.mask or mask_of(settings.tissue_mask, item.path)
+            settings = settings.changes(tissue_mask=mask)
         except UsageError as error:
             problem = error
+    # What files say counts, and not where they lie.
     known = settings.record()
     if settings.coords is not None:
-        # What the file says counts, and not where it lies.
         known["coords"] = coords.identity if coords is not None else None
+    known["tissue_mask"] = _mask_identity(item, settings.tissue_mask)
     size, stride = model.patch_size, settings.stride or model.patch_size
     sketch = _Sketch(
         name=item.name,
@@ -217,6 +237,17 @@ def _key(
         "model": {"name": model.name, "sha256": model.sha256},
         "settings": {**settings, "formats": sorted(formats)},
     }
+
+
+def _mask_identity(item: Input, place: str | Path | None) -> str | None:
+    """What a record says of the mask; patches have none, as in records of before."""
+    if item.kind != "slide":
+        return str(FilterSettings.complete({})["tissue_mask"])
+    if not isinstance(place, Path):
+        return rule_of(place)
+    with suppress(OSError):
+        return f"{place.name} ({hashlib.sha256(place.read_bytes()).hexdigest()[:12]})"
+    return None
 
 
 def _coords_of(item: Input, place: str | Path | None) -> Coords | None:

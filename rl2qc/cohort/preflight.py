@@ -68,17 +68,16 @@ def preflight(folder: RunFolder, plan: Plan, *, overwrite: bool) -> list[str]:
 
 
 def _protect_files(folder: RunFolder, jobs: Sequence[Job]) -> None:
-    """Refuse to replace what we did not write, and coordinates that are still to be read."""
+    """Refuse to replace what we did not write, and files that are still to be read."""
     foreign = [path for job in jobs for path in _foreign(folder, job)]
     if foreign:
         raise UsageError(
             f"{_first(foreign)} would be replaced, and is none of the results that rl2qc wrote "
             f"to {folder.path}: choose another --out, or move it away"
         )
-    if coords := [path for job in jobs for path in _own_coords(job)]:
+    if given := [path for job in jobs for path in _given_and_replaced(job)]:
         raise UsageError(
-            f"{_first(coords)} would be replaced while its coordinates are read: choose another "
-            "--out"
+            f"{_first(given)} would be replaced while it is read: choose another --out"
         )
 
 
@@ -93,13 +92,15 @@ def _foreign(folder: RunFolder, job: Job) -> list[Path]:
     return found
 
 
-def _own_coords(job: Job) -> list[Path]:
-    """The coordinates of a job, if it would replace or remove them."""
-    if job.coords is None:
+def _given_and_replaced(job: Job) -> list[Path]:
+    """The coordinates and the mask of a job, if it would replace or remove them."""
+    given = [] if job.coords is None else [job.coords.path]
+    given += [] if job.mask is None else [job.mask]
+    if not given:
         return []
     files = (job.result.path / name for name in job.result.written())
     ours = {path.resolve() for path in (*(file.path for file in job.planned), *files)}
-    return [job.coords.path] if job.coords.path.resolve() in ours else []
+    return [path for path in given if path.resolve() in ours]
 
 
 def _first(paths: Sequence[Path]) -> str:

@@ -22,7 +22,6 @@ from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import center_crop, open_images, read_with_about, source_of
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.notes import image_notes, scale_notes
-from rl2qc.images.tissue import tissue_mask
 from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["check_given_scale", "filter_images", "filter_patches"]

@@ -73,6 +73,17 @@ class FilterSettings(Settings):
     min_tissue: float = option(
         0.1, help="Tiles with a smaller share of tissue are left out.", within=Interval(0, 1)
     )
+    tissue_mask: str | Path | None = option(
+        None,
+        help="Tissue by your own account: a mask (PNG, TIFF, GeoJSON), or a folder of masks or of "
+        "results of TRIDENT, HistoQC or GrandQC. auto finds it on glass of any tint; none takes "
+        "all that was scanned; otsu is one threshold a slide, as in results of before, which go "
+        "on with that.",
+        show_default="auto",
+        before="otsu",
+        metavar="MASK",
+        per_input=True,
+    )
     stride: int | None = option(
         None,
         help="Distance between neighbouring tiles in their px.",

@@ -17,20 +17,22 @@ from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_til
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
-from rl2qc.filtering.tissue import SlideTissue, find_tissue
+from rl2qc.filtering.tissue import SlideTissue, find_tissue, mask_of
 from rl2qc.images.resolution import TOLERANCE, target_mpp
 from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
-from rl2qc.slides.readers.base import SlideReader, open_slide
-from rl2qc.slides.tiling import ReadPlan, plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.readers.base import Overview, SlideReader, open_slide
+from rl2qc.slides.tiling import ReadPlan, plan_reading, share_beyond, tile_grid, tissue_fractions
 
 __all__ = ["filter_slide", "filter_tiles"]
 
 # The mask has this many pixels along a tile's side, and no more than this along the slide's.
 _MASK_PIXELS_PER_TILE = 16
 _MASK_PIXELS = 3072
+# Share of the tissue that may lie where no tile fits without a word.
+_MUCH_BEYOND = 0.001
 # The picture kept with a table has at least this many along its longer side, if the slide has.
 _THUMBNAIL_PIXELS = 1024
 
@@ -76,7 +78,9 @@ def filter_slide(
         The slide cannot be read, has no resolution, or is coarser than the model reads.
     UsageError
         A setting that does not exist or is out of range, an ``mpp`` that is far from the model's,
-        or coordinates of another slide.
+        coordinates of another slide, or no mask where one was asked for.
+    ImageError
+        A mask that cannot be read, or of another slide's shape.
 
     Examples
     --------
@@ -95,6 +99,7 @@ def filter_slide(
     np.int64(6)
     """
     settings = FilterSettings.resolve(settings, changes)
+    settings = settings.changes(tissue_mask=mask_of(settings.tissue_mask, Path(path)))
     place = settings.coords if coords is None else coords
     if not isinstance(place, Coords | None):
         place = read_coords(find_coords(place, slide_name(Path(path))))
@@ -185,12 +190,15 @@ def _look_at(
     overview = slide.read_overview(
         max(side / _MASK_PIXELS_PER_TILE, max(info.bounds[2:]) / _MASK_PIXELS)
     )
-    tissue = find_tissue(overview)
+    tissue = find_tissue(overview, info, settings.tissue_mask)
+    warnings += tissue.warnings
     if tissue.odd_colours:
         warnings.append(f"colours look wrong: {tissue.odd_colours}")
     fractions = tissue_fractions(
         tissue.mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
     )
+    if given is None:
+        warnings += _about_edges(tissue.mask, corners, side, info, overview)
     # What was asked for is measured, glass too.
     chosen = fractions >= (settings.min_tissue if given is None else 0)
     warnings += _nothing_there(chosen, side, settings, given)
@@ -207,6 +215,25 @@ def _look_at(
         given,
         tuple(warnings),
     )
+
+
+def _about_edges(
+    mask: NDArray[np.bool_],
+    corners: NDArray[np.int64],
+    side: int,
+    info: SlideInfo,
+    overview: Overview,
+) -> list[str]:
+    """How much tissue no tile of the grid can reach."""
+    beyond = share_beyond(
+        mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
+    )
+    if not len(corners) or beyond < _MUCH_BEYOND:
+        return []
+    return [
+        f"{beyond:.1%} of the tissue is not judged: it lies at the right or bottom edge, where no "
+        "whole tile fits"
+    ]
 
 
 def _nothing_there(
@@ -258,6 +285,7 @@ def _table(
         bounds=info.bounds,
         tissue_threshold=seen.tissue.threshold,
         tissue_coverage=seen.tissue.coverage,
+        tissue_source=seen.tissue.source,
         failures=tuple((f"{xy[0]}, {xy[1]}", reason) for xy, reason in measured.failures),
         warnings=tuple(warnings),
         thumbnail=thumbnail,

@@ -58,12 +58,14 @@ class TileTable(Result):
         The files of patches; empty for a slide.
     mpp, slide_mpp
         Microns per pixel of the tiles and of level 0; None for patches.
-    level, scale
-        The level that was read and its pixels per pixel of a tile; None for patches.
+    level, scale, level_dimensions
+        The level that was read, its pixels per pixel of a tile and its size; None for patches.
     dimensions, bounds
         Size at level 0 and its scanned part (x, y, width, height); None for patches.
-    tissue_threshold, tissue_coverage
-        Absorbed share of light that counts as tissue, and tissue's share of the scanned area.
+    tissue_threshold, tissue_coverage, tissue_source
+        Absorbed share of light that counts as tissue (None where light did not decide), the share
+        of the scanned area that is tissue (for patches, of all), and how it was found: a word of
+        :data:`rl2qc.filtering.tissue.RULES`, or a mask's file and what it was taken for.
     failures
         What could not be read, with the reason: "x, y" of a tile or the path of a patch.
     warnings
@@ -82,8 +84,6 @@ class TileTable(Result):
         Side of a tile in px at ``mpp``: ``patch_size`` but for imported coordinates.
     overlap
         What neighbouring tiles share, in px at ``mpp``.
-    level_dimensions
-        Size of the level that was read; None for patches.
     coords
         "layout" and "attributes" of the file that the tiles come from; None for a grid.
     odd_colours
@@ -135,6 +135,7 @@ class TileTable(Result):
     bounds: tuple[int, int, int, int] | None = None
     tissue_threshold: float | None = None
     tissue_coverage: float | None = None
+    tissue_source: str = "otsu"
     failures: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     thumbnail: NDArray[np.uint8] | None = field(default=None, repr=False)

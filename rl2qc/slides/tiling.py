@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from rl2qc.images.resolution import MAX_RATIO, TOLERANCE
 
-__all__ = ["ReadPlan", "plan_reading", "tile_grid", "tissue_fractions"]
+__all__ = ["ReadPlan", "plan_reading", "share_beyond", "tile_grid", "tissue_fractions"]
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,40 @@ def tissue_fractions(
     )
     fractions: NDArray[np.float64] = np.clip(area / (width * height), 0.0, 1.0)
     return fractions
+
+
+def share_beyond(
+    mask: NDArray[np.bool_],
+    corners: NDArray[np.int64],
+    side: int,
+    *,
+    origin: tuple[int, int] = (0, 0),
+    downsample: tuple[float, float] = (1.0, 1.0),
+) -> float:
+    """Share of the tissue that lies to the right of a grid of tiles, or below it.
+
+    Parameters
+    ----------
+    mask, corners, side, origin, downsample
+        As for :func:`tissue_fractions`.
+
+    Returns
+    -------
+    In [0, 1], to a pixel of the mask; 0 where there is no tissue.
+
+    Examples
+    --------
+    >>> share_beyond(np.ones((3, 4), bool), tile_grid((0, 0, 4, 3), 2), 2) == 1 / 3
+    True
+    """
+    if not mask.any():
+        return 0.0
+    if not len(corners):
+        return 1.0
+    right, bottom = corners.max(axis=0) + side - np.array(origin)
+    # What a pixel of the mask shows of the last tile counts as reached.
+    columns, rows = math.ceil(right / downsample[0]), math.ceil(bottom / downsample[1])
+    return float((mask.sum() - mask[:rows, :columns].sum()) / mask.sum())
 
 
 def _bilinear(

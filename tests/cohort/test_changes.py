@@ -46,7 +46,7 @@ def test_an_option_that_came_later_locks_nothing(slide: Path, tmp_path: Path, na
     assert run(slide, out) == [3]
     forget(out, name)
     assert run(slide, out) == []
-    other = write_slide(tmp_path / "b.tif", np.full((64, 64, 3), 150, np.uint8))
+    other = write_slide(tmp_path / "b.tif", tissue_like(np.random.default_rng(1), 64, 64))
     assert run(other, out) == [1]
     assert decide(out, 0.1).failures == ()
     assert run(slide, out, alpha=0.1) == []

@@ -29,7 +29,7 @@ def cohort(tmp_path: Path, rng: np.random.Generator) -> Path:
     pixels = tissue_like(rng, 256, 320)
     pixels[:64] -= 60
     write_slide(folder / "good <b>.tif", pixels)
-    write_slide(folder / "dark.tif", (tissue_like(rng, 256, 320) // 4).astype(np.uint8))
+    write_slide(folder / "dark.tif", (tissue_like(rng, 256, 320) // 2).astype(np.uint8))
     write_slide(folder / "caf\udce9.tif", pixels[:128])
     write_slide(folder / "glass.tif", np.full((128, 128, 3), 240, np.uint8))
     (folder / "broken.svs").write_bytes(b"")

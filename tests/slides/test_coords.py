@@ -12,7 +12,8 @@ import pytest
 from cohort_helpers import run_cohort
 from slide_helpers import BrightnessModel, shrink, tissue_like, write_slide
 
-from rl2qc.cohort.inputs.find import find_inputs, match_coords
+from rl2qc.cohort.inputs.find import find_inputs
+from rl2qc.cohort.inputs.own_files import match_coords
 from rl2qc.cohort.store.tables import read_table
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.files import export

@@ -12,6 +12,7 @@ from pathlib import Path
 from rl2qc.cohort.inputs.discovery import Contents, look_into, tell_apart
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
+from rl2qc.cohort.inputs.own_files import match_coords, match_masks
 from rl2qc.cohort.inputs.resolutions import differ, find_mpp, unused
 from rl2qc.cohort.store.folder import RUN_NAMES
 from rl2qc.core.names import folder_name
@@ -19,10 +20,9 @@ from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.registry import reserved_names
 from rl2qc.images.sources.base import open_images, source_of
 from rl2qc.images.sources.files import expand_glob, names_of
-from rl2qc.slides.coords import look_up_coords, read_coords
 from rl2qc.slides.files import group_slides
 
-__all__ = ["find_inputs", "match_coords"]
+__all__ = ["find_inputs"]
 
 # Longer names, in bytes, leave no room for what is put behind them.
 _LONGEST_NAME = 200
@@ -33,6 +33,7 @@ def find_inputs(
     *,
     mpp_csv: str | Path | None = None,
     coords: str | Path | None = None,
+    tissue_mask: str | Path | None = None,
 ) -> tuple[list[Input], list[str]]:
     """Tell slides, patch folders and images apart, and name them.
 
@@ -47,8 +48,12 @@ def find_inputs(
         A table ``wsi,mpp`` of resolutions, by path, name or name of the results; what a list of
         slides gives itself goes before.
     coords
-        A file of coordinates, or a folder of them (:func:`match_coords`): what could be a patch in
-        tiles or a small slide is a slide then.
+        A file of coordinates, or a folder of them
+        (:func:`rl2qc.cohort.inputs.own_files.match_coords`): what could be a patch in tiles or a
+        small slide is a slide then.
+    tissue_mask
+        How tissue is found, a mask, or a folder of them
+        (:func:`rl2qc.cohort.inputs.own_files.match_masks`).
 
     Returns
     -------
@@ -58,8 +63,8 @@ def find_inputs(
     ------
     UsageError
         An input that does not exist, a folder that holds neither slides nor images, a CSV file
-        without the columns that it needs, two resolutions for one slide, or coordinates that cannot
-        be told apart.
+        without the columns that it needs, two resolutions for one slide, or coordinates or masks
+        that cannot be told apart.
     """
     as_slides = coords is not None
     found = _Found(as_slides)
@@ -91,7 +96,7 @@ def find_inputs(
             else replace(item, mpp=find_mpp(table, item, mpp_csv))
             for item in named
         ]
-    matched = named if coords is None else match_coords(coords, named)
+    matched = match_masks(tissue_mask, match_coords(coords, named))
     return matched, list(dict.fromkeys(found.warnings))
 
 
@@ -274,40 +279,3 @@ def _short(name: str, item: Input) -> str:
 
 def _digest(item: Input) -> str:
     return hashlib.sha256(os.fsencode(_real(item.path))).hexdigest()[:8]
-
-
-# ---------------------------------------------------------------- coordinates
-
-
-def match_coords(place: str | Path, inputs: Sequence[Input]) -> list[Input]:
-    """The inputs, each slide with its file in the folder ``place``.
-
-    A file goes by the slide's name in the output or by its own. That there is none is for the
-    slide to fail with.
-
-    Raises
-    ------
-    UsageError
-        Coordinates of one slide for several, or no coordinates at all.
-    """
-    place = Path(place)
-    count = sum(item.kind == "slide" for item in inputs)
-    if not place.is_dir():
-        read_coords(place)
-        if count > 1:
-            raise UsageError(
-                f"--coords {place} holds the tiles of one slide and there are {count}: "
-                "name the folder of their files"
-            )
-        return list(inputs)
-    matched, taken = [], dict[Path, Input]()
-    for item in inputs:
-        is_slide = item.kind == "slide"
-        file = look_up_coords(place, item.name, item.own_name) if is_slide else None
-        if file is not None and (other := taken.setdefault(file, item)) is not item:
-            raise UsageError(
-                f"{file} may be of {other.path} or of {item.path}: call their files "
-                f"{other.name}_patches.h5 and {item.name}_patches.h5"
-            )
-        matched.append(replace(item, coords=file))
-    return matched

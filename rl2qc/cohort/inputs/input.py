@@ -31,6 +31,9 @@ class Input:
         Microns per pixel at level 0, or of the images, that a list gives; None without one.
     coords
         The file of this slide's coordinates in a folder of many, None without one.
+    mask
+        The file of this slide's tissue in a folder of many, or a word that is for it alone; None
+        without one.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Input:
     images: tuple[Path, ...] = ()
     mpp: float | None = None
     coords: Path | None = None
+    mask: str | Path | None = None
     own_name: str = ""
 
     def absolute(self) -> Input:

@@ -150,7 +150,7 @@ def test_coordinates_are_not_replaced_by_what_is_made_of_them(
         coordinates(place, patch_size=64, patch_size_level0=64, target_magnification=20, overlap=0)
     before = contents(out)
     settings = FilterSettings(coords=str(place.parent))
-    said = "while its coordinates are read" if ours else "none of the results that rl2qc wrote"
+    said = "while it is read" if ours else "none of the results that rl2qc wrote"
     with pytest.raises(UsageError, match=rf"case_patches\.h5 would be replaced.*{said}"):
         run(jobs, out, "trident", settings=settings, overwrite=overwrite)
     assert contents(out) == before

@@ -33,6 +33,7 @@ from rl2qc.errors import SlideError
 from rl2qc.filtering.exports.files import export, finish_exports, remove_exports
 from rl2qc.filtering.exports.geometry import magnification
 from rl2qc.filtering.exports.histoqc import use_mask
+from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.slide import filter_slide
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.quantity_names import QUANTITIES
@@ -340,9 +341,10 @@ def histoqc_files(tsv: Path, basepath: Path) -> list[Path]:
     ]
 
 
-def filtered(slides: Sequence[Path], out: Path, *formats: str) -> Path:
+def filtered(slides: Sequence[Path], out: Path, *formats: str, **changes: Any) -> Path:
     jobs, _ = find_inputs(slides)
-    run_cohort(jobs, BrightnessModel(), out, formats=["csv", *formats])
+    settings = FilterSettings(**changes)
+    run_cohort(jobs, BrightnessModel(), out, settings, formats=["csv", *formats])
     return out
 
 
@@ -477,7 +479,7 @@ def test_the_summary_says_what_counted_as_tissue(
     picture = np.full((1024, 1024, 3), 240, np.uint8)
     picture[:, :512, 1] = round(240 * (1 - absorbed))
     path = write_slide(tmp_path / "case.tif", picture)
-    out = filtered([path], tmp_path / "out")
+    out = filtered([path], tmp_path / "out", tissue_mask="otsu")
     for decided in (False, True):
         if decided:
             decide(out, 0.2)
