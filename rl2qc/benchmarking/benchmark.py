@@ -96,8 +96,7 @@ def benchmark(
     started = time.monotonic()
     settings = BenchmarkSettings.resolve(settings, changes)
     corruptions = _chosen(settings.corruptions)
-    if not isinstance(model, QualityModel):
-        model = QualityModel.load(model)
+    model = QualityModel.of(model)
     plan = _find(clean, model, settings)
     abouts = abouts_of(plan.pool)
     scale = scale_notes(model.mpp, settings.mpp, abouts, "the clean images")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.files import write_csv, write_json
 
 __all__ = ["Result"]
@@ -34,13 +35,15 @@ class Result(ABC):
 
     def to_json(self, path: str | Path) -> None:
         """Write :meth:`to_dict` to ``path``, whole or not at all; what is not finite is null."""
-        write_json(Path(path), self.to_dict())
+        write_json(check_path("path", path), self.to_dict())
 
     def to_csv(self, path: str | Path) -> None:
         """Write :meth:`csv_rows` to ``path``, whole or not at all."""
         rows = self.csv_rows()
         header = list(rows[0]) if rows else []
-        write_csv(Path(path), header, ([row[name] for name in header] for row in rows))
+        write_csv(
+            check_path("path", path), header, ([row[name] for name in header] for row in rows)
+        )
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""

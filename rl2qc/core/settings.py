@@ -8,14 +8,13 @@ key of old results.
 
 from __future__ import annotations
 
-import math
-import numbers
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, Self, TypeAlias, TypeVar, get_type_hints
 
+from rl2qc.core.arguments import Interval, check
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
 
@@ -28,45 +27,6 @@ but time and memory."""
 
 # Stands for "what the default is", since None may be a value.
 _AS_DEFAULT: Any = object()
-
-
-@dataclass(frozen=True)
-class Interval:
-    """The numbers that an option may be.
-
-    Parameters
-    ----------
-    low, high
-        Its ends; infinite ones are open.
-    closed : {"both", "left", "right", "neither"}
-        Which ends belong to it.
-    unit
-        What they are counted in.
-
-    Examples
-    --------
-    >>> share = Interval(0, 1)
-    >>> 0.5 in share, 2 in share, str(Interval(0, 1, "left")), str(Interval(1))
-    (True, False, 'lie in [0, 1)', 'be at least 1')
-    """
-
-    low: float
-    high: float = math.inf
-    closed: Literal["both", "left", "right", "neither"] = "both"
-    unit: str = ""
-
-    def __contains__(self, value: float) -> bool:
-        above = value >= self.low if self.closed in ("both", "left") else value > self.low
-        below = value <= self.high if self.closed in ("both", "right") else value < self.high
-        return bool(above and below) and math.isfinite(value)
-
-    def __str__(self) -> str:
-        left = "[" if self.closed in ("both", "left") else "("
-        right = "]" if self.closed in ("both", "right") else ")"
-        unit = f" {self.unit}" if self.unit else ""
-        if math.isinf(self.high):
-            return f"be {'at least' if left == '[' else 'above'} {self.low:g}{unit}"
-        return f"lie in {left}{self.low:g}, {self.high:g}{right}{unit}"
 
 
 @dataclass(frozen=True)
@@ -157,7 +117,14 @@ class Settings:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in _options(type(self)):
-            _check(f.name, getattr(self, f.name), hints[f.name], option_of(f))
+            about = option_of(f)
+            check(
+                f.name,
+                getattr(self, f.name),
+                hints[f.name],
+                within=about.within,
+                choices=about.known_choices(),
+            )
 
     def changes(self, **values: Any) -> Self:
         """The same with other values.
@@ -281,34 +248,6 @@ def _options(cls: type) -> tuple[Any, ...]:
 
 def _default(f: Any) -> Any:
     return f.default_factory() if f.default_factory is not MISSING else f.default
-
-
-def _check(name: str, value: Any, hint: Any, about: Option) -> None:
-    """UsageError for a value of another type, out of range, or no choice."""
-    if value is None:
-        if type(None) in get_args(hint) or hint in (object, Any):
-            return
-        raise UsageError(f"{name} must have a value, got None")
-    allowed = set(get_args(hint)) | {hint}
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if allowed & {int, float} and not allowed & {str, Path}:
-        if not is_number or (float not in allowed and not isinstance(value, numbers.Integral)):
-            kind = "a number" if float in allowed else "a whole number"
-            raise UsageError(f"{name} must be {kind}, got {value!r}")
-        if not math.isfinite(value):
-            raise UsageError(f"{name} must be finite, got {value}")
-    if hint is bool and not isinstance(value, bool):
-        raise UsageError(f"{name} must be True or False, got {value!r}")
-    if about.within is not None and is_number and value not in about.within:
-        raise UsageError(f"{name} must {about.within}, got {value}")
-    choices = about.known_choices()
-    if choices and isinstance(value, str) and value not in choices:
-        raise UsageError(f"{name} must be {_either(choices)}, got {value!r}")
-
-
-def _either(choices: Sequence[str]) -> str:
-    *most, last = choices
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.files import write_csv
 from rl2qc.core.outputs import check_folder
 from rl2qc.core.progress import Progress, progress_bar
@@ -128,7 +129,9 @@ def demo(
 
 
 def _folder(out: str | Path, overwrite: bool) -> Path:
-    out = Path(out)
+    out = check_path("out", out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file: name a folder")
     if (out / PAGE).exists() and not overwrite:
         raise UsageError(f"{out} holds a demo: choose another folder or pass --overwrite")
     check_folder(out, _FILES, overwrite=overwrite)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arguments import Interval, check, check_path
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import WorkError
 
@@ -99,7 +100,10 @@ class FeatureCache:
     """
 
     def __init__(self, folder: str | Path | None = None, *, max_bytes: int = 4 * 2**30) -> None:
-        self.path = (Path(folder) if folder is not None else default_folder()) / _FILE
+        self.path = (
+            check_path("folder", folder) if folder is not None else default_folder()
+        ) / _FILE
+        check("max_bytes", max_bytes, int, within=Interval(0))
         self.max_bytes = max_bytes
         self._readable = self._writable = True
         self._said: set[str] = set()

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rl2qc.core.arguments import COUNT, check
 from rl2qc.core.progress import progress_bar
 from rl2qc.core.text import one_line
 from rl2qc.core.torch_pair import import_torchvision
@@ -65,7 +66,8 @@ class NetworkFeatures(FeatureExtractor):
         batch_size: int = 32,
     ) -> None:
         self.name, self.identity, self.dim = name, identity, dim
-        self._device, self._batch_size = torch.device(device), batch_size
+        self._device = torch.device(device)
+        self._batch_size = check("batch_size", batch_size, int, within=COUNT)
         self._network = network.to(self._device).to(memory_format=torch.channels_last).eval()
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.arguments import Interval, check
+
 __all__ = [
     "ADAPT",
     "COHORT_WIDE",
@@ -56,7 +58,7 @@ def keep_tiles(p_values: ArrayLike, alpha: float, method: str = "threshold") -> 
 
     Raises
     ------
-    ValueError
+    UsageError
         An ``alpha`` or ``method`` that does not exist.
 
     References
@@ -71,13 +73,11 @@ def keep_tiles(p_values: ArrayLike, alpha: float, method: str = "threshold") -> 
     (array([False, False,  True]), array([False,  True,  True]))
     """
     p = np.asarray(p_values, np.float64)
-    if not 0 <= alpha < 1:
-        raise ValueError(f"alpha must lie in [0, 1), got {alpha}")
+    check("alpha", alpha, float, within=Interval(0, 1, "left"))
+    check("method", method, str, choices=METHODS)
     if method == "threshold":
         keep: NDArray[np.bool_] = p > alpha
         return keep
-    if method != "bh":
-        raise ValueError(f"no method {method!r}: choose from {', '.join(METHODS)}")
     ordered = np.sort(p)
     below = np.flatnonzero(ordered <= alpha * np.arange(1, len(p) + 1) / max(1, len(p)))
     if not len(below):

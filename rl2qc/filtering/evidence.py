@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
+from rl2qc.filtering.decision import ADAPT
 from rl2qc.images.cells import CellMap
 from rl2qc.stats.adaptation import Adaptation, cell_limits, judge, judge_own, unadapted
 from rl2qc.stats.prior import GeneralPrior, logit
@@ -135,6 +137,7 @@ def judge_evidence(
     -------
     The adaptation, and "score" (higher is more normal) and "p_value", (n,) float64.
     """
+    check("adapt", adapt, str, choices=ADAPT)
     if evidence is None or not evidence.adapts or not len(evidence):
         return None, {}
     prior, values = evidence.prior, evidence.values

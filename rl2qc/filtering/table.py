@@ -264,7 +264,7 @@ class TileTable(Result):
 
         What is None stays as it is; ``cohort`` is what is usual in its slides."""
         adapts = self.evidence is not None and self.evidence.adapts
-        adapt = (adapt or self.adapt) if adapts else "none"
+        adapt = self.adapt if adapt is None else adapt
         adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
         measurements = self.measurements | judged if judged else self.measurements
         decided = replace(
@@ -273,9 +273,9 @@ class TileTable(Result):
             keep=keep_tiles(measurements["p_value"], alpha, method),
             alpha=alpha,
             method=method,
-            adapt=adapt,
+            adapt=adapt if adapts else "none",
             adaptation=adaptation,
-            cohort=cohort if adapt in COHORT_WIDE else None,
+            cohort=cohort if adapts and adapt in COHORT_WIDE else None,
             max_rejected=self.max_rejected if max_rejected is None else max_rejected,
         )
         return replace(decided, warnings=decision_warnings(decided))

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.progress import Progress
 from rl2qc.core.renamed import OldNames, renamed
+from rl2qc.errors import UsageError
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources.base import Patches, PatchSource
 from rl2qc.images.sources.sizes import at_one_size
@@ -238,13 +240,35 @@ class QualityModel(OldNames, MeasuresTiles):
         parts, digest = read_model(path)
         return cls(parts, name=path.stem, sha256=digest, device=device, runtime=runtime)
 
+    @classmethod
+    def of(cls, model: QualityModel | str | Path) -> QualityModel:
+        """A model by its name or file, or the one that is given.
+
+        Raises
+        ------
+        UsageError
+            It is none.
+
+        Examples
+        --------
+        >>> QualityModel.of(5)
+        Traceback (most recent call last):
+        rl2qc.errors.UsageError: model must be a model, its name or its file, got 5
+        """
+        if isinstance(model, str | Path):
+            return cls.load(model)
+        # Whatever can stand in for one.
+        if isinstance(model, type) or not hasattr(model, "patch_size"):
+            raise UsageError(f"model must be a model, its name or its file, got {model!r}")
+        return model
+
     def save(self, path: str | Path, *, backbone_of: str | None = None) -> None:
         """Write the model to ``path``, a ``.safetensors`` file; backbone in half precision.
 
         ``backbone_of`` names a shipped model with the same backbone: the file then refers to that
         one's, and is a fifth of the size.
         """
-        path = Path(path)
+        path = check_path("path", path)
         parts = ModelParts(
             backbone=self.backbone,
             density=self.density,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.outputs import check_targets, refuse_to_replace
 from rl2qc.core.progress import Progress
 from rl2qc.errors import UsageError
@@ -115,7 +116,7 @@ def train(
     """
     groups: Sequence[str] | None = changes.pop("groups", None)
     resolved = TrainSettings.resolve(settings, changes)
-    files = TrainFiles(Path(out))
+    files = TrainFiles(check_path("out", out))
     _check_targets(files, review, resolved, overwrite)
     fitted = fit_reference(patches, resolved, held_out=held_out, groups=groups, progress=progress)
     model = QualityModel(fitted.parts, batch_size=resolved.batch_size, device=resolved.device)

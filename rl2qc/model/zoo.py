@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
 
@@ -43,6 +44,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
     UsageError
         Neither a shipped name nor a file.
     """
+    check_path("model", name_or_path)
     shipped = shipped_checkpoints()
     name = ALIASES.get(str(name_or_path), str(name_or_path))
     if name in shipped:

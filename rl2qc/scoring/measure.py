@@ -94,7 +94,7 @@ def measure_sets(
         Files that are no images or too small.
     """
     patches = dict(inputs) if unseen is None else {**inputs, UNSEEN: unseen}
-    judge = QualityModel.load(model) if isinstance(model, str | Path) else model
+    judge = QualityModel.of(model)
     sources, warnings = _at_one_size(patches, judge, settings)
     for title in inputs:
         _check_size(title, len(sources[title]), specs, settings)

@@ -84,7 +84,7 @@ class ImageSetScorer:
         **changes: Any,
     ) -> None:
         self.settings = ScoreSettings.resolve(settings, changes)
-        self.model = QualityModel.load(model) if isinstance(model, str | Path) else model
+        self.model = QualityModel.of(model)
         self._given = {"real": real} if unseen is None else {"real": real, "unseen": unseen}
         self._form = BatchFormat(values, layout)
         specs = chosen_metrics(self.settings.metrics, unseen=unseen is not None)

@@ -15,6 +15,7 @@ from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
 from rl2qc.cohort.inputs.own_files import match_coords, match_masks
 from rl2qc.cohort.inputs.resolutions import differ, find_mpp, unused
 from rl2qc.cohort.store.folder import RUN_NAMES
+from rl2qc.core.arguments import check_paths
 from rl2qc.core.names import folder_name
 from rl2qc.errors import UsageError
 from rl2qc.filtering.exports.registry import reserved_names
@@ -68,7 +69,7 @@ def find_inputs(
     """
     as_slides = coords is not None
     found = _Found(as_slides)
-    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    inputs = check_paths("inputs", inputs)
     on_disk = []
     for item in inputs:
         if source_of(item).on_disk:

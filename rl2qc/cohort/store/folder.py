@@ -23,6 +23,7 @@ from rl2qc.cohort.store.record import (
 )
 from rl2qc.cohort.store.schema import ManifestFile, RowFile, read_file
 from rl2qc.cohort.store.summary import SUMMARY, SummaryRow, row_from, write_summary
+from rl2qc.core.arguments import check_path
 from rl2qc.core.files import atomic_path, read_json, write_json
 from rl2qc.core.names import leads_outside
 from rl2qc.errors import UsageError, WorkError
@@ -47,7 +48,7 @@ class RunFolder(AtWork):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = check_path("out", path)
         self.naming = Naming(self.path)
 
     # ------------------------------------------------------------ what is in it

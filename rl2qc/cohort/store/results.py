@@ -20,6 +20,7 @@ from rl2qc.cohort.store.summary import (
     write_summary,
 )
 from rl2qc.cohort.store.tables import read_table
+from rl2qc.core.arguments import check_path
 from rl2qc.core.results import Result
 from rl2qc.core.text import layout, printable
 from rl2qc.errors import UsageError
@@ -137,7 +138,7 @@ class CohortResult(Result):
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows to ``path``, as in ``summary.csv``."""
-        write_summary(Path(path), self._shown())
+        write_summary(check_path("path", path), self._shown())
 
     def _shown(self) -> list[SummaryRow]:
         naming = RunFolder(self.folder).naming

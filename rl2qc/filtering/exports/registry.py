@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.files import atomic_path
 from rl2qc.core.names import inside
 from rl2qc.core.registry import Extra, Registry
@@ -327,5 +328,5 @@ def write_format(name: str, table: Exportable, path: str | Path) -> None:
     if not spec.suits(table):
         what = table.kind if table.kind not in spec.kinds else f"{table.kind} without a map"
         raise ValueError(f"{table.name}: {what} cannot be written as {name}")
-    with atomic_path(path) as temporary:
+    with atomic_path(check_path("path", path)) as temporary:
         spec.write(table, temporary)

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rl2qc.core.arguments import check_paths
 from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.sources.images import (
@@ -169,11 +170,9 @@ def open_images(items: Item | Sequence[Item]) -> PatchSource:
     UsageError
         None are given, something is not there or holds no image, or a source lacks what it needs.
     """
-    items = [items] if isinstance(items, str | Path) else list(items)
+    items = check_paths("images", items)
     if not items:
         raise UsageError("no images given: name a folder, files or a glob")
-    if odd := {type(item).__name__ for item in items if not isinstance(item, str | Path)}:
-        raise UsageError(f"images are given by their paths here, not as {', '.join(sorted(odd))}")
     parts = []
     seen: set[str] = set()
     for item in items:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arguments import COUNT, Interval, check
 from rl2qc.errors import ImageError
 
 __all__ = [
@@ -212,15 +213,18 @@ def as_image(item: Any) -> Image:
     (8, 6, 3)
     """
     item = item[0] if isinstance(item, tuple | list) else item
-    array = np.asarray(item)
+    try:
+        array = np.asarray(item)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ImageError(f"a patch must be an array or a tensor: {error}") from None
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] != 3:
         raise ImageError(f"a patch must be (h, w, 3), got {array.shape}")
     if np.issubdtype(array.dtype, np.floating):
         # torchvision's ToTensor convention.
-        if array.min() < 0 or array.max() > 1:
-            raise ImageError("floating-point patches must lie in [0, 1]")
+        if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):  # nor NaN
+            raise ImageError("floating-point patches must lie in [0, 1], every number of them")
         array = (array * 255).round().astype(np.uint8)
     if array.dtype != np.uint8:
         raise ImageError(f"a patch must be uint8 or float in [0, 1], got {array.dtype}")
@@ -277,6 +281,7 @@ class PatchSource:
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check("size", self.size, int, within=Interval(0, unit="px"))
         if not isinstance(self.items, Images):
             object.__setattr__(self, "items", InMemory(self.items))
 
@@ -321,7 +326,9 @@ class PatchSource:
 
 
 def batches(source: PatchSource, batch_size: int) -> Iterator[Image]:
-    """The patches in order, (b, size, size, 3) at a time."""
+    """The patches in order, (b, size, size, 3) at a time; UsageError for a ``batch_size`` that is
+    none."""
+    check("batch_size", batch_size, int, within=COUNT)
     for start in range(0, len(source), batch_size):
         stop = min(start + batch_size, len(source))
         yield np.stack([source[i] for i in range(start, stop)])

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from rl2qc.core.arguments import check_rows
 from rl2qc.model.density.flow import realnvp
 from rl2qc.model.density.whitening import Whitening, standard_normal_log_prob
 
@@ -51,7 +52,8 @@ class FeatureDensity(nn.Module):
         return torch.cat([self.flow.transform_to_noise(leading), rest], dim=1)
 
     def latents_of(self, features: ArrayLike) -> NDArray[np.float32]:
-        """:meth:`latents` of arrays, without gradients."""
+        """:meth:`latents` of arrays, without gradients; UsageError for what are no features."""
+        features = check_rows("features", features, self.dim)
         with torch.inference_mode():
             latents = self.latents(torch.from_numpy(np.array(features, np.float32)))
         return np.asarray(latents.numpy())

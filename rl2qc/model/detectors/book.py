@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.core.arguments import check
 from rl2qc.core.arrays import checked_array
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
@@ -128,6 +129,7 @@ class DetectorSet:
         UsageError
             The model has none of that name, or it is not registered here.
         """
+        check("score", name, str)
         resolved = DETECTORS.aliases.get(name, name)
         if resolved in self._unknown and resolved not in DETECTORS:
             raise UsageError(

@@ -96,11 +96,11 @@ class Forward:
 
         Raises
         ------
-        ValueError
+        UsageError
             Patches of another shape or type.
         """
         if images.dtype != np.uint8 or images.shape[1:] != (*self.shape, 3):
-            raise ValueError(
+            raise UsageError(
                 f"patches must be (n, {self.shape[0]}, {self.shape[1]}, 3) uint8, "
                 f"got {images.shape} {images.dtype}"
             )

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rl2qc.core.arguments import COUNT, check
 from rl2qc.core.progress import Progress, track
+from rl2qc.errors import UsageError
 from rl2qc.images.cells import glass_cells
 from rl2qc.images.sources.base import PatchSource, batches
 from rl2qc.model.network.backbone import POOLED, STATISTICS_DIM, ResNet18Features
@@ -22,12 +24,30 @@ from rl2qc.model.network.head import DamageHead
 from rl2qc.model.network.runtime import Forward, Runtime, compile_statistics
 from rl2qc.stats.prior import evidence_names, map_evidence
 
-__all__ = ["Rows", "Statistics", "StatisticsExtractor"]
+__all__ = ["Rows", "Statistics", "StatisticsExtractor", "find_device"]
 
 Statistics: TypeAlias = NDArray[np.float32]
 """Stage statistics (n, 2048), and evidence behind them where the network has a head."""
 Rows: TypeAlias = NDArray[np.int64]
 """Numbers of patches (m,)."""
+
+
+def find_device(device: str | torch.device | None) -> torch.device:
+    """A device by its name; a GPU if there is one, where none is named.
+
+    Raises
+    ------
+    UsageError
+        There is no such device.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+        return found
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise UsageError(f"no device {device!r}: cpu, cuda or cuda:0, say") from error
 
 
 class StatisticsExtractor:
@@ -65,13 +85,22 @@ class StatisticsExtractor:
         head: DamageHead | None = None,
         branch: ScoreBranch | None = None,
     ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = find_device(device)
         self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last).eval()
         self.head, self.branch = head, branch
         if head is not None:
             self.head = head.to(self.device).to(memory_format=torch.channels_last).eval()
         self.batch_size, self.runtime = batch_size, runtime
         self._compiled: Forward | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Patches taken at a time."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, patches: int) -> None:
+        self._batch_size: int = check("batch_size", patches, int, within=COUNT)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_compiled": None}  # compiled anew on the other side

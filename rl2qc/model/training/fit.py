@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress
+from rl2qc.errors import UsageError
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources.base import Patches, PatchSource
 from rl2qc.model.density.features import FeatureDensity
@@ -88,6 +89,7 @@ def fit_reference(
         keep_pixels=settings.mode == "joint",
         progress=progress,
     )
+    flat_warnings = _flat_warnings(found, chosen.source.names)
     split = split_patches(*rule, duplicates=found.duplicates, names=chosen.source.names)
     found, density, history = _fit_density(found, split, extractor, settings, progress)
     detectors, calibration = DetectorSet.fit(
@@ -117,9 +119,23 @@ def fit_reference(
         head=trunk.head,
         branch=trunk.branch,
         taught=_taught(trunk, found),
-        warnings=(*chosen.warnings, *split.warnings),
+        warnings=(*chosen.warnings, *flat_warnings, *split.warnings),
     )
     return Fitted(parts, chosen.source, found.statistics, split.groups)
+
+
+def _flat_warnings(found: ReferencePass, names: Sequence[str]) -> list[str]:
+    """What is to be said of patches without any picture; UsageError where most are such."""
+    flat = np.flatnonzero(found.flat)
+    if not len(flat):
+        return []
+    said = (
+        f"{len(flat)} of {len(names)} reference patches are of one colour all over, such as "
+        f"{names[flat[0]]}"
+    )
+    if 2 * len(flat) > len(names):
+        raise UsageError(f"{said}: give patches of clean tissue")
+    return [f"{said}: leave them out, or what is empty passes for clean"]
 
 
 def _taught(trunk: Trunk, found: ReferencePass) -> NDArray[np.uint8]:

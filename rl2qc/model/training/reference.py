@@ -40,6 +40,8 @@ class ReferencePass:
         The number of each patch's group of near-duplicates.
     digests : (n, 8) uint8
         What the patches are known again by (:func:`rl2qc.images.digest.pixel_digest`).
+    flat : (n,) bool
+        Whether a patch is of one colour all over.
     pixels : (n, size, size, 3) uint8
         The patches themselves; None unless they were asked for.
     """
@@ -50,6 +52,7 @@ class ReferencePass:
     quantities: NDArray[np.float64]
     duplicates: NDArray[np.int64]
     digests: NDArray[np.uint8]
+    flat: NDArray[np.bool_]
     pixels: NDArray[np.uint8] | None = None
 
 
@@ -82,6 +85,7 @@ def read_reference(
     quantities = np.empty((n, len(QUANTITIES)))
     thumbnails = np.empty((n, SIDE, SIDE), np.float32)
     digests = np.empty((n, DIGEST_BYTES), np.uint8)
+    flat = np.empty(n, np.bool_)
     pixels = np.empty((n, size, size, 3), np.uint8) if keep_pixels else None
     start = 0
     with track(progress, "reference", n) as step:
@@ -93,6 +97,7 @@ def read_reference(
             quantities[rows] = [image_quantities(image) for image in images]
             thumbnails[rows] = [thumbnail(image) for image in images]
             digests[rows] = [list(pixel_digest(image)) for image in images]
+            flat[rows] = (images == images[:, :1, :1]).all(axis=(1, 2, 3))
             if pixels is not None:
                 pixels[rows] = images
             start += len(images)
@@ -104,6 +109,7 @@ def read_reference(
         quantities,
         near_duplicates(thumbnails),
         digests,
+        flat,
         pixels,
     )
 

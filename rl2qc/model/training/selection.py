@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rl2qc.core.arguments import check
 from rl2qc.errors import UsageError
 from rl2qc.images.groups import slide_ids
 from rl2qc.images.patch_tissue import tissue_mask
@@ -90,6 +91,7 @@ def select_patches(
     excluded = Exclusion(settings.excluded) if settings.excluded else None
     source = as_source(patches, settings.patch_size)
     apart = None if held_out is None else as_source(held_out, source.size)
+    check("groups", groups, Sequence[str] | None)
     if groups is not None and len(groups) != (n := len(source) + len(apart or ())):
         raise UsageError(f"{len(groups)} groups for {n} patches")
     given = source, apart

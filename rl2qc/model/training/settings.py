@@ -85,11 +85,11 @@ class TrainSettings(Settings):
         within=Interval(2, 512),
         flags=("--components",),
     )
-    layers: int = option(8, help="Coupling layers of the flow.", within=Interval(1))
+    layers: int = option(8, help="Coupling layers of the flow.", within=Interval(1, 128))
     hidden: int = option(
         128,
         help="Width of the flow's networks.",
-        within=Interval(1),
+        within=Interval(1, 4096),
         on_command_line=False,
     )
     epochs: int | None = option(

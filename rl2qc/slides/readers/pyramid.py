@@ -12,8 +12,9 @@ from typing import Self
 import numpy as np
 from PIL import Image, ImageCms
 
+from rl2qc.core.arguments import Interval, check
 from rl2qc.core.read_ahead import read_ahead
-from rl2qc.errors import SlideError
+from rl2qc.errors import SlideError, UsageError
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.base import Overview, Region
 
@@ -23,6 +24,9 @@ __all__ = ["PyramidReader", "on_background", "to_srgb"]
 # byte costs the overview, and small slides should not lose all of it.
 _BLOCK = 256
 _OVERVIEW_THREADS = 2
+# What a region may be: no library is asked for places that its numbers do not hold.
+_PLACES, _SIDES = Interval(-(2.0**31), 2.0**31), Interval(1, 2**15, unit="px")
+_SCALES = Interval(0, 2**15, closed="right")
 
 
 class PyramidReader(ABC):
@@ -78,6 +82,7 @@ class PyramidReader(ABC):
         self, x: int, y: int, size: tuple[int, int], *, level: int = 0, scale: float = 1.0
     ) -> Region:
         """See :meth:`rl2qc.slides.readers.base.SlideReader.read_region`."""
+        self._check(x, y, size, level, scale)
         if scale == 1.0:
             rgb, alpha = self._flatten(self.read_layer(x, y, level, size))
         else:
@@ -99,6 +104,7 @@ class PyramidReader(ABC):
         SlideError
             No block can be read.
         """
+        check("downsample", downsample, float, within=Interval(0, closed="neither"))
         left, top, width, height = self.info.bounds
         downsample = max(1.0, downsample)
         columns, rows = max(1, round(width / downsample)), max(1, round(height / downsample))
@@ -145,6 +151,18 @@ class PyramidReader(ABC):
         if failures and not readable.any():
             raise failures[-1]
         return Overview(rgb, valid, readable, (step_x, step_y))
+
+    def _check(self, x: int, y: int, size: tuple[int, int], level: int, scale: float) -> None:
+        for name, value in (("x", x), ("y", y)):
+            check(name, value, int, within=_PLACES)
+        if not isinstance(size, tuple | list) or len(size) != 2:
+            raise UsageError(f"size must be width and height, got {size!r}")
+        for name, value in zip(("width", "height"), size, strict=True):
+            check(name, value, int, within=_SIDES)
+        check("scale", scale, float, within=_SCALES)
+        check("level", level, int, within=Interval(0, len(self.info.level_dimensions) - 1))
+        if max(size) * scale > _SIDES.high:
+            raise UsageError(f"{size[0]} x {size[1]} px at scale {scale:g} are too many at once")
 
     def _flatten(self, layer: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         """RGB on the background, in sRGB if that was asked for, and the alpha if there is any."""
