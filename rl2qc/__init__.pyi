@@ -75,9 +75,9 @@ from rl2qc.scoring.spec import MetricSpec as MetricSpec
 from rl2qc.scoring.spec import register_metric as register_metric
 from rl2qc.scoring.streaming import ImageSetScorer as ImageSetScorer
 from rl2qc.slides.readers.base import ReaderSpec as ReaderSpec
-from rl2qc.slides.readers.base import SlideReader as SlideReader
 from rl2qc.slides.readers.base import open_slide as open_slide
 from rl2qc.slides.readers.base import register_reader as register_reader
+from rl2qc.slides.readers.contract import SlideReader as SlideReader
 from rl2qc.stats.agreement import rank_agreement as rank_agreement
 from rl2qc.synthetic.corruptions import CorruptionSpec as CorruptionSpec
 from rl2qc.synthetic.corruptions import Damaged as Damaged

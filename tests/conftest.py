@@ -215,6 +215,8 @@ def fake_slide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[...,
             alpha = np.full((*pixels.shape[:2], 1), 255, np.uint8)
             pixels = np.concatenate([pixels, alpha], axis=2)
         known = {"openslide.mpp-x": "0.5", "openslide.mpp-y": "0.5", **(properties or {})}
+        # What is changed here is changed in this process alone.
+        monkeypatch.setenv("RL2QC_ISOLATION", "off")
         monkeypatch.setattr(
             "rl2qc.slides.readers.openslide._open", lambda file: FakeHandle(pixels, known, bad)
         )

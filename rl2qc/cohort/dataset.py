@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from torch.utils.data import Dataset
 from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
 from rl2qc.cohort.store.tables import kept_tiles, seen_size
-from rl2qc.errors import SlideError, UsageError
+from rl2qc.core.arguments import check, check_index, check_path
+from rl2qc.errors import ImageError, SlideError, UsageError, WorkError
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.images.sources.base import center_crop, read_named
-from rl2qc.slides.readers.base import SharedCache, SlideReader, open_slide
+from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide
 
 __all__ = ["KeptTiles", "Tile"]
+
+UNREADABLE = ("raise", "skip")
 
 # Open slides a process: a shuffled loop over a cohort must not run out of file handles or memory.
 _OPEN_SLIDES = 16
@@ -83,6 +87,10 @@ class KeptTiles(Dataset[Any]):
         Takes a tile as a PIL image; by default, a float32 tensor (3, h, w) in [0, 1] is made.
     slides
         Folder in which to look for slides that are no longer where they were, by file name.
+    unreadable
+        What becomes of tiles that cannot be read any more: "raise" ends the loop, "skip" leaves
+        them out of the batches of a DataLoader, and counts them. A batch that would be empty has
+        one tile of another place instead.
 
     Attributes
     ----------
@@ -91,6 +99,8 @@ class KeptTiles(Dataset[Any]):
     source_of
         (n,) int64, for each tile the index of its input in ``sources``; for samplers, and for
         splits by slide.
+    skipped
+        Of each input with such tiles, how many were left out by now, in all workers.
 
     Raises
     ------
@@ -128,8 +138,11 @@ class KeptTiles(Dataset[Any]):
         transform: Callable[[Image.Image], Any] | None = None,
         *,
         slides: str | Path | None = None,
+        unreadable: str = "raise",
     ) -> None:
-        results = Path(results)
+        check("unreadable", unreadable, str, choices=UNREADABLE)
+        results = check_path("results", results)
+        check("slides", slides, str | Path | None)
         folders = [results] if (results / RECORD).exists() else sorted(results.glob("*/"))
         found = [
             (folder, record)
@@ -149,7 +162,12 @@ class KeptTiles(Dataset[Any]):
         self._images: tuple[NDArray[np.bytes_], ...] = images
         self._cache: SharedCache | None = None
         self._readers: OrderedDict[int, SlideReader] = OrderedDict()
+        self._dead: dict[int, str] = {}
         self._pid = os.getpid()
+        self.unreadable = unreadable
+        # Shared by all workers of a DataLoader, forked or spawned.
+        self._skipped = torch.zeros(len(self) * (unreadable == "skip"), dtype=torch.bool)
+        self._skipped.share_memory_()  # type: ignore[no-untyped-call]
 
     @property
     def sources(self) -> list[str]:
@@ -164,6 +182,40 @@ class KeptTiles(Dataset[Any]):
         if self.transform is not None:
             return self.transform(image)
         return _to_tensor(image)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """What a DataLoader asks for: the tiles of a batch, those that can be read."""
+        if self.unreadable == "raise":
+            return [self[index] for index in indices]
+        found = [item for index in indices for item in self._tried(index)]
+        if not found and len(indices):
+            return self._any_after(indices[-1])
+        return found
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """How many tiles of each input were left out, each counted once."""
+        numbers, counts = np.unique(
+            self.source_of[: len(self._skipped)][self._skipped.numpy()], return_counts=True
+        )
+        return {self._sources[n].name: int(c) for n, c in zip(numbers, counts, strict=True)}
+
+    def _tried(self, index: int) -> list[Any]:
+        """A tile, or nothing."""
+        try:
+            return [self[index]]
+        except (SlideError, ImageError):
+            self._skipped[index] = True
+            return []
+
+    def _any_after(self, index: int) -> list[Any]:
+        """The next tile that can be read."""
+        for step in range(1, len(self)):
+            other = (index + step) % len(self)
+            if not self._skipped[other] and int(self.source_of[other]) not in self._dead:
+                with suppress(SlideError, ImageError):
+                    return [self[other]]
+        raise SlideError("not one of the kept tiles can be read")
 
     def __getstate__(self) -> dict[str, Any]:
         # Handles do not travel; each worker opens its own.
@@ -191,6 +243,9 @@ class KeptTiles(Dataset[Any]):
         try:
             tile = int(row["x"]), int(row["y"]), int(row["width"])
             return source.window(reader).read(reader, *tile)
+        except ReaderDied as error:
+            self._dead[number] = str(error)
+            raise
         except SlideError:
             # Another try opens the slide anew.
             del self._readers[number]
@@ -202,14 +257,14 @@ class KeptTiles(Dataset[Any]):
         return Path(name.decode("utf-8", "surrogateescape"))
 
     def _checked(self, index: int) -> int:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"tile {index} of {len(self)}")
-        return int(index) % len(self)
+        return check_index("tile", index, len(self))
 
     def _reader(self, number: int) -> SlideReader:
         # A fork may have inherited an open slide, whose position in the file it would share.
         if self._pid != os.getpid():
             self._readers, self._cache, self._pid = OrderedDict(), None, os.getpid()
+        if number in self._dead:
+            raise ReaderDied(self._dead[number])
         if self._cache is None:
             self._cache = SharedCache()
         if number not in self._readers:
@@ -218,9 +273,13 @@ class KeptTiles(Dataset[Any]):
                 raise SlideError(
                     f"{source.path} is gone: say where its slides are, KeptTiles(..., slides=DIR)"
                 )
-            self._readers[number] = open_slide(
-                source.path, mpp_override=source.slide_mpp, icc=source.icc, cache=self._cache
-            )
+            try:
+                self._readers[number] = open_slide(
+                    source.path, mpp_override=source.slide_mpp, icc=source.icc, cache=self._cache
+                )
+            except ReaderDied as error:
+                self._dead[number] = str(error)
+                raise
             if len(self._readers) > _OPEN_SLIDES:
                 self._readers.popitem(last=False)[1].close()
         self._readers.move_to_end(number)

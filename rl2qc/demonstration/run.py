@@ -130,8 +130,6 @@ def demo(
 
 def _folder(out: str | Path, overwrite: bool) -> Path:
     out = check_path("out", out)
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file: name a folder")
     if (out / PAGE).exists() and not overwrite:
         raise UsageError(f"{out} holds a demo: choose another folder or pass --overwrite")
     check_folder(out, _FILES, overwrite=overwrite)

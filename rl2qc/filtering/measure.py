@@ -24,6 +24,7 @@ from rl2qc.images.cells import CellMap
 from rl2qc.images.quantities import image_quantities
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import ReferenceQuantities
+from rl2qc.slides.readers.base import ReaderDied
 from rl2qc.stats.prior import GeneralPrior
 
 __all__ = ["Measured", "TileModel", "find_model", "measure_tiles"]
@@ -211,13 +212,14 @@ def measure_tiles(
     def attempt(item: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], Any] | str:
         try:
             image, extra = read(item)
+        except ReaderDied:
+            # All the others would die, too.
+            raise
         except (SlideError, ImageError) as error:
             return str(error)
         return image, image_quantities(image), extra
 
-    # One batch at the model, one ready for it.
-    window = 2 * settings.batch_size
-    results = read_ahead(attempt, items, workers=settings.num_workers, window=window)
+    results = read_ahead(attempt, items, workers=settings.num_workers, window=settings.window)
     told = 0
     with track(progress, what, len(items)) as step:
         for index, result in enumerate(results):

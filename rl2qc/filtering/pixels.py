@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rl2qc.errors import WorkError
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.sources.base import center_crop, read_named
-from rl2qc.slides.readers.base import SlideReader, open_slide
+from rl2qc.slides.readers.base import ReadsAhead, SlideReader, open_slide
 from rl2qc.slides.tiling import ReadPlan
 
 __all__ = ["TilePixels", "TileWindow"]
@@ -87,6 +87,40 @@ class TileWindow:
     def inset(self, side: int) -> int:
         """From the corner of a tile of ``side`` level-0 px to that of what is seen of it."""
         return (side - self.side) // 2
+
+    def expect(
+        self,
+        slide: SlideReader,
+        corners: NDArray[np.int64],
+        side: int,
+        *,
+        workers: int,
+        window: int,
+    ) -> None:
+        """Tell a slide that tiles will be read in this order, by threads, so far ahead.
+
+        Parameters
+        ----------
+        slide
+            What likes to know is told: a reader in a process of its own.
+        corners
+            (n, 2) int64, in level-0 px.
+        side
+            Of each tile in level-0 px.
+        workers
+            Threads that read.
+        window
+            How many are read ahead.
+        """
+        if isinstance(slide, ReadsAhead):
+            slide.expect(
+                corners + self.inset(side),
+                (self.size, self.size),
+                level=self.level,
+                scale=self.scale,
+                workers=workers,
+                window=window,
+            )
 
     def read(self, slide: SlideReader, x: int, y: int, side: int) -> NDArray[np.uint8]:
         """What is seen of the tile with the corner (x, y) and that side, all in level-0 px.

@@ -112,3 +112,8 @@ class FilterSettings(Settings):
         within=Interval(1),
         flags=("--workers",),
     )
+
+    @property
+    def window(self) -> int:
+        """Tiles that are read ahead: one batch at the model, one ready for it."""
+        return 2 * self.batch_size

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.arguments import check_path
 from rl2qc.core.progress import Progress
 from rl2qc.errors import SlideError, UsageError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
@@ -98,12 +99,14 @@ def filter_slide(
     >>> table.decide(alpha=0.01).keep.sum()
     np.int64(6)
     """
+    path = check_path("path", path)
     settings = FilterSettings.resolve(settings, changes)
     settings = settings.changes(tissue_mask=mask_of(settings.tissue_mask, Path(path)))
     place = settings.coords if coords is None else coords
     if not isinstance(place, Coords | None):
-        place = read_coords(find_coords(place, slide_name(Path(path))))
-    return filter_tiles(Path(path), find_model(model), settings, place, progress)
+        place = check_path("coords", place)
+        place = read_coords(find_coords(place, slide_name(path)))
+    return filter_tiles(path, find_model(model), settings, place, progress)
 
 
 def filter_tiles(
@@ -122,6 +125,9 @@ def filter_tiles(
             x, y = corner.tolist()
             return seen.window.read(slide, x, y, seen.side), None
 
+        seen.window.expect(
+            slide, seen.corners, seen.side, workers=settings.num_workers, window=settings.window
+        )
         # The picture is read beside the model, which has no need of it.
         with ThreadPoolExecutor(1, thread_name_prefix="rl2qc-thumbnail") as pool:
             thumbnail = pool.submit(_thumbnail, slide, seen.overview)

@@ -191,6 +191,7 @@ def test_open_slides_share_one_cache(
         caches[handle] = cache
         plain(handle, cache)
 
+    monkeypatch.setenv("RL2QC_ISOLATION", "off")  # to see them
     monkeypatch.setattr(openslide.OpenSlide, "set_cache", note)
     tiles = KeptTiles(results)
     tiles[0], tiles[6]

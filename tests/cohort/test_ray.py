@@ -20,20 +20,22 @@ import pytest
 import slide_helpers
 import test_resume
 import torch
+import toy_killer
 from cohort_helpers import prepare_output, run_cohort
-from slide_helpers import BrightnessModel
+from slide_helpers import BrightnessModel, tissue_like, write_slide
 from test_resume import contents, make_cohort, run
 
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.ray import RayExecutor
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings
+from rl2qc.slides.readers.base import READERS, register_reader
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'rl2qc[ray]'")
-    for module in (slide_helpers, test_resume, sys.modules[__name__]):
+    for module in (slide_helpers, test_resume, toy_killer, sys.modules[__name__]):
         ray.cloudpickle.register_pickle_by_value(module)
     ray.init(
         num_cpus=2,
@@ -208,6 +210,27 @@ def test_progress_tells_of_each_slide_and_workers_load_once(cluster: Any, tmp_pa
     workers = [worker for worker, _ in loads(tmp_path / "loads")]
     assert 1 <= len(workers) <= 2
     assert len(set(workers)) == len(workers)
+
+
+def test_a_slide_that_kills_its_reader_fails_alone(cluster: Any, tmp_path: Path) -> None:
+    def load() -> BrightnessModel:
+        register_reader(killer, replace=True)
+        return BrightnessModel()
+
+    killer, slides = toy_killer.spec(), tmp_path / "slides"
+    slides.mkdir()
+    pixels = tissue_like(np.random.default_rng(0), 256, 256)
+    for name in ("a.tif", "bad-tile.toy", "z.tif"):
+        write_slide(slides / name, pixels)
+    register_reader(killer)
+    try:
+        jobs, _ = find_inputs([slides])
+        out = tmp_path / "out"
+        rows = run_cohort(jobs, BrightnessModel(), out, executor=RayExecutor(load))
+    finally:
+        READERS.unregister("killer")
+    assert [row.status for row in rows] == ["done", "failed", "done"]
+    assert "bad-tile.toy killed the process that reads it twice (SIGSEGV)" in rows[1].error
 
 
 def test_a_model_that_a_worker_does_not_have_ends_the_run(cluster: Any, tmp_path: Path) -> None:

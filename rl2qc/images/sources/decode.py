@@ -7,14 +7,16 @@ to it, and what it says of itself, goes along (:class:`About`).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from rl2qc.core.apart import Died, apart
 from rl2qc.errors import ImageError
 from rl2qc.images.sources.deep import (
     Samples,
@@ -26,7 +28,7 @@ from rl2qc.images.sources.deep import (
     to_8_bits,
     white_level,
 )
-from rl2qc.images.sources.formats import pillow_formats
+from rl2qc.images.sources.formats import opens_in_c, pillow_formats
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.images import Image as Pixels
 from rl2qc.images.sources.pages import pages_of, split_page
@@ -48,8 +50,12 @@ MAX_BYTES = 300 * 10**6
 """Decoded pictures that are larger are refused, before anything is allocated for them."""
 # The limit above is ours, and lower than the one that Pillow warns of.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Of damaged headers, the error that follows says enough.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*ImagePlugin")
 
 _ORIENTATION = 274
+
+Read = TypeVar("Read")
 
 
 @contextmanager
@@ -74,13 +80,20 @@ def open_picture(path: str | Path) -> Iterator[tuple[Image.Image, int]]:
     except FileNotFoundError as error:
         raise ImageError(f"no such image: {path}") from error
     except UnidentifiedImageError as error:
-        why = odd_tiff(file) if file.stat().st_size else ": it is empty, was it copied whole?"
+        why = _odd(file) if file.stat().st_size else ": it is empty, was it copied whole?"
         raise ImageError(f"{path} is not an image{why}") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except (KeyError, TypeError, IndexError, OverflowError, MemoryError) as error:
         # What Pillow lets through of files that lie about themselves.
         raise ImageError(f"{path} cannot be read: it is damaged ({error!r})") from error
+
+
+def _odd(file: Path) -> str:
+    try:
+        return apart(odd_tiff, file)
+    except Died:
+        return ""
 
 
 def _check_size(path: str | Path, image: Image.Image) -> None:
@@ -91,6 +104,17 @@ def _check_size(path: str | Path, image: Image.Image) -> None:
             f"{path} of {image.width} x {image.height} px would take {size / 1e6:.0f} MB: more "
             f"than {MAX_BYTES / 1e6:.0f} MB are no image of a patch, so cut it into smaller ones"
         )
+
+
+def _apart(function: Callable[[str | Path], Read], path: str | Path) -> Read:
+    """Decode in a process that a hostile file may end."""
+    try:
+        return apart(function, path)
+    except Died as died:
+        raise ImageError(
+            f"{path} killed the process that decodes it twice ({died.signal}): it is damaged, or "
+            "takes more memory than there is"
+        ) from None
 
 
 def read_picture(path: str | Path) -> tuple[Pixels, About]:
@@ -115,6 +139,10 @@ def read_picture(path: str | Path) -> tuple[Pixels, About]:
     >>> pixels.shape, pixels[0, 0].tolist(), about.grey
     ((2, 4, 3), [80, 80, 80], True)
     """
+    return _apart(_read_picture, path)
+
+
+def _read_picture(path: str | Path) -> tuple[Pixels, About]:
     with open_picture(path) as (image, page):
         bits = bits_of(image)
         if bits <= 8 and image.format == "PNG":
@@ -146,6 +174,16 @@ def about_image(path: str | Path) -> About:
     ImageError
         A file that is no picture.
     """
+    if not opens_in_c(split_page(path)[0]):
+        with open_picture(path) as (image, page):
+            about = _about(image, page)
+            _refuse_planes(path, image, about)
+            if about.bits <= 8:
+                return about
+    return _apart(_about_image, path)
+
+
+def _about_image(path: str | Path) -> About:
     with open_picture(path) as (image, page):
         about = _about(image, page)
         _refuse_planes(path, image, about)
@@ -162,6 +200,10 @@ def read_mask(path: str | Path) -> Samples:
     ImageError
         A file that is no picture, or one of several pages.
     """
+    return _apart(_read_mask, path)
+
+
+def _read_mask(path: str | Path) -> Samples:
     with open_picture(path) as (image, page):
         about = _about(image, page)
         if about.pages > 1 and split_page(path)[0] == Path(path):
@@ -190,6 +232,10 @@ def read_cutout(path: str | Path) -> Pixels:
     ImageError
         A file that is no image, has no transparency, or shows nothing.
     """
+    return _apart(_read_cutout, path)
+
+
+def _read_cutout(path: str | Path) -> Pixels:
     with open_picture(path) as (image, _):
         if not image.has_transparency_data:
             raise ImageError(f"{path} is no cut-out: it has no transparency")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl2qc.core.arguments import check_paths
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.images.sources.base import ImageSource, Item, PatchSource, register_source
 from rl2qc.images.sources.decode import (
@@ -18,7 +19,7 @@ from rl2qc.images.sources.decode import (
     read_picture,
     shown_size,
 )
-from rl2qc.images.sources.formats import IMAGE_SUFFIXES, is_picture, other_picture
+from rl2qc.images.sources.formats import IMAGE_SUFFIXES, is_picture, opens_in_c, other_picture
 from rl2qc.images.sources.images import About, Images
 from rl2qc.images.sources.images import Image as Pixels
 from rl2qc.images.sources.listing import (
@@ -75,7 +76,7 @@ def find_files(inputs: str | Path | Sequence[str | Path]) -> Listing:
 
     Links to folders are followed (:func:`~rl2qc.images.sources.listing.list_files`).
     """
-    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    inputs = check_paths("images", inputs)
     if not inputs:
         raise UsageError("no images given: name a folder, files or a glob")
     found: dict[Path, None] = {}  # a dict keeps the order and drops files named twice
@@ -268,5 +269,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     ImageError
         A file that is no image.
     """
+    if opens_in_c(split_page(path)[0]):
+        about = about_image(path)
+        return about.height, about.width
     with open_picture(path) as (image, _):
         return shown_size(image)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from PIL import Image, features
 
-__all__ = ["IMAGE_SUFFIXES", "TIFF_SUFFIXES", "is_picture", "other_picture", "pillow_formats"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "TIFF_SUFFIXES",
+    "is_picture",
+    "opens_in_c",
+    "other_picture",
+    "pillow_formats",
+]
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _JPEG_2000 = frozenset({".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"})
@@ -71,6 +78,18 @@ def pillow_formats() -> tuple[str, ...]:
     wanted = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "DIB", "GIF", "PPM", "WEBP", "JPEG2000", "AVIF")
     Image.init()
     return tuple(name for name in wanted if name in Image.OPEN)
+
+
+def opens_in_c(path: Path) -> bool:
+    """Whether C code sees a file as soon as it is opened, and not only when its pixels are read."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        with path.open("rb") as file:
+            head = file.read(12)
+    except (OSError, ValueError):
+        return False
+    return head[:4] == b"RIFF" or head[4:8] == b"ftyp"
 
 
 def is_picture(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from rl2qc.images.sources.formats import TIFF_SUFFIXES, pillow_formats
+from rl2qc.images.sources.formats import TIFF_SUFFIXES, opens_in_c, pillow_formats
 
 __all__ = ["page_names", "pages_of", "split_page"]
 
@@ -46,7 +46,7 @@ def page_names(path: Path) -> tuple[list[str], str]:
     -------
     Names, and a line without the file's name, "" where there is nothing to say.
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in TIFF_SUFFIXES or not path.is_file() or opens_in_c(path):
         return [str(path)], ""
     try:
         with Image.open(path, formats=pillow_formats()) as image:

@@ -7,25 +7,33 @@ whatever use, is opened by :func:`open_slide`: the one place for what all reader
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rl2qc.core.apart import is_apart
+from rl2qc.core.arguments import Interval, check
 from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import SlideError
+from rl2qc.images.resolution import PLAUSIBLE_MPP
 from rl2qc.images.sources.placeholders import is_regular, why_unreadable
-from rl2qc.slides.info import SlideInfo
+from rl2qc.slides.readers.contract import (
+    OpensSlides,
+    Overview,
+    ReaderDied,
+    ReadsAhead,
+    Region,
+    SharedCache,
+    SlideReader,
+)
+from rl2qc.slides.readers.isolated import IsolatedReader
 
 __all__ = [
     "READERS",
     "Overview",
+    "ReaderDied",
     "ReaderSpec",
+    "ReadsAhead",
     "Region",
     "SharedCache",
     "SlideReader",
@@ -36,131 +44,6 @@ __all__ = [
     "reader_of",
     "register_reader",
 ]
-
-
-@dataclass(frozen=True)
-class Region:
-    """Pixels of a slide: ``rgb`` (h, w, 3) uint8 on the background colour; ``valid`` in [0, 1]
-    is the share of them that was scanned."""
-
-    rgb: NDArray[np.uint8]
-    valid: float
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The scanned part of a slide at low resolution.
-
-    Attributes
-    ----------
-    rgb
-        (h, w, 3) uint8, area averages.
-    valid
-        (h, w) float32, the share of each pixel that was scanned.
-    readable
-        (h, w) bool, False where the file could not be read.
-    downsample
-        Level-0 px per pixel in x and in y.
-    """
-
-    rgb: NDArray[np.uint8]
-    valid: NDArray[np.float32]
-    readable: NDArray[np.bool_]
-    downsample: tuple[float, float]
-
-
-class SlideReader(Protocol):
-    """An open slide. Threads share it, and it pickles: as its path, say, to be opened again.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from rl2qc.synthetic.slide import write_pyramid
-    >>> path = Path(tempfile.mkdtemp()) / "slide.tiff"
-    >>> write_pyramid(path, np.full((512, 768, 3), 240, np.uint8), mpp=0.5)
-    >>> with open_slide(path) as slide:
-    ...     slide.info.mpp, slide.read_region(0, 0, (64, 32)).rgb.shape
-    (0.5, (32, 64, 3))
-    """
-
-    @property
-    def info(self) -> SlideInfo:
-        """What the slide says about itself."""
-
-    def read_region(
-        self, x: int, y: int, size: tuple[int, int], *, level: int = 0, scale: float = 1.0
-    ) -> Region:
-        """Read the region whose top left corner is (x, y) at level 0.
-
-        Parameters
-        ----------
-        x, y
-            In level-0 px; what lies outside the slide is background.
-        size
-            Width and height of the result in px.
-        level
-            The level to read from.
-        scale
-            Pixels of the level per pixel of the result; 1 reads without resampling.
-
-        Raises
-        ------
-        SlideError
-            The file is damaged there. The reader stays usable.
-        """
-
-    def read_overview(self, downsample: float) -> Overview:
-        """Read the scanned part (``info.bounds``) at about ``downsample`` level-0 px per pixel.
-
-        Raises
-        ------
-        SlideError
-            Nothing of it can be read.
-        """
-
-    def close(self) -> None:
-        """Release the file."""
-
-    def __enter__(self) -> Self:
-        """The slide itself."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-
-
-class SharedCache:
-    """What the readers of several slides share, each reader a thing of its own.
-
-    Examples
-    --------
-    >>> cache = SharedCache()
-    >>> cache.get("blocks", list) is cache.get("blocks", list)
-    True
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._held = threading.Lock(), dict[Hashable, Any]()
-
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What is held for ``key``, made on first use."""
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = make()
-            return self._held[key]
-
-
-class OpensSlides(Protocol):
-    """Opens a slide; see :func:`open_slide`."""
-
-    def __call__(
-        self, path: Path, *, mpp_override: float | None, icc: bool, cache: SharedCache | None
-    ) -> SlideReader:
-        """The slide, or SlideError with the reason in one line."""
 
 
 def _never(path: Path) -> bool:
@@ -308,13 +191,17 @@ def open_slide(
     Traceback (most recent call last):
     rl2qc.errors.SlideError: nothing.svs cannot be opened as a slide: no such file
     """
-    path = Path(path)
+    path = Path(check("path", path, str | Path))
+    check("mpp_override", mpp_override, float | None, within=Interval(*PLAUSIBLE_MPP, unit="um/px"))
+    check("icc", icc, bool)
     # A pipe would be waited for without end, and a pointer is no slide.
     if not path.is_dir() and (reason := why_unreadable(path)):
         raise SlideError(f"{path} cannot be opened as a slide: it {reason}")
     spec = reader_of(path)
     if spec.extra is not None:
         spec.extra.require(f"reading {path.name}")
+    if spec.may_crash and is_apart():
+        return IsolatedReader(spec.open, path, mpp_override=mpp_override, icc=icc, cache=cache)
     return spec.open(path, mpp_override=mpp_override, icc=icc, cache=cache)
 
 

@@ -18,10 +18,12 @@ import openslide
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from rl2qc.core.apart import Died, apart
 from rl2qc.errors import SlideError
 from rl2qc.images.sources.formats import IMAGE_SUFFIXES, pillow_formats
 from rl2qc.slides.files import is_dicom, slide_files
 from rl2qc.slides.readers._openslide_properties import describe_slide
+from rl2qc.slides.readers._tiff_geometry import check_geometry
 from rl2qc.slides.readers.base import ReaderSpec, SharedCache, register_reader
 from rl2qc.slides.readers.pyramid import PyramidReader, to_srgb
 
@@ -69,6 +71,7 @@ class OpenSlideReader(PyramidReader):
         self._cache = (cache or SharedCache()).get(__name__, _new_cache)
         self._mpp_override, self._icc = mpp_override, icc
         self._file = _slide_file(self.path)
+        check_geometry(self._file)
         handle = self._open()
         try:
             self.info = describe_slide(handle, self._file, mpp_override)
@@ -144,7 +147,26 @@ def _slide_file(path: Path) -> Path:
 
 def _dicom_file(folder: Path) -> Path | None:
     files = sorted(folder.iterdir())
-    return next((f for f in files if openslide.OpenSlide.detect_format(f) == "dicom"), None)
+    return next((f for f in files if _format(f) in _DICOM), None)
+
+
+# What would kill its process is for OpenSlide, too: it says so when it is to be opened.
+_KILLER = "killer"
+_DICOM = ("dicom", _KILLER)
+
+
+def _format(file: Path) -> str | None:
+    """What OpenSlide takes a file for; asked apart, since it may die of it."""
+    try:
+        return apart(_detect, file)
+    except (Died, SlideError):
+        return _KILLER
+
+
+def _detect(file: Path) -> str | None:
+    check_geometry(file)
+    found: str | None = openslide.OpenSlide.detect_format(file)
+    return found
 
 
 def _open(file: Path) -> openslide.OpenSlide:
@@ -181,12 +203,8 @@ def _sniff(path: Path) -> bool:
         return _dicom_file(path) is not None
     suffix = path.suffix.lower()
     if suffix in _AMBIGUOUS:
-        return openslide.OpenSlide.detect_format(path) is not None
-    return (
-        suffix not in IMAGE_SUFFIXES
-        and is_dicom(path)
-        and openslide.OpenSlide.detect_format(path) == "dicom"
-    )
+        return _format(path) is not None
+    return suffix not in IMAGE_SUFFIXES and is_dicom(path) and _format(path) in _DICOM
 
 
 def _versions() -> dict[str, str]:
