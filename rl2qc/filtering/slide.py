@@ -18,22 +18,20 @@ from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_til
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
-from rl2qc.filtering.tissue import SlideTissue, find_tissue, mask_of
+from rl2qc.filtering.tissue import SlideTissue, edge_warnings, find_tissue, mask_of
 from rl2qc.images.resolution import TOLERANCE, target_mpp
 from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
-from rl2qc.slides.readers.base import Overview, SlideReader, open_slide
-from rl2qc.slides.tiling import ReadPlan, plan_reading, share_beyond, tile_grid, tissue_fractions
+from rl2qc.slides.readers.base import SlideReader, open_slide
+from rl2qc.slides.tiling import ReadPlan, plan_reading, tile_grid, tissue_fractions
 
 __all__ = ["filter_slide", "filter_tiles"]
 
 # The mask has this many pixels along a tile's side, and no more than this along the slide's.
 _MASK_PIXELS_PER_TILE = 16
 _MASK_PIXELS = 3072
-# Share of the tissue that may lie where no tile fits without a word.
-_MUCH_BEYOND = 0.001
 # The picture kept with a table has at least this many along its longer side, if the slide has.
 _THUMBNAIL_PIXELS = 1024
 
@@ -204,7 +202,7 @@ def _look_at(
         tissue.mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
     )
     if given is None:
-        warnings += _about_edges(tissue.mask, corners, side, info, overview)
+        warnings += edge_warnings(tissue.mask, corners, side, info, overview)
     # What was asked for is measured, glass too.
     chosen = fractions >= (settings.min_tissue if given is None else 0)
     warnings += _nothing_there(chosen, side, settings, given)
@@ -221,25 +219,6 @@ def _look_at(
         given,
         tuple(warnings),
     )
-
-
-def _about_edges(
-    mask: NDArray[np.bool_],
-    corners: NDArray[np.int64],
-    side: int,
-    info: SlideInfo,
-    overview: Overview,
-) -> list[str]:
-    """How much tissue no tile of the grid can reach."""
-    beyond = share_beyond(
-        mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
-    )
-    if not len(corners) or beyond < _MUCH_BEYOND:
-        return []
-    return [
-        f"{beyond:.1%} of the tissue is not judged: it lies at the right or bottom edge, where no "
-        "whole tile fits"
-    ]
 
 
 def _nothing_there(

@@ -19,13 +19,24 @@ from rl2qc.images.tissue_masks import Frame, find_mask, read_mask
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.base import Overview
+from rl2qc.slides.tiling import share_beyond
 
-__all__ = ["RULES", "SlideTissue", "find_tissue", "mask_names", "mask_of", "rule_of"]
+__all__ = [
+    "RULES",
+    "SlideTissue",
+    "edge_warnings",
+    "find_tissue",
+    "mask_names",
+    "mask_of",
+    "rule_of",
+]
 
 Mask: TypeAlias = NDArray[np.bool_]
 
 # Share of the slide.
 _MUCH_BLACK = 0.02
+# Of the tissue, what may lie where no tile fits without a word.
+_MUCH_BEYOND = 0.001
 
 
 @dataclass(frozen=True)
@@ -170,3 +181,22 @@ def rule_of(place: str | Path | None) -> str:
 def mask_names(slide: Path) -> list[str]:
     """What masks of a slide are called after: its file's name, and that without the suffix."""
     return [slide.name, slide_name(slide)]
+
+
+def edge_warnings(
+    mask: NDArray[np.bool_],
+    corners: NDArray[np.int64],
+    side: int,
+    info: SlideInfo,
+    overview: Overview,
+) -> list[str]:
+    """How much tissue no tile of the grid can reach."""
+    beyond = share_beyond(
+        mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
+    )
+    if not len(corners) or beyond < _MUCH_BEYOND:
+        return []
+    return [
+        f"{beyond:.1%} of the tissue is not judged: it lies at the right or bottom edge, where no "
+        "whole tile fits"
+    ]

@@ -81,7 +81,7 @@ def _alter_coords(folder: Path, rng: np.random.Generator) -> str:
     if way == "cut":
         content = path.read_bytes()
         path.write_bytes(content[: rng.integers(len(content))])
-        return way
+        return str(way)
     with h5py.File(path, "r+") as file:
         given = dict(file["coords"].attrs)
         del file["coords"]
