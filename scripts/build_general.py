@@ -24,12 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 from general_network import GeneralNetwork, load_network
-from laboratories import lab_folders
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from taught_images import taught_by
 from training_images import split_images
 
-from rl2qc.images.digest import pixel_digest
 from rl2qc.images.quantities import measure_quantities
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources.base import as_source
@@ -114,15 +113,6 @@ def quantities_of(paths: list[Path], size: int) -> ReferenceQuantities:
     """What every fourth patch is usually like."""
     source = as_source(paths[::4], size)
     return ReferenceQuantities.fit(measure_quantities(source[i] for i in range(len(source))))
-
-
-def taught_by(data: Path, size: int) -> NDArray[np.uint8]:
-    """Digests (n, 8) of the middle of every image that taught the network."""
-    digests = set()
-    for folder in lab_folders(data).values():
-        source = as_source(folder, size)
-        digests |= {pixel_digest(source[i]) for i in range(len(source))}
-    return np.array([list(digest) for digest in sorted(digests)], np.uint8)
 
 
 def provenance_of(n_train: int, n_held_out: int, seed: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DIGEST_BYTES", "digests_of", "pixel_digest"]
+__all__ = ["DIGEST_BYTES", "checked_digests", "digests_of", "pixel_digest"]
 
 DIGEST_BYTES = 8
 
@@ -37,3 +37,21 @@ def digests_of(rows: NDArray[np.uint8]) -> frozenset[bytes]:
     True
     """
     return frozenset(row.tobytes() for row in rows)
+
+
+def checked_digests(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Rows that may hold digests.
+
+    Raises
+    ------
+    ValueError
+        They are not (n, 8) uint8.
+
+    Examples
+    --------
+    >>> checked_digests(np.zeros((2, 8), np.uint8)).shape
+    (2, 8)
+    """
+    if rows.dtype != np.uint8 or rows.shape[1:] != (DIGEST_BYTES,):
+        raise ValueError(f"digests are {rows.shape} {rows.dtype}, not (n, {DIGEST_BYTES}) uint8")
+    return rows

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rl2qc.core.arrays import checked_array
 from rl2qc.errors import CheckpointError, UsageError
+from rl2qc.images.digest import checked_digests
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.model.checkpoint import read_checkpoint, tensors_digest
 from rl2qc.model.density.features import FeatureDensity
@@ -83,7 +84,7 @@ def assemble(tensors: Mapping[str, Tensor], config: Any) -> ModelParts:
             provenance=about.provenance,
             head=head,
             branch=_branch(network),
-            taught=_taught(tensors),
+            taught=checked_digests(tensors["taught"].numpy()) if "taught" in tensors else None,
         )
     except KeyError as error:
         raise CheckpointError(f"it lacks a part of the model: {error}") from error
@@ -194,15 +195,6 @@ def _latent_mean(tensors: Mapping[str, Tensor]) -> NDArray[np.float32]:
 def _quantities(tensors: Mapping[str, Tensor]) -> ReferenceQuantities | None:
     state = _arrays(tensors, "quantities.")
     return ReferenceQuantities.from_state(state) if state else None
-
-
-def _taught(tensors: Mapping[str, Tensor]) -> NDArray[np.uint8] | None:
-    if "taught" not in tensors:
-        return None
-    taught = tensors["taught"].numpy()
-    if taught.dtype != np.uint8 or taught.shape[1:] != (8,):
-        raise ValueError(f"taught is {taught.shape} {taught.dtype}, not (n, 8) uint8")
-    return taught
 
 
 def _detectors(

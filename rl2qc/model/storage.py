@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rl2qc.errors import CheckpointError, UsageError
+from rl2qc.images.digest import checked_digests
 from rl2qc.model.assembly import MEDIAN, PLACES, assemble
 from rl2qc.model.checkpoint import is_model, read_checkpoint, tensors_digest, write_checkpoint
 from rl2qc.model.detectors.base import State
@@ -41,9 +42,23 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
     """
     tensors, config, digest = read_checkpoint(path)
     try:
-        return assemble(tensors, config), digest
+        parts = assemble(tensors, config)
+        if parts.taught is None:
+            parts = replace(parts, taught=_taught_beside(path))
+        return parts, digest
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error
+
+
+def _taught_beside(path: Path) -> NDArray[np.uint8] | None:
+    """Digests in ``NAME.taught.npy``: a shipped model need not be shipped anew for them."""
+    beside = path.with_suffix(".taught.npy")
+    if not beside.is_file():
+        return None
+    try:
+        return checked_digests(np.array(np.load(beside, mmap_mode="r", allow_pickle=False)))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{beside.name}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

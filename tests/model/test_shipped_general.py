@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
+from rl2qc.errors import CheckpointError
+from rl2qc.images.digest import digests_of
 from rl2qc.model.quality import QualityModel
 from rl2qc.model.zoo import shipped_checkpoints
 from rl2qc.synthetic.teaching import CLASSES
@@ -21,6 +25,17 @@ def test_it_is_shipped_and_whole(general) -> None:
     assert (general.patch_size, general.mpp, general.adapts) == (224, 0.5, True)
     assert general.filter_score == "evidence" and "combined" not in general.detectors_.names
     assert np.isfinite(general.calibration_["evidence"]).all()
+
+
+def test_it_knows_the_images_that_taught_it(general, tmp_path) -> None:
+    assert general.taught_ is not None and general.taught_.shape[1] == 8
+    assert len(digests_of(general.taught_)) == len(general.taught_) > 3000
+    model = tmp_path / "own.safetensors"
+    shutil.copy(shipped_checkpoints()["general"], model)
+    assert QualityModel.load(model, device="cpu").taught_ is None
+    np.save(tmp_path / "own.taught.npy", np.zeros((3, 9), np.uint8))
+    with pytest.raises(CheckpointError, match=r"own\.taught\.npy: digests are \(3, 9\)"):
+        QualityModel.load(model, device="cpu")
 
 
 def test_its_features_for_scores_are_those_of_histology_nearly(general, stained) -> None:
