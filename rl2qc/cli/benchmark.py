@@ -10,7 +10,7 @@ import typer
 from rl2qc.benchmarking.settings import BenchmarkSettings
 from rl2qc.cli.options import ModelOption, OverwriteOption, print_warnings
 from rl2qc.cli.settings import with_settings
-from rl2qc.model.zoo import DEFAULT_MODEL
+from rl2qc.core.defaults import DEFAULT_MODEL
 
 __all__ = ["benchmark_command"]
 

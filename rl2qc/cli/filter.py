@@ -12,11 +12,11 @@ from rl2qc.cli.options import ModelOption
 from rl2qc.cli.settings import with_settings
 from rl2qc.cli.stopping import if_stopped
 from rl2qc.cohort.settings import RunSettings
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.text import printable
 from rl2qc.errors import ExitCode
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.images.resolution import mpp_of
-from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["filter_command"]
 

@@ -15,7 +15,7 @@ from rl2qc.cli.options import (
 )
 from rl2qc.cli.outputs import Outputs
 from rl2qc.cli.settings import with_settings
-from rl2qc.model.zoo import DEFAULT_MODEL
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.scoring.settings import ScoreSettings
 
 __all__ = ["score_command"]

@@ -32,6 +32,7 @@ from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.results import CohortResult, input_errors, input_warnings
 from rl2qc.cohort.store.runs import command_line, with_run
 from rl2qc.cohort.store.summary import SummaryRow
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.progress import Progress
 from rl2qc.core.provenance import versions
 from rl2qc.core.settings import share_out
@@ -40,7 +41,6 @@ from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.measure import TileModel, find_model
 from rl2qc.filtering.patches import check_given_scale
 from rl2qc.filtering.settings import FilterSettings
-from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.slides.readers.base import READERS
 
 __all__ = ["filter_cohort", "filter_inputs"]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.progress import Progress
 from rl2qc.errors import ImageError, UsageError, WorkError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
@@ -22,7 +23,6 @@ from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import center_crop, open_images, read_with_about, source_of
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.notes import image_notes, scale_notes
-from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["check_given_scale", "filter_images", "filter_patches"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.arguments import check_path
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.progress import Progress
 from rl2qc.errors import SlideError, UsageError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
@@ -20,7 +21,6 @@ from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.tissue import SlideTissue, edge_warnings, find_tissue, mask_of
 from rl2qc.images.resolution import TOLERANCE, target_mpp
-from rl2qc.model.zoo import DEFAULT_MODEL
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from rl2qc.core.arguments import check_path
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.registry import nearest
 from rl2qc.errors import UsageError
 
 __all__ = ["ALIASES", "DEFAULT_MODEL", "find_checkpoint", "shipped_checkpoints"]
-
-DEFAULT_MODEL = "general"
-"""The model, and the backbone of training, of those who name none."""
 
 ALIASES: dict[str, str] = {}
 """Old names of shipped models, by old name: still understood, no longer shown."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.settings import Interval, Settings, option
-from rl2qc.model.zoo import DEFAULT_MODEL
 
 __all__ = ["MODES", "TrainSettings"]
 
