@@ -21,7 +21,7 @@ from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
 from rl2qc.cohort.store.tables import kept_tiles, seen_size
 from rl2qc.core.arguments import check, check_index, check_path
-from rl2qc.errors import ImageError, SlideError, UsageError, WorkError
+from rl2qc.errors import ImageError, SlideError, UsageError
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide

@@ -49,7 +49,7 @@ REFERENCES = tuple((seed, 1568, 2016) for seed in (101, 102, 103, 104))
 SCORED = (201, 1792, 2464)
 # Step from tile to tile when learning, as a share of their side.
 REFERENCE_STEP = 0.85
-BLUR = (1.0, 2.0, 4.0)
+BLUR = (1.0, 1.5, 2.0)
 
 
 def demo(

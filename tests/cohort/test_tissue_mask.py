@@ -95,7 +95,7 @@ def test_a_run_with_a_folder_of_masks(
     slide: Path, mask: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     write_slide(slide.parent / "other.tif", tissue_like(rng, 64, 128))
-    write_slide(slide.parent / "third.tif", tissue_like(rng, 64, 64))
+    write_slide(slide.parent / "third.tif", tissue_like(rng, 64, 192))
     # As HistoQC leaves them.
     save(mask.parent / "other.tif" / "other.tif_mask_use.png", np.eye(1, 2, dtype=np.bool_))
     result = run(slide.parent, tmp_path / "out", tissue_mask=mask.parent)
@@ -144,7 +144,7 @@ def test_results_of_before_go_on_as_they_were_made(slide: Path, tmp_path: Path) 
     resumed = run(slide, out)
     assert resumed.before == ("case",)
     assert any("tissue is found by otsu, as in the results" in w for w in resumed.warnings)
-    other = write_slide(slide.with_name("b.tif"), tissue_like(np.random.default_rng(1), 64, 64))
+    other = write_slide(slide.with_name("b.tif"), tissue_like(np.random.default_rng(1), 64, 192))
     assert run(other, out).tables["b"].tissue_source == "otsu"
     assert decide(out, 0.1).failures == ()
     assert run(slide, out, overwrite=True).tables["case"].tissue_source == "auto"
