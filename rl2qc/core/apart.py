@@ -87,9 +87,8 @@ class Call:
             needed = packed[2]
             return unpack(packed, None if block is None else block.memory)
         except Rl2qcError as error:
-            # Where in the helper it came about is no news.
-            error.__cause__ = None
-            raise
+            # Where in the helper it came about is no news, nor whether it had to be waited for.
+            raise error.with_traceback(None) from None
         except BrokenProcessPool as error:
             self._helper.bury(self.process)
             raise Died(_signal(error), self.process) from None
