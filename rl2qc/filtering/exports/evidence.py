@@ -28,6 +28,6 @@ register_format(
         always=True,
         decided=False,
         listed=False,
-        order=1,
+        order=20,
     )
 )
