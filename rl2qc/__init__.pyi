@@ -65,11 +65,14 @@ from rl2qc.scoring.comparison import Comparison as Comparison
 from rl2qc.scoring.dice import Dice as Dice
 from rl2qc.scoring.dice import dice as dice
 from rl2qc.scoring.lightning import LightningScores as LightningScores
+from rl2qc.scoring.reject import Rejection as Rejection
+from rl2qc.scoring.reject import reject as reject
 from rl2qc.scoring.score import score as score
 from rl2qc.scoring.scorecard import Scorecard as Scorecard
 from rl2qc.scoring.settings import AgreeSettings as AgreeSettings
 from rl2qc.scoring.settings import CompareSettings as CompareSettings
 from rl2qc.scoring.settings import DiceSettings as DiceSettings
+from rl2qc.scoring.settings import RejectSettings as RejectSettings
 from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
 from rl2qc.scoring.spec import MetricSpec as MetricSpec
 from rl2qc.scoring.spec import register_metric as register_metric

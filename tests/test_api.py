@@ -21,6 +21,7 @@ CALLS = {
     "filter_slide",
     "open_slide",
     "read_results",
+    "reject",
     "score",
     "train",
 }
@@ -64,6 +65,7 @@ RESULTS = {
     "Comparison",
     "Demo",
     "Dice",
+    "Rejection",
     "Scorecard",
     "TileTable",
 }
@@ -74,6 +76,7 @@ SETTINGS = {
     "DecideSettings",
     "DiceSettings",
     "FilterSettings",
+    "RejectSettings",
     "RunSettings",
     "ScoreSettings",
     "TrainSettings",

@@ -19,6 +19,7 @@ from rl2qc.cli.demo import demo_command
 from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
 from rl2qc.cli.help import CommandWithNames
+from rl2qc.cli.reject import reject_command
 from rl2qc.cli.score import score_command
 from rl2qc.cli.stopping import NOTHING_DONE, Stopped, catch_signals
 from rl2qc.cli.streams import prepare_streams
@@ -41,6 +42,7 @@ app.command("filter", cls=CommandWithNames)(filter_command)
 app.command("decide", cls=CommandWithNames)(decide_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
+app.command("reject")(reject_command)
 app.command("dice")(dice_command)
 app.command("agree")(agree_command)
 app.command("benchmark")(benchmark_command)

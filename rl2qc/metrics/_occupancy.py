@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, lambertw
 
-__all__ = ["Tails", "distribution", "expected_distinct", "log_stirling2"]
+__all__ = ["Tails", "distribution", "expected_distinct", "log_stirling2", "rarefied"]
 
 _Floats: TypeAlias = NDArray[np.float64]
 _Indices: TypeAlias = NDArray[np.intp]
@@ -67,6 +67,20 @@ def distribution(n: int, s: float) -> tuple[_Indices, _Floats]:
     centre = round(expected_distinct(n, s))
     k = _around(centre, n)
     return k, _probabilities(k, log_stirling2(n, k), n, s)
+
+
+def rarefied(counts: NDArray[np.intp], size: int) -> float:
+    """Expected number of distinct images in a random subset of ``size`` retrievals."""
+    n = int(counts.sum())
+    missing = n - counts
+    possible = missing >= size  # else every subset holds the image
+    log_absent = (
+        gammaln(missing[possible] + 1)
+        - gammaln(missing[possible] - size + 1)
+        - gammaln(n + 1)
+        + gammaln(n - size + 1)
+    )
+    return float(len(counts) - np.exp(log_absent).sum())
 
 
 class Tails:

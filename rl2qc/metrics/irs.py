@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 from rl2qc.core.renamed import OldNames, renamed
 from rl2qc.metrics._duplicates import first_occurrences
+from rl2qc.metrics._occupancy import rarefied
 from rl2qc.metrics.irs_counts import irs_from_counts, most_likely
 from rl2qc.metrics.matrices import Matrices, Rows, halves
 from rl2qc.metrics.neighbors import Backend, Distance, kneighbors
@@ -138,8 +138,8 @@ def irs(
     if unseen is not None:
         other = retrieve(as_feature_pair(real, unseen, ("train", "unseen"))[1])
         size = min(int(counts.sum()), int(other.sum()))
-        ours, ours_saturated = most_likely(_rarefied(counts, size), size, n_train)
-        theirs, theirs_saturated = most_likely(_rarefied(other, size), size, n_train)
+        ours, ours_saturated = most_likely(rarefied(counts, size), size, n_train)
+        theirs, theirs_saturated = most_likely(rarefied(other, size), size, n_train)
         adjusted, adjusted_saturated = ours / theirs, ours_saturated or theirs_saturated
     return IrsResult(
         value=estimate.value,
@@ -156,20 +156,6 @@ def irs(
         distance=distance,
         alpha=alpha,
     )
-
-
-def _rarefied(counts: NDArray[np.intp], size: int) -> float:
-    """Expected number of distinct images in a random subset of ``size`` retrievals."""
-    n = int(counts.sum())
-    missing = n - counts
-    possible = missing >= size  # else every subset holds the image
-    log_absent = (
-        gammaln(missing[possible] + 1)
-        - gammaln(missing[possible] - size + 1)
-        - gammaln(n + 1)
-        + gammaln(n - size + 1)
-    )
-    return float(len(counts) - np.exp(log_absent).sum())
 
 
 def irs_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> dict[str, float]:
@@ -198,6 +184,6 @@ def irs_adjusted_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> flo
 
     ours, theirs = retrieved(generated), retrieved(unseen)
     size = min(int(ours.sum()), int(theirs.sum()))
-    s_ours, _ = most_likely(_rarefied(ours, size), size, n_train)
-    s_theirs, _ = most_likely(_rarefied(theirs, size), size, n_train)
+    s_ours, _ = most_likely(rarefied(ours, size), size, n_train)
+    s_theirs, _ = most_likely(rarefied(theirs, size), size, n_train)
     return s_ours / s_theirs

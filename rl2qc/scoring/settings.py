@@ -11,7 +11,7 @@ from rl2qc.errors import UsageError
 from rl2qc.features.base import DEFAULT_FEATURES
 from rl2qc.scoring.spec import chosen_metrics
 
-__all__ = ["AgreeSettings", "CompareSettings", "DiceSettings", "ScoreSettings"]
+__all__ = ["AgreeSettings", "CompareSettings", "DiceSettings", "RejectSettings", "ScoreSettings"]
 
 _GROUPS = (
     "Regular expression whose first group is the slide or patient, in the file name or in the path "
@@ -224,3 +224,40 @@ class AgreeSettings(Settings):
         super().__post_init__()
         if isinstance(self.lower, str):
             object.__setattr__(self, "lower", split_names(self.lower))
+
+
+@dataclass(frozen=True)
+class RejectSettings(Settings):
+    """When a generator is not diverse enough.
+
+    Examples
+    --------
+    >>> RejectSettings(diversity=0.9).record()["alpha"]
+    0.05
+    """
+
+    diversity: float = option(
+        0.8,
+        help="Share of the training images that the generator should cover (IRS).",
+        within=Interval(0, 1, "right"),
+    )
+    alpha: float = option(
+        0.05,
+        help="Probability of rejecting a generator that does, over all looks.",
+        within=Interval(0, 0.5, "neither"),
+    )
+    features: Any = option(
+        DEFAULT_FEATURES,
+        help="What neighbours are sought by; as in rl2qc score.",
+        metavar="NAME|FILE|DIR",
+    )
+    distance: Literal["euclidean", "cosine"] = option(
+        "euclidean", help="Between neighbours.", choices=("euclidean", "cosine")
+    )
+    cache: bool = option(
+        True,
+        help="Read and keep features between runs.",
+        phase="speed",
+        flags=("--cache/--no-cache",),
+    )
+    seed: int = option(0, help="Of the order in which images are read.", within=Interval(0))
