@@ -39,10 +39,10 @@ FILTER_WING, SCORE_WING = {"slides", "filtering", "cohort"}, {"features", "scori
 HOMES = {
     "albumentations": ("synthetic/",),
     "faiss": ("metrics/neighbors.py",),
-    "h5py": ("filtering/exports/", "slides/"),
+    "h5py": ("filtering/exports/", "images/sources/arrays.py", "slides/"),
     "nflows": ("model/",),
     "openslide": ("slides/", "cohort/"),
-    "pyarrow": ("filtering/exports/",),
+    "pyarrow": ("filtering/exports/", "images/sources/parquet.py"),
     "ray": ("cohort/ray.py",),
     "safetensors": ("features/", "model/"),
     "sklearn": ("model/",),

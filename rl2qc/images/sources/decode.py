@@ -6,10 +6,12 @@ to it, and what it says of itself, goes along (:class:`About`).
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,19 +23,20 @@ from rl2qc.errors import ImageError
 from rl2qc.images.sources.deep import (
     Samples,
     bits_of,
-    head_of,
     odd_tiff,
     read_samples,
     said_white,
     to_8_bits,
     white_level,
 )
-from rl2qc.images.sources.formats import opens_in_c, pillow_formats
+from rl2qc.images.sources.formats import opens_in_c, pillow_formats, seen_by_c
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.images import Image as Pixels
+from rl2qc.images.sources.lossy import lossy
 from rl2qc.images.sources.pages import pages_of, split_page
 from rl2qc.images.sources.placeholders import why_unreadable
 from rl2qc.images.sources.scale import recorded_mpp
+from rl2qc.images.sources.turns import turned
 
 __all__ = [
     "MAX_BYTES",
@@ -59,8 +62,17 @@ Read = TypeVar("Read")
 
 
 @contextmanager
-def open_picture(path: str | Path) -> Iterator[tuple[Image.Image, int]]:
+def open_picture(
+    path: str | Path, content: bytes | None = None
+) -> Iterator[tuple[Image.Image, int]]:
     """A picture by its name, open at its page, and the number of the page from 0.
+
+    Parameters
+    ----------
+    path
+        A file, or one page of it; of ``content`` only what it is called.
+    content
+        The bytes of a file, where it is none by itself.
 
     Raises
     ------
@@ -68,11 +80,12 @@ def open_picture(path: str | Path) -> Iterator[tuple[Image.Image, int]]:
         It is not there, no picture of a kind that is read, too large, or damaged; so are errors
         within the context.
     """
-    file, page = split_page(path)
-    if reason := why_unreadable(file):
+    file, page = split_page(path) if content is None else (Path(path), 0)
+    if content is None and (reason := why_unreadable(file)):
         raise ImageError(f"{path} {reason}")
     try:
-        with Image.open(file, formats=pillow_formats()) as image:
+        stream = file if content is None else BytesIO(content)
+        with Image.open(stream, formats=pillow_formats()) as image:
             if page:
                 image.seek(page)
             _check_size(path, image)
@@ -80,7 +93,9 @@ def open_picture(path: str | Path) -> Iterator[tuple[Image.Image, int]]:
     except FileNotFoundError as error:
         raise ImageError(f"no such image: {path}") from error
     except UnidentifiedImageError as error:
-        why = _odd(file) if file.stat().st_size else ": it is empty, was it copied whole?"
+        empty = not (file.stat().st_size if content is None else content)
+        why = ": it is empty, was it copied whole?" if empty else ""
+        why = why or (_odd(file) if content is None else "")
         raise ImageError(f"{path} is not an image{why}") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
@@ -106,10 +121,10 @@ def _check_size(path: str | Path, image: Image.Image) -> None:
         )
 
 
-def _apart(function: Callable[[str | Path], Read], path: str | Path) -> Read:
+def _apart(function: Callable[..., Read], path: str | Path, content: bytes | None = None) -> Read:
     """Decode in a process that a hostile file may end."""
     try:
-        return apart(function, path)
+        return apart(function, path) if content is None else apart(function, path, content)
     except Died as died:
         raise ImageError(
             f"{path} killed the process that decodes it twice ({died.signal}): it is damaged, or "
@@ -117,13 +132,15 @@ def _apart(function: Callable[[str | Path], Read], path: str | Path) -> Read:
         ) from None
 
 
-def read_picture(path: str | Path) -> tuple[Pixels, About]:
+def read_picture(path: str | Path, content: bytes | None = None) -> tuple[Pixels, About]:
     """A picture as (h, w, 3) uint8 RGB, and what it says of itself.
 
     Parameters
     ----------
     path
         A file, or one page of it (``stack.tif@page3``).
+    content
+        As in :func:`open_picture`.
 
     Raises
     ------
@@ -139,11 +156,11 @@ def read_picture(path: str | Path) -> tuple[Pixels, About]:
     >>> pixels.shape, pixels[0, 0].tolist(), about.grey
     ((2, 4, 3), [80, 80, 80], True)
     """
-    return _apart(_read_picture, path)
+    return _apart(_read_picture, path, content)
 
 
-def _read_picture(path: str | Path) -> tuple[Pixels, About]:
-    with open_picture(path) as (image, page):
+def _read_picture(path: str | Path, content: bytes | None = None) -> tuple[Pixels, About]:
+    with open_picture(path, content) as (image, page):
         bits = bits_of(image)
         if bits <= 8 and image.format == "PNG":
             # First, since it may say behind its pixels which side is up.
@@ -151,12 +168,13 @@ def _read_picture(path: str | Path) -> tuple[Pixels, About]:
         about = _about(image, page, bits)
         _refuse_planes(path, image, about)
         if about.bits > 8:
-            samples, white = _deep(path, image, page)
+            samples, white = _deep(path, image, page, content)
             pixels = _rgb_of_samples(to_8_bits(samples, white, Path(path)))
-            return _turned(pixels, about.turned), replace(about, white=white)
-        turned = about.turned
+            return turned(pixels, about.turned), replace(about, white=white)
         # Pillow turns TIFF pictures itself, as it loads them.
-        shown = ImageOps.exif_transpose(image) if turned > 1 and image.format != "TIFF" else image
+        shown = (
+            ImageOps.exif_transpose(image) if about.turned > 1 and image.format != "TIFF" else image
+        )
         return _to_rgb(shown), about
 
 
@@ -165,7 +183,7 @@ def read_image(path: str | Path) -> Pixels:
     return read_picture(path)[0]
 
 
-def about_image(path: str | Path) -> About:
+def about_image(path: str | Path, content: bytes | None = None) -> About:
     """What a picture says of itself, from its header; of one of more than 8 bits per channel, the
     pixels are read to know what is white.
 
@@ -174,21 +192,21 @@ def about_image(path: str | Path) -> About:
     ImageError
         A file that is no picture.
     """
-    if not opens_in_c(split_page(path)[0]):
-        with open_picture(path) as (image, page):
+    if not (opens_in_c(split_page(path)[0]) if content is None else seen_by_c(content)):
+        with open_picture(path, content) as (image, page):
             about = _about(image, page)
             _refuse_planes(path, image, about)
             if about.bits <= 8:
                 return about
-    return _apart(_about_image, path)
+    return _apart(_about_image, path, content)
 
 
-def _about_image(path: str | Path) -> About:
-    with open_picture(path) as (image, page):
+def _about_image(path: str | Path, content: bytes | None = None) -> About:
+    with open_picture(path, content) as (image, page):
         about = _about(image, page)
         _refuse_planes(path, image, about)
         if about.bits > 8:
-            about = replace(about, white=_deep(path, image, page)[1])
+            about = replace(about, white=_deep(path, image, page, content)[1])
         return about
 
 
@@ -209,7 +227,7 @@ def _read_mask(path: str | Path) -> Samples:
         if about.pages > 1 and split_page(path)[0] == Path(path):
             raise ImageError(f"{path} holds {about.pages} pages: save each mask as a file")
         if about.bits > 8:
-            return _turned(read_samples(split_page(path)[0], image, page), about.turned)
+            return turned(read_samples(split_page(path)[0], image, page), about.turned)
         image.load()
         shown = image if image.format == "TIFF" else ImageOps.exif_transpose(image)
         return np.asarray(shown)
@@ -259,7 +277,7 @@ def _about(image: Image.Image, page: int, bits: int | None = None) -> About:
         height=height,
         width=width,
         format=str(image.format),
-        lossy=_lossy(image),
+        lossy=lossy(image),
         turned=_orientation(image),
         bits=bits,
         grey=len(image.getbands()) - image.mode.endswith("A") < 3 and image.mode != "P",
@@ -287,24 +305,17 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-_TIFF_LOSSY = {"jpeg": "JPEG", "tiff_jpeg": "JPEG", "webp": "WebP"}
-
-
-def _lossy(image: Image.Image) -> str:
-    """What a picture was compressed by that lost some of it; "" where nothing was lost for sure."""
-    if image.format in ("JPEG", "MPO"):
-        return "JPEG"
-    if image.format == "TIFF":
-        return _TIFF_LOSSY.get(str(image.info.get("compression", "")), "")
-    if image.format == "WEBP":
-        return "" if b"VP8L" in head_of(image, 64) else "WebP"
-    return {"JPEG2000": "JPEG 2000", "AVIF": "AVIF", "GIF": "GIF"}.get(str(image.format), "")
-
-
-def _deep(path: str | Path, image: Image.Image, page: int) -> tuple[Samples, float]:
+def _deep(
+    path: str | Path, image: Image.Image, page: int, content: bytes | None = None
+) -> tuple[Samples, float]:
     """The samples of a picture of more than 8 bits, and the value that is white."""
-    file = split_page(path)[0]
-    samples = read_samples(file, image, page)
+    if content is None:
+        samples = read_samples(split_page(path)[0], image, page)
+    else:  # those who read so many bits want a file
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "image")
+            file.write_bytes(content)
+            samples = read_samples(file, image, page)
     if samples.dtype.kind == "f" and samples.max(initial=0) <= 1:
         return samples, 1.0
     return samples, float(white_level(samples, said_white(image)))
@@ -317,23 +328,6 @@ def _rgb_of_samples(samples: Pixels) -> Pixels:
     if samples.shape[2] not in modes:
         raise ImageError(f"{samples.shape[2]} channels are no colours")
     return _to_rgb(Image.fromarray(np.ascontiguousarray(samples), modes[samples.shape[2]]))
-
-
-# How stored rows and columns become those that are shown, by EXIF's number.
-_TURNS = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
-
-
-def _turned(samples: Samples, orientation: int) -> Samples:
-    return np.ascontiguousarray(_TURNS[orientation](samples))
 
 
 def _to_rgb(image: Image.Image) -> Pixels:

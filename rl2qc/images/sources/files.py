@@ -19,6 +19,7 @@ from rl2qc.images.sources.decode import (
     read_picture,
     shown_size,
 )
+from rl2qc.images.sources.digests import decoded_digest
 from rl2qc.images.sources.formats import IMAGE_SUFFIXES, is_picture, opens_in_c, other_picture
 from rl2qc.images.sources.images import About, Images
 from rl2qc.images.sources.images import Image as Pixels
@@ -218,20 +219,12 @@ class Files(Images):
                 found = hashlib.file_digest(file, "sha256")
         except OSError as error:
             raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
-        # What is decoded from the same bytes depends on the page, and on how odd ones are read.
-        odd = self.about(index)
-        if page or odd.turned > 1 or odd.bits > 8:
-            found.update(f"page {page}, decoded by the rules of {_DECODING}".encode())
-        return found.digest()
+        return decoded_digest(found, self.about(index), page)
 
     def take(self, rows: Sequence[int]) -> Files:
         taken = Files([self.paths[row] for row in rows])
         taken._abouts = self._abouts
         return taken
-
-
-# Changes with the pixels that turned or deep pictures give.
-_DECODING = "2026"
 
 
 def _open(item: Item) -> PatchSource:

@@ -89,6 +89,11 @@ def opens_in_c(path: Path) -> bool:
             head = file.read(12)
     except (OSError, ValueError):
         return False
+    return seen_by_c(head)
+
+
+def seen_by_c(head: bytes) -> bool:
+    """:func:`opens_in_c` of the first bytes of a file."""
     return head[:4] == b"RIFF" or head[4:8] == b"ftyp"
 
 

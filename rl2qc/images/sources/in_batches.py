@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,9 +11,9 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.errors import ImageError, UsageError
+from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import open_images
-from rl2qc.images.sources.files import read_image
+from rl2qc.images.sources.decode import read_image, read_picture
 from rl2qc.images.sources.images import Image
 
 __all__ = ["BatchFormat", "Layout", "Values", "images_of", "in_batches"]
@@ -266,10 +265,4 @@ def _of_pillow(picture: Any) -> Image:
 
 
 def _decoded(content: bytes) -> Image:
-    with tempfile.NamedTemporaryFile(suffix=".image") as file:
-        file.write(content)
-        file.flush()
-        try:
-            return read_image(file.name)
-        except ImageError as error:
-            raise ImageError(str(error).replace(file.name, "an image given as bytes")) from None
+    return read_picture("an image given as bytes", content)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -83,3 +84,30 @@ def test_filter_takes_it_and_shows_it_again(kept, rl2qc, red_model, tmp_path):
     assert "1 of 1 inputs were finished before" in again()
     kept["many"][5] //= 2
     assert "were finished before" not in again()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "npy"])
+def test_files_of_many_images_are_as_good_as_folders(
+    kind, patches, patch_folder, tiny_model_file, rl2qc, tmp_path
+):
+    place = tmp_path / f"set.{kind}"
+    if kind == "npy":
+        np.save(place, patches)
+    else:
+        shutil.make_archive(str(tmp_path / "set"), kind, patch_folder)
+    scores = []
+    for given in (place, patch_folder):
+        out = tmp_path / f"{len(scores)}.json"
+        done = rl2qc("score", given, "--real", patch_folder, "-m", tiny_model_file,
+                     "--metrics", "fid", "--n-resamples", 0, "--json", out)  # fmt: skip
+        assert done.code == 0, done.err
+        scores.append(json.loads(out.read_text()))
+    assert {s["provenance"]["n_generated"] for s in scores} == {120}
+    assert scores[0]["metrics"]["fid"]["value"] == pytest.approx(
+        scores[1]["metrics"]["fid"]["value"], abs=1e-6
+    )
+    done = rl2qc("filter", place, "--out", tmp_path / "out", "-m", tiny_model_file)
+    assert done.code == 0, done.err
+    assert len(KeptTiles(tmp_path / "out")) > 60
+    again = rl2qc("filter", place, "--out", tmp_path / "out", "-m", tiny_model_file)
+    assert "1 of 1 inputs were finished before" in again.err

@@ -1,0 +1,230 @@
+"""Images in zip and tar archives, shards of WebDataset among them; nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.errors import ImageError, UsageError
+from rl2qc.images.sources.containers import (
+    Encoded,
+    inner_name,
+    is_unseen,
+    register_container,
+)
+from rl2qc.images.sources.decode import MAX_BYTES
+from rl2qc.images.sources.formats import is_picture
+
+# Deflate makes nothing smaller than a thousandth; what claims more lies.
+_MOST_RATIO = 1100
+# A compressed tar is unpacked into a temporary file: no further than this, nor by so much.
+_MOST_UNPACKED, _MOST_TAR_RATIO, _FREE = 64 << 30, 50, 1 << 30
+_CHUNK = 1 << 20
+_ZIP_ERRORS = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+
+
+class _LeftOut:
+    """What of an archive is left out, counted, with the first of each kind by name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, list[Any]] = {}
+        self.more: list[str] = []
+
+    def add(self, why: str, name: str) -> None:
+        self._found.setdefault(why, [0, name])[0] += 1
+
+    def warnings(self) -> tuple[str, ...]:
+        lines = (
+            f"{self._path}: {count} left out: {why}, such as {name!r}"
+            for why, (count, name) in self._found.items()
+        )
+        return (*lines, *self.more)
+
+
+_OUTSIDE = "names that lead out of the archive"
+_TWICE = "pictures of a name that is there already"
+_UNSEEN = "hidden, deleted or system pictures"
+_LINKS = "links"
+
+
+class ZipImages(Encoded):
+    """The pictures in a zip archive, by name."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        left = _LeftOut(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                infos = archive.infolist()
+        except _ZIP_ERRORS as error:
+            raise ImageError(f"{path} is no zip archive, or a damaged one: {error}") from None
+        members: dict[str, zipfile.ZipInfo] = {}
+        for info in infos:
+            if info.is_dir() or not is_picture(info.filename):
+                continue
+            name = inner_name(info.filename)
+            if name is None:
+                left.add(_OUTSIDE, info.filename)
+            elif info.external_attr >> 28 == 0xA:
+                left.add(_LINKS, name)
+            elif is_unseen(name):
+                left.add(_UNSEEN, name)
+            elif name in members:
+                left.add(_TWICE, name)
+            else:
+                members[name] = info
+        self.names = tuple(sorted(members))
+        self._members = [members[name] for name in self.names]
+        self.warnings = left.warnings()
+        # A process that forks must not share the place where its parent reads.
+        self._archive: tuple[int, zipfile.ZipFile] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_archive": None}
+
+    def content(self, index: int) -> bytes:
+        info, called = self._members[index], self.called(index)
+        if info.flag_bits & 1:
+            raise ImageError(f"{called} is encrypted: unpack the archive with its password")
+        if info.file_size > min(MAX_BYTES, _MOST_RATIO * max(info.compress_size, 1)):
+            raise ImageError(
+                f"{called} claims {info.file_size / 1e6:.0f} MB of {info.compress_size} bytes: it "
+                "is not unpacked"
+            )
+        try:
+            with self._open().open(info) as file:
+                # A header may lie: one byte more than it says is too much.
+                content = file.read(info.file_size + 1)
+        except (*_ZIP_ERRORS, NotImplementedError) as error:
+            raise ImageError(f"{called} cannot be read: it is damaged ({error})") from None
+        if len(content) != info.file_size:
+            raise ImageError(f"{called} cannot be read: it is not as large as it says")
+        return content
+
+    def _open(self) -> zipfile.ZipFile:
+        if self._archive is None or self._archive[0] != os.getpid():
+            self._archive = os.getpid(), zipfile.ZipFile(self.path)
+        return self._archive[1]
+
+
+class TarImages(Encoded):
+    """The pictures in a tar archive, in its order; a compressed one is unpacked to a temporary
+    file, since what it holds can only be read from its beginning."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._plain = _unpacked(path)
+        left = _LeftOut(path)
+        names: dict[str, None] = {}
+        places: list[tuple[int, int]] = []
+        for member in self._scan(left):
+            name = inner_name(member.name)
+            if name is None:
+                left.add(_OUTSIDE, member.name)
+            elif not member.isreg() or member.issparse():
+                left.add(_LINKS if member.issym() or member.islnk() else "special files", name)
+            elif is_unseen(name):
+                left.add(_UNSEEN, name)
+            elif name in names:
+                left.add(_TWICE, name)
+            else:
+                names[name] = None
+                places.append((member.offset_data, member.size))
+        self.names = tuple(names)
+        self._places: NDArray[np.int64] = np.array(places, np.int64).reshape(-1, 2)
+        self.warnings = left.warnings()
+        self._file: tuple[int, int] | None = None
+
+    def _scan(self, left: _LeftOut) -> Iterator[tarfile.TarInfo]:
+        last = None
+        try:
+            with tarfile.open(fileobj=self._stream(), mode="r:") as archive:
+                while (member := archive.next()) is not None:
+                    last = member.name
+                    # It would remember all of them.
+                    archive.members = []  # type: ignore[attr-defined]
+                    if not member.isdir() and is_picture(member.name):
+                        yield member
+        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            if last is None:
+                said = f"{self.path} is no tar archive, or a damaged one: {error}"
+                raise ImageError(said) from None
+            left.more.append(f"{self.path} is damaged after {last}: what follows is lost ({error})")
+
+    def __reduce__(self) -> tuple[type[TarImages], tuple[Path]]:
+        return TarImages, (self.path,)
+
+    def content(self, index: int) -> bytes:
+        offset, size = map(int, self._places[index])
+        if size > MAX_BYTES:
+            raise ImageError(f"{self.called(index)} of {size / 1e6:.0f} MB is no image of a patch")
+        content = os.pread(self._descriptor(), size, offset)
+        if len(content) != size:
+            raise ImageError(f"{self.called(index)} cannot be read: the archive ends within it")
+        return content
+
+    def _stream(self) -> IO[bytes]:
+        if self._plain is None:
+            return self.path.open("rb")
+        self._plain.seek(0)
+        return self._plain
+
+    def _descriptor(self) -> int:
+        if self._plain is not None:
+            return self._plain.fileno()
+        if self._file is None or self._file[0] != os.getpid():
+            self._file = os.getpid(), os.open(self.path, os.O_RDONLY)
+        return self._file[1]
+
+    def __del__(self) -> None:
+        found = getattr(self, "_file", None)
+        if found is not None and found[0] == os.getpid():
+            os.close(found[1])
+
+
+def _unpacked(path: Path) -> IO[bytes] | None:
+    """A temporary file with what a compressed tar holds; None for a plain one."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    openers: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+    opener = next((o for magic, o in openers.items() if head.startswith(magic)), None)
+    if opener is None:
+        return None
+    most = min(_MOST_UNPACKED, max(_FREE, _MOST_TAR_RATIO * path.stat().st_size))
+    plain = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        with opener(path) as stream:
+            while chunk := stream.read(_CHUNK):
+                if plain.tell() + len(chunk) > most:
+                    raise UsageError(
+                        f"{path} unpacks to more than {most / 1e9:.0f} GB: it is not unpacked"
+                    )
+                plain.write(chunk)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise ImageError(f"{path} cannot be unpacked: it is damaged ({error})") from None
+    plain.flush()
+    return plain
+
+
+register_container("zip", (".zip",), ZipImages, but_not=(".zarr.zip",))
+register_container(
+    "tar",
+    (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    TarImages,
+    folders=True,
+)
