@@ -22,6 +22,7 @@ from rl2qc.filtering.exports.registry import reserved_names
 from rl2qc.images.sources.base import open_images, source_of
 from rl2qc.images.sources.files import expand_glob, names_of
 from rl2qc.slides.files import group_slides
+from rl2qc.slides.readers.base import is_slide
 
 __all__ = ["find_inputs"]
 
@@ -72,7 +73,8 @@ def find_inputs(
     inputs = check_paths("inputs", inputs)
     on_disk = []
     for item in inputs:
-        if source_of(item).on_disk:
+        # What a slide reader knows by its name is a slide, whatever else it could be.
+        if is_slide(Path(item)) or source_of(item).on_disk:
             on_disk += _expand(item, found.warnings)
         else:
             found.add_images(Path(item))
