@@ -180,7 +180,7 @@ def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float
     # An order of magnitude faster than the SVD, but each singular value below sqrt(noise) is
     # lost in rounding; where these could add up to something, the SVD decides.
     # Of Gram matrix and eigenvalues one triangle is enough.
-    gram = scipy.linalg.blas.dsyrk(1.0, matrix, lower=1)
+    gram = scipy.linalg.blas.dsyrk(1.0, np.ascontiguousarray(matrix).T, trans=1, lower=1)
     values = scipy.linalg.eigvalsh(gram, overwrite_a=True, check_finite=False, driver="evd")
     values = np.clip(values[-rank:], 0, None)
     noise = 10 * np.finfo(float).eps * values[-1]
