@@ -74,9 +74,15 @@ class Histogram:
 
 
 def histogram(
-    sets: Mapping[str, ArrayLike], *, mark: float | None = None, bins: int = _BINS
+    sets: Mapping[str, ArrayLike],
+    *,
+    mark: float | None = None,
+    bins: int = _BINS,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Histogram:
     """Bin values; those beyond the central 96 % of all are counted in the bins at the ends.
+
+    The axis keeps within ``bounds``, what the values can be.
 
     Examples
     --------
@@ -92,6 +98,7 @@ def histogram(
         low, high = low - 0.5, high + 0.5
     if mark is not None:  # room beside the line
         low, high = low - 0.02 * (high - low), high + 0.02 * (high - low)
+    low, high = max(low, bounds[0]), min(high, bounds[1])
     shares = {
         title: np.histogram(np.clip(v, low, high), bins, (low, high))[0] / len(v)
         for title, v in values.items()

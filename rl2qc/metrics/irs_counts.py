@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+# Tail probabilities are right to about a millionth of this: one that equals alpha is not below it.
+_ROUNDING = 1e-9
+
+
 class IrsEstimate(NamedTuple):
     """IRS_inf from counts alone: shares of the training set, in (0, 1]."""
 
@@ -76,10 +80,10 @@ def irs_from_counts(
             f" {min(n_generated, n_train)}, got {retrieved}"
         )
     s, saturated = most_likely(retrieved, n_generated, n_train)
-    tails = Tails(n_generated, retrieved)
-    high = _last(lambda s: tails.at_most(s) >= alpha, retrieved, n_train)
+    tails, least = Tails(n_generated, retrieved), alpha * (1 - _ROUNDING)
+    high = _last(lambda s: tails.at_most(s) >= least, retrieved, n_train)
     # Where even N classes make k distinct ones unlikely, N is the best that can be said.
-    low = min(_last(lambda s: tails.at_least(s) < alpha, retrieved - 1, n_train) + 1, n_train)
+    low = min(_last(lambda s: tails.at_least(s) < least, retrieved - 1, n_train) + 1, n_train)
     return IrsEstimate(s / n_train, low / n_train, high / n_train, saturated)
 
 
@@ -117,8 +121,9 @@ def irs_expected(
         raise ValueError(f"diversity must be in (0, 1], got {diversity!r}")
     s = max(round(diversity * n_train), 1)
     k, p = distribution(n_generated, s)
-    low = k[np.searchsorted(np.cumsum(p), alpha)]
-    high = k[::-1][np.searchsorted(np.cumsum(p[::-1]), alpha)]
+    least = alpha * (1 - _ROUNDING)
+    low = k[np.searchsorted(np.cumsum(p), least)]
+    high = k[::-1][np.searchsorted(np.cumsum(p[::-1]), least)]
     return IrsExpectation(int(low), expected_distinct(n_generated, s), int(high))
 
 

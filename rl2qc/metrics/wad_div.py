@@ -30,16 +30,20 @@ _Floats: TypeAlias = NDArray[np.float64]
 _LAW: tuple[float, float, Method] = (0.95, 95.0, "closed")
 # The published sampling draws this many values of the exponential reference.
 _SAMPLES = 10_000
+# Below this many images of the larger set the scale is the mean over several draws of them: of
+# 16 real tiles a single draw may be all of one kind.
+_DRAWN = 256
 # W_norm(W_max) of the paper's saturating normalisation.
 _SATURATION = 0.99
 
 
 class WadDivOptions(TypedDict, total=False):
-    """Keywords of the exponential reference and of the neighbour search."""
+    """Keywords of the exponential reference, of the scale and of the neighbour search."""
 
     method: Method
     ref_prob: float
     ref_percentile: float
+    w_max: float
     memory_mb: float
     backend: Backend
 
@@ -55,7 +59,7 @@ class WadDivResult(OldNames):
     zero : float
         Mean nearest-neighbour distance of the set: its distance to the zero reference.
     zero_reference : float or None
-        The same of the reference features, "W_max".
+        The same of the reference features, "W_max"; or ``w_max`` where that was given.
     ratio : float or None
         ``zero / zero_reference``, unclipped: above 1 the set is more dispersed than the real one.
     normalized : float or None
@@ -72,6 +76,8 @@ class WadDivResult(OldNames):
     n, n_reference : int
         Images that the distances were computed on; below the number given where the larger of
         two sets was subsampled. ``n_reference`` is 0 without reference features.
+    n_draws : int
+        Subsamples that the larger of the two sets was drawn in.
     """
 
     old_names: ClassVar[Mapping[str, str]] = {"metric": "distance"}
@@ -88,6 +94,7 @@ class WadDivResult(OldNames):
     k: int
     n: int
     n_reference: int
+    n_draws: int = 1
 
     def __float__(self) -> float:
         return self.value
@@ -128,7 +135,8 @@ def wad_div(
         Subsample the larger of ``features`` and reference features to the size of the other.
         Neighbours draw nearer as a set grows (in 8 dimensions the distances of 100 images are 1.6
         times those of 4,000), so sets of different size differ in WAD-Div though they are equally
-        diverse.
+        diverse. Few images are drawn several times, until they are 256 together: the distances of
+        all draws are compared, so that no single draw sets the scale.
     seed : int
         Of the sampled reference, and of the subsampling where no ``rng`` is given.
     rng : numpy.random.Generator, optional
@@ -139,6 +147,10 @@ def wad_div(
     ref_prob, ref_percentile : float, optional
         What the exponential law is fitted to: a probability in (0, 1), a percentile in [0, 100];
         0.95 and 95 by default.
+    w_max : float, optional
+        The scale of the normalised scores in place of the reference's own: WAD-Div of another
+        reference (its ``zero_reference``, or ``wad_div(other).value``), as one that is fitted once
+        and applied to many sets. It depends on the number of images, which should be the same.
     memory_mb, backend : optional
         Passed to :func:`rl2qc.metrics.neighbors.kneighbors`.
 
@@ -169,23 +181,29 @@ def wad_div(
     >>> wad_div([[0.0], [0.5], [1.0], [1.5]], line, k=1).normalized
     0.5
     """
-    law, search = _split_options(options)
+    law, w_max, search = _split_options(options)
 
     def distances(x: FloatArray) -> _Floats:
         return kneighbors(x, x, k, exclude_self=True, distance=distance, **search).distances.ravel()
 
-    n_reference, zero_reference = 0, None
+    n_reference, n_draws, zero_reference = 0, 1, w_max
     if not isinstance(reference, str):
         kind = "empirical"
         x, real = as_feature_pair(features, reference, ("features", "reference"))
         check_k(k, len(x), "features")
         check_k(k, len(real), "the reference")
-        if matched_n:
-            rng = np.random.default_rng(seed) if rng is None else rng
-            size = min(len(x), len(real))
-            x, real = _subsample(x, size, rng), _subsample(real, size, rng)
-        observed, expected = distances(x), distances(real)
-        n_reference, zero_reference = len(real), float(expected.mean())
+        rng = np.random.default_rng(seed) if rng is None else rng
+        size = min(len(x), len(real))
+        of_both = [
+            _drawn(len(part), size if matched_n else len(part), rng) for part in (x, real)
+        ]
+        observed, expected = (
+            np.concatenate([distances(part[rows]) for rows in draws])
+            for part, draws in zip((x, real), of_both, strict=True)
+        )
+        n_draws = max(map(len, of_both))
+        x, n_reference = x[of_both[0][0]], len(of_both[1][0])
+        zero_reference = float(expected.mean()) if w_max is None else w_max
         value = _wasserstein(observed, expected)
     elif reference in ("zero", "exponential"):
         kind = reference
@@ -214,6 +232,7 @@ def wad_div(
         k=k,
         n=len(x),
         n_reference=n_reference,
+        n_draws=n_draws,
     )
 
 
@@ -247,13 +266,14 @@ def wad_div_against_real_of_rows(
     """
     check_k(k, len(generated), "generated")
     check_k(k, len(real), "real")
-    # The same draw as in wad_div.
+    # The same draws as in wad_div.
     rng, size = np.random.default_rng(matrices.seed), min(len(real), len(generated))
-    drawn = []
-    for rows in (generated, real):
-        if len(rows) > size:
-            rows = rows[np.sort(rng.choice(len(rows), size, replace=False))]
-        drawn.append(matrices.spacing(rows, k).ravel())
+    drawn = [
+        np.concatenate(
+            [matrices.spacing(rows[at], k).ravel() for at in _drawn(len(rows), size, rng)]
+        )
+        for rows in (generated, real)
+    ]
     values = {"wad_div_empirical": _wasserstein(*drawn)}
     if scale := float(drawn[1].mean()):
         values["wad_div_ratio"] = float(drawn[0].mean()) / scale
@@ -261,19 +281,28 @@ def wad_div_against_real_of_rows(
     return values
 
 
-def _split_options(options: WadDivOptions) -> tuple[tuple[float, float, Method], dict[str, Any]]:
-    """The exponential law's probability, percentile and method; options of the search."""
+def _split_options(
+    options: WadDivOptions,
+) -> tuple[tuple[float, float, Method], float | None, dict[str, Any]]:
+    """The exponential law's probability, percentile and method; the scale; options of the search."""
     search: dict[str, Any] = dict(options)
+    w_max = search.pop("w_max", None)
+    if w_max is not None and not 0 < w_max < np.inf:
+        raise ValueError(f"w_max must be above 0 and finite, got {w_max!r}")
     known = zip(("ref_prob", "ref_percentile", "method"), _LAW, strict=True)
     probability, percentile, method = (search.pop(name, default) for name, default in known)
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {get_args(Method)}, got {method!r}")
-    return (probability, percentile, method), search
+    return (probability, percentile, method), w_max, search
 
 
-def _subsample(x: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
-    """``size`` rows without replacement: replacement would make duplicates at distance 0."""
-    return x if size == len(x) else x[np.sort(rng.choice(len(x), size, replace=False))]
+def _drawn(n: int, size: int, rng: np.random.Generator) -> list[Rows]:
+    """Draws of ``size`` of ``n`` rows, each without replacement: that would make duplicates."""
+    if size == n:
+        return [np.arange(n)]
+    return [
+        np.sort(rng.choice(n, size, replace=False)) for _ in range(max(1, -(-_DRAWN // size)))
+    ]
 
 
 def _wasserstein(a: _Floats, b: _Floats) -> float:

@@ -273,7 +273,7 @@ def _difference(
         method=spec.resample,
         paired=settings.paired,
         groups=groups if settings.paired else [*groups, metric.groups[second]],
-        bounds=spec.bounds,
+        bounds=spec.resampled_bounds,
         n_resamples=metric.n_resamples,
         level=settings.level,
         seed=settings.seed,

@@ -55,7 +55,7 @@ def interval_of(metric: Resampled, value: Value) -> Interval | None:
         groups=[metric.groups[i] for i in looked_at],
         n_resamples=metric.n_resamples,
         level=settings.level,
-        bounds=spec.bounds,
+        bounds=spec.resampled_bounds,
         value=value.value,
         seed=settings.seed,
     )
@@ -65,6 +65,7 @@ def interval_of(metric: Resampled, value: Value) -> Interval | None:
         end if end == bound else value.value + narrowed * (end - value.value)
         for end, bound in zip((found.low, found.high), spec.bounds, strict=True)
     )
+    low, high = max(low, spec.bounds[0]), min(high, spec.bounds[1])
     found = replace(found, low=low, high=high)
     return found.holding(value.low, value.high) if value.method else found
 

@@ -16,6 +16,7 @@ from rl2qc.html.charts import Histogram, histogram, size_chart
 from rl2qc.html.environment import encode
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.scoring.evidence import Evidence
+from rl2qc.scoring.spec import ANY, METRICS
 from rl2qc.scoring.verdict import standing
 
 __all__ = ["write_page"]
@@ -50,7 +51,9 @@ def write_page(card: Any, path: str | Path) -> None:
             {
                 "name": name,
                 "metric": card.metrics[name],
-                "histogram": histogram({"real": values}, mark=card.metrics[name].observed),
+                "histogram": histogram(
+                    {"real": values}, mark=card.metrics[name].observed, bounds=_bounds(name)
+                ),
             }
             for name, values in evidence.baselines.items()
         ],
@@ -60,6 +63,10 @@ def write_page(card: Any, path: str | Path) -> None:
         worst=_extremes(evidence, best=False),
         neighbours=_neighbours(evidence),
     )  # fmt: skip
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    return METRICS.get(name).bounds if name in METRICS else ANY
 
 
 def _both(sets: Mapping[str, NDArray[np.float64]]) -> Histogram | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from rl2qc.scoring.baselines import Baselines, Found
 from rl2qc.scoring.copies import copies
 from rl2qc.scoring.evidence import evidence_of
 from rl2qc.scoring.intervals import interval_of
+from rl2qc.scoring.judging import Case
+from rl2qc.scoring.judging import judged as judged_rows
 from rl2qc.scoring.measure import measure_sets
 from rl2qc.scoring.results import MetricResult
 from rl2qc.scoring.rows import Resampled, Stacks
@@ -32,7 +34,6 @@ from rl2qc.scoring.scorecard import Scorecard
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import Value, chosen_metrics
 from rl2qc.scoring.values import full_values
-from rl2qc.scoring.verdict import verdict
 from rl2qc.stats.baseline import Baseline
 from rl2qc.stats.resampling import Interval
 
@@ -110,17 +111,19 @@ def score(
         probabilities={t: _load_array(t, p) for t, p in given.items() if p is not None},
         progress=progress,
     )
-    judged, reference = measured.sets["generated"], measured.sets["real"]
-    copied = copies(judged, reference)
-    stacks = Stacks((reference, judged), settings)
+    generated_set, reference = measured.sets["generated"], measured.sets["real"]
+    copied = copies(generated_set, reference)
+    stacks = Stacks((reference, generated_set), settings)
     metrics = [stacks.of(spec) for spec in specs]
-    rows, baselines = _rows(metrics, Baselines(stacks), len(copied), progress)
+    found = _rows(metrics, Baselines(stacks), progress)
+    smallest = min(len(generated_set), len(reference))
+    rows = judged_rows(specs, found.rows, found.unjudged, Case(smallest, len(copied)))
     with threadpool_limits(1):
         against_n = curves(metrics)
     defined = [spec for spec in specs if not math.isnan(rows[spec.name].value)]
-    few = size_warnings(defined, {"generated": judged, "real": reference})
+    few = size_warnings(defined, {"generated": generated_set, "real": reference})
     made = {
-        "n_generated": len(judged),
+        "n_generated": len(generated_set),
         "n_real": len(reference),
         "n_unseen": 0 if reference.unseen is None else len(reference.unseen),
         "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
@@ -133,28 +136,36 @@ def score(
         made,
         (*measured.warnings, *copied.warnings, *few),
         against_n,
-        evidence_of(stacks, baselines),
+        evidence_of(stacks, found.baselines),
     )
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Every metric by name, the values behind its baseline, and why some are not to be judged."""
+
+    rows: Mapping[str, MetricResult]
+    baselines: Mapping[str, NDArray[np.float64]]
+    unjudged: Mapping[str, str]
+
+
 def _rows(
-    metrics: Sequence[Resampled], baselines: Baselines, n_copies: int, progress: bool | Progress
-) -> tuple[dict[str, MetricResult], dict[str, NDArray[np.float64]]]:
-    """Every metric by name, and the values behind its baseline."""
+    metrics: Sequence[Resampled], baselines: Baselines, progress: bool | Progress
+) -> _Rows:
     values = full_values([m for m in metrics if not (m.n_resamples and m.spec.from_baselines)])
-    rows, of_real = {}, {}
+    rows, of_real, unjudged = {}, {}, {}
     # Thousands of small products: threads would wait for each other longer than they work.
     with threadpool_limits(1), track(progress, "resampling", len(metrics)) as step:
         for metric in metrics:
             name = metric.spec.name
             value = values[name] if name in values else _of_baselines(metric, baselines)
-            row, found = _row(metric, value, baselines)
-            smallest = min(map(len, baselines.sets))
-            rows[name] = replace(row, verdict=verdict(metric.spec, row, smallest, n_copies))
+            rows[name], found = _row(metric, value, baselines)
+            if value.unjudged:
+                unjudged[name] = value.unjudged
             if found is not None and len(found.values):
                 of_real[name] = found.values
             step(1)
-    return rows, of_real
+    return _Rows(rows, of_real, unjudged)
 
 
 def _of_baselines(metric: Resampled, baselines: Baselines) -> Value:

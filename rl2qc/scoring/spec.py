@@ -36,6 +36,8 @@ __all__ = [
 
 Need: TypeAlias = Literal["features", "latents", "likelihood", "pixels", "probabilities", "unseen"]
 Shown: TypeAlias = Literal["always", "on request", "with unseen"]
+CopiesLie: TypeAlias = Literal["below", "above", ""]
+Question: TypeAlias = Literal["realism", "diversity", "memorisation", "coverage", ""]
 Side: TypeAlias = Literal["both", "generated", "real"]
 
 ANY = (-math.inf, math.inf)
@@ -68,6 +70,8 @@ class Value:
         Standard deviation of the parts that the value is the mean of, such as KID's subsets.
     error
         Standard error of the value.
+    unjudged
+        Why no verdict must be read off the value; it then takes the verdict's place.
     n_real, n_generated
         Images that it was computed on; those of the sets where left out.
     """
@@ -80,6 +84,7 @@ class Value:
     of_independent: bool = False
     std: float = _NAN
     error: float = _NAN
+    unjudged: str = ""
     n_real: int | None = None
     n_generated: int | None = None
 
@@ -130,7 +135,10 @@ class MetricSpec:
     resamples_at_most
         For metrics that cost much.
     bounds
-        Range of the metric; ``(0, 1)`` says that it is a share of images.
+        Range of the metric.
+    share
+        Whether it is a share of images, whose interval is never narrower than that of Clopper and
+        Pearson; so are all that lie in ``(0, 1)`` where left out.
     enough
         Images in the smaller set below which it has not settled; 0 where any number will do.
     fits_covariance
@@ -156,6 +164,15 @@ class MetricSpec:
         :class:`Alarm` where they must not be missed), or None.
     compared : callable, optional
         ``compared(difference)``: the same in a comparison of two generated sets.
+    copies
+        On which side of the baseline copies of real images lie, "below" or "above"; "" where they
+        are not told from others. Its words may end in ": copies?", which paired scenes are not
+        asked.
+    question
+        Which question of the card it answers: "realism", "diversity", "memorisation" (of real
+        images), "coverage" (of what real images show); "" for none.
+    recommended
+        Whether it stands in the short table, and answers that question.
     more
         What a higher value is called in a comparison, where it is not simply better.
 
@@ -185,6 +202,7 @@ class MetricSpec:
     resample: Literal["subsample", "bootstrap"] | None = "subsample"
     resamples_at_most: int | None = None
     bounds: tuple[float, float] = ANY
+    share: bool | None = None
     enough: int = 0
     fits_covariance: bool = False
     depends_on_n: bool = True
@@ -195,6 +213,9 @@ class MetricSpec:
     shown: Shown = "always"
     verdict: Callable[[MetricResult, int], str | None] | None = None
     compared: Callable[[Difference], str | None] | None = None
+    copies: CopiesLie = ""
+    question: Question = ""
+    recommended: bool = False
     more: str = ""
 
     def __post_init__(self) -> None:
@@ -211,14 +232,28 @@ class MetricSpec:
             raise UsageError(f"{self.name} must need something of the images: features, pixels, ..")
         if self.rows is not None and not _STACKED & set(needs):
             raise UsageError(f"{self.name}: rows are of features, latents or pixels")
-        for name, kind in (("of", Side), ("shown", Shown)):
+        for name, kind in (
+            ("of", Side),
+            ("shown", Shown),
+            ("copies", CopiesLie),
+            ("question", Question),
+        ):
             if getattr(self, name) not in get_args(kind):
-                known = ", ".join(get_args(kind))
+                known = ", ".join(filter(None, get_args(kind)))
                 raise UsageError(f"{self.name}: {name} must be one of {known}")
         if self.resample not in ("subsample", "bootstrap", None):
             raise UsageError(f"{self.name}: resample must be subsample, bootstrap or None")
         if not self.bounds[0] < self.bounds[1]:
             raise UsageError(f"{self.name}: bounds must be a lower and an upper one")
+        if self.share is None:
+            object.__setattr__(self, "share", tuple(self.bounds) == SHARE)
+        elif self.share and tuple(self.bounds) != SHARE:
+            raise UsageError(f"{self.name}: a share lies in (0, 1)")
+
+    @property
+    def resampled_bounds(self) -> tuple[float, float]:
+        """Bounds for resampling, which takes 0 and 1 for those of a share."""
+        return ANY if tuple(self.bounds) == SHARE and not self.share else self.bounds
 
     def resamples(self, n: int) -> int:
         """How many resamples the metric gets where ``n`` are asked for."""

@@ -33,6 +33,14 @@ def test_a_mark_lies_on_the_axis():
     assert flat.mark == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("mark", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("value", [0.0, 0.02, 1.0])
+def test_the_axis_of_a_share_keeps_within_0_and_1(value, mark):
+    found = histogram({"real": [value] * 9}, mark=mark, bounds=(0, 1))
+    assert 0 <= found.low < found.high <= 1
+    assert found.low <= mark <= found.high and 0 <= found.mark <= 1
+
+
 def test_a_histogram_is_drawn_as_it_is():
     chart = histogram({"real": [0.0, 1.0, 1.0], "<b>": [0.0]}, mark=0.5, bins=2)
     drawn = svg(chart)

@@ -192,3 +192,18 @@ def test_idealised_irs_alpha_of_the_paper(alpha, percent):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("n_train", [30, 300])
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_bound_that_meets_its_rule_exactly_counts(n, n_train):
+    """P(K <= 1) = s^(1 - n): 0.05 at s = 20 of two draws, 0.04 at 5 of three."""
+    alpha = Fraction(1, 20) if n == 2 else Fraction(1, 25)
+    most = max(s for s in range(1, n_train + 1) if Fraction(1, s ** (n - 1)) >= alpha)
+    assert irs_from_counts(1, n, n_train, float(alpha)).high == most / n_train
+
+
+def test_a_count_whose_tail_is_alpha_belongs_to_the_range():
+    """Of two draws from 20 the same one comes twice in one case of twenty."""
+    assert irs_expected(20, 2, alpha=0.05).low == 1
+    assert irs_minimum_learned(20, 2, 1.0, alpha=0.05) == 0

@@ -249,3 +249,34 @@ def test_bad_input_is_one_clear_line(args, options, message):
     with pytest.raises(ValueError, match=message) as error:
         wad_div(*args, **options)
     assert "\n" not in str(error.value)
+
+
+def test_no_single_draw_of_the_larger_set_sets_the_scale(rng):
+    """16 images of 600, a quarter of which lie together: the mean of many draws is the scale."""
+    real = rng.normal(size=(600, 8))
+    real[:150] *= 0.02
+    generated = rng.normal(size=(16, 8))
+    draws = np.random.default_rng(1)
+    expected = np.mean(
+        [oracle_distances(real[draws.choice(600, 16, replace=False)]).mean() for _ in range(2000)]
+    )
+    scales = [wad_div(generated, real, seed=seed).zero_reference for seed in range(30)]
+    assert np.mean(scales) == pytest.approx(expected, rel=0.03)
+    one = np.std([oracle_distances(real[draws.choice(600, 16, replace=False)]).mean()
+                  for _ in range(200)])  # fmt: skip
+    assert np.std(scales) < one / 3
+    assert wad_div(generated, real).n_draws == 16
+
+
+def test_a_scale_of_another_reference(rng):
+    x, real, other = rng.normal(size=(3, 60, 5))
+    scale = wad_div(2 * other).value
+    for reference in (real, "zero", "exponential"):
+        found = wad_div(x, reference, w_max=scale)
+        assert found.zero_reference == scale
+        assert found.ratio == found.zero / scale
+        assert found.normalized == min(found.ratio, 1)
+    assert wad_div(x, real, w_max=scale).value == wad_div(x, real).value
+    for bad in (0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="w_max must be above 0"):
+            wad_div(x, real, w_max=bad)

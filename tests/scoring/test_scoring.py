@@ -28,7 +28,7 @@ from rl2qc.scoring.score import score
 from rl2qc.scoring.scorecard import Scorecard, schema
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import METRICS, chosen_metrics
-from rl2qc.scoring.verdict import verdict
+from rl2qc.scoring.verdict import standing, verdict
 from rl2qc.stats.baseline import real_baseline
 from rl2qc.stats.resampling import bootstrap
 from rl2qc.synthetic.corruptions import corrupt
@@ -308,7 +308,8 @@ def test_verdicts(name, percentile, words):
 def test_a_few_images_are_not_like_real(name, n, words):
     assert verdict(METRICS.get(name), MetricResult(1.0, True, "", percentile=50.0), n) == words
     far = verdict(METRICS.get(name), MetricResult(1.0, True, "", percentile=0.0), n)
-    assert far == METRICS.get(name).below
+    few = " (few images)" if words.startswith("not told") else ""
+    assert far == METRICS.get(name).below + few
 
 
 def test_a_clipped_value_is_not_called_like_real():
@@ -332,11 +333,58 @@ def test_copies_are_in_every_verdict_that_would_praise():
     assert verdict(METRICS.get("fid"), alike, 300, 100) == "like real, to which copies add"
 
 
-def test_a_filter_that_keeps_nothing_is_no_praise():
-    kept = MetricResult(0.0, True, "", baseline=0.0, observed=0.0, percentile=50.0)
-    name = "kept_fraction_generated"
-    assert verdict(METRICS.get(name), kept, 300) == "none is kept, nor of the real images"
-    assert verdict(METRICS.get(name), replace(kept, value=0.9, baseline=0.9), 300) == "like real"
+def test_nothing_is_judged_by_a_model_that_does_not_know_the_real_images(tiny_model, stained):
+    real, generated = np.zeros((60, 64, 64, 3), np.uint8), stained(60)
+    settings = ScoreSettings(n_resamples=20, cache=False)
+    for of_real, judged in ((real, False), (stained(60, seed=5), True)):
+        card = score(generated, of_real, tiny_model, settings)
+        kept = card["kept_fraction_real"]
+        assert (kept >= 0.5) == judged
+        for name in ("mean_log_likelihood", "median_log_likelihood", "kept_fraction"):
+            row = card.metrics[f"{name}_generated"]
+            said = f"not judged: of the real images the model keeps {kept:.0%}"
+            assert (row.verdict == said) == (not judged)
+            assert judged or standing(row) == ""
+
+
+@pytest.mark.parametrize("percentile", [6.0, 94.0, 96.0])
+def test_few_images_that_lean_are_not_called_like_real(percentile):
+    """FID of 45 images at 94 % of real against real, beside RL2 at 2.7 x its baseline."""
+    row = MetricResult(6.0, False, "", baseline=2.0, observed=6.0, percentile=percentile)
+    said = verdict(METRICS.get("fid"), row, 45)
+    assert said.startswith("perhaps ") and said.endswith(", too few images to tell")
+    assert ("farther" in said) == (percentile > 50)
+    assert verdict(METRICS.get("fid"), row, 600) == "like real"
+
+
+@pytest.mark.parametrize("percentile", [0.0, 50.0, 100.0])
+def test_no_praise_where_authenticity_sees_copies(percentile):
+    row = MetricResult(0.5, True, "", baseline=0.5, observed=0.5, percentile=percentile)
+    for name in ("irs_alpha", "irs_inf", "irs_adjusted", "coverage", "recall"):
+        spec = METRICS.get(name)
+        said = verdict(spec, row, 600, memorised=True)
+        assert ("to which copies add" in said) == (percentile > 0)
+        assert "copies" not in verdict(spec, row, 600)
+
+
+@pytest.mark.parametrize("name", ["rl2", "fid", "kid", "swd", "authenticity"])
+def test_paired_scenes_are_no_copies(name):
+    spec = METRICS.get(name)
+    row = MetricResult(0.5, spec.higher_is_better, "", baseline=0.5, observed=0.5, percentile=0.0)
+    assert verdict(spec, row, 600).endswith("copies?")
+    assert verdict(spec, row, 600, paired=True).endswith("as paired scenes are")
+    assert verdict(spec, row, 18).endswith("copies? (few images)")
+
+
+def test_an_interval_of_wad_div_keeps_within_its_bounds(tiny_model, stained):
+    """Two clusters, one of them drawn or not: resamples of the ratio reach far."""
+    rng = np.random.default_rng(3)
+    near = np.clip(stained(1).astype(int) + rng.integers(-1, 2, (18, 64, 64, 3)), 0, 255)
+    generated = np.concatenate([near.astype(np.uint8), stained(4, seed=8)])
+    settings = ScoreSettings(n_resamples=60, cache=False, metrics=["wad_div_normalized"])
+    row = score(generated, stained(60, seed=9), tiny_model, settings).metrics["wad_div_normalized"]
+    assert METRICS.get("wad_div_normalized").bounds == (0, 1)
+    assert 0 <= row.low <= row.value <= row.high <= 1
 
 
 def test_the_table_has_a_line_a_metric_and_its_notes(card):

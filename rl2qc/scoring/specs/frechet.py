@@ -108,6 +108,9 @@ register_metric(
         meaning="distance of the fitted Gaussians",
         below=NEAR,
         above=FAR,
+        copies="below",
+        question="realism",
+        recommended=True,
         compute=_fid,
         resample="bootstrap",
         curve=limit_in_1_over_n,
@@ -122,6 +125,8 @@ register_metric(
         meaning="real-against-real FID as a share of the observed one",
         below=FAR,
         above=NEAR,
+        copies="above",
+        question="realism",
         compute=_r_fid,
         rows=_r_fid_of_rows,
         # One halving of each resample in place of the median over many.

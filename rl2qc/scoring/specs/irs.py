@@ -79,6 +79,7 @@ _SHARED: Any = {"needs": "features", "higher_is_better": True, "enough": 100}
 register_metric(
     MetricSpec(
         name="irs_alpha",
+        question="coverage",
         order=30,
         meaning="share of the real images that generated ones retrieve",
         below="repeats fewer modes than real images cover",
@@ -92,6 +93,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="irs_inf",
+        question="coverage",
         order=31,
         meaning="that share for infinitely many generated images",
         below="misses part of what real images cover",
@@ -105,6 +107,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="irs_adjusted",
+        question="coverage",
+        recommended=True,
         order=32,
         meaning="that share relative to unseen real images",
         below="misses part of what unseen real images cover",

@@ -36,6 +36,9 @@ register_metric(
         meaning="kernel distance, unbiased",
         below=NEAR,
         above=FAR,
+        copies="below",
+        question="realism",
+        recommended=True,
         compute=_kid,
         rows=_kid_of_rows,
         # All pairs in place of a mean over subsets of them.

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rl2qc.scoring.spec import ANY, SHARE, MetricSpec, register_metric
+from rl2qc.scoring.spec import ANY, SHARE, MetricSpec, Value, register_metric
 
 if TYPE_CHECKING:
     from rl2qc.scoring.image_sets import ImageSet
-    from rl2qc.scoring.results import MetricResult
     from rl2qc.scoring.settings import ScoreSettings
+
+
+# Below this share of kept real images the model does not know them, and says nothing of others.
+_KNOWN = 0.5
 
 
 def _of_set(title: str, images: ImageSet) -> dict[str, float]:
@@ -26,15 +29,14 @@ def _of_real(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> di
     return _of_set("real", real)
 
 
-def _of_generated(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, float]:
-    return _of_set("generated", generated)
-
-
-def _none_kept(result: MetricResult, n_copies: int) -> str | None:
-    if result.value == result.baseline == 0:
-        # Like real, but only in being foreign to the model: no praise.
-        return "none is kept, nor of the real images"
-    return None
+def _of_generated(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
+    kept = float(np.mean(real.keep))
+    # Like real, but only in being foreign to the model, is no praise; nor is unlike it a reproach.
+    unjudged = "" if kept >= _KNOWN else f"not judged: of the real images the model keeps {kept:.0%}"
+    return {
+        name: Value(value, unjudged=unjudged)
+        for name, value in _of_set("generated", generated).items()
+    }
 
 
 def _register(order: int, name: str, meaning: str, **fields: Any) -> None:
@@ -73,4 +75,4 @@ def _register(order: int, name: str, meaning: str, **fields: Any) -> None:
 
 _register(120, "mean_log_likelihood", "mean log p in nats", bounds=ANY)
 _register(122, "median_log_likelihood", "median log p in nats", bounds=ANY)
-_register(124, "kept_fraction", "share that the filter keeps", bounds=SHARE, verdict=_none_kept)
+_register(124, "kept_fraction", "share that the filter keeps", bounds=SHARE)

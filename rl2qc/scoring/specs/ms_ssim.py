@@ -40,6 +40,7 @@ def _ms_ssim(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> Va
 register_metric(
     MetricSpec(
         name="ms_ssim",
+        question="diversity",
         order=110,
         needs="pixels",
         of="generated",

@@ -47,6 +47,7 @@ _SHARED: Any = {
 register_metric(
     MetricSpec(
         name="precision",
+        question="realism",
         order=80,
         meaning="share of generated images that look real",
         below="fewer images look real than of other real ones",
@@ -58,6 +59,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="recall",
+        question="coverage",
         order=81,
         meaning="share of real images that could have been generated",
         below="part of the real images is out of reach",
@@ -68,6 +70,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="density",
+        question="realism",
         order=82,
         meaning="how deep generated images lie among real ones",
         below="lies in thinner regions than other real images",
@@ -79,6 +82,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="coverage",
+        question="coverage",
+        recommended=True,
         order=83,
         meaning="share of real images with a generated one nearby",
         below="fewer real images are covered than by other real ones",

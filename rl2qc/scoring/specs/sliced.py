@@ -45,6 +45,8 @@ register_metric(
         meaning="distance of local textures at every scale",
         below="textures nearer to real than real sets are to each other: copies?",
         above="textures unlike those of real images",
+        copies="below",
+        question="realism",
         compute=_swd,
         rows=_swd_of_rows,
         tolerance=1.0,  # with fewer patches distances are larger

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl2qc.errors import UsageError
 from rl2qc.metrics.wad_div import wad_div, wad_div_against_real_of_rows, wad_div_of_rows
-from rl2qc.scoring.spec import NOT_NEGATIVE, MetricSpec, Value, register_metric
+from rl2qc.scoring.spec import NOT_NEGATIVE, SHARE, MetricSpec, Value, register_metric
 
 if TYPE_CHECKING:
     from rl2qc.metrics.matrices import Matrices, Rows
@@ -41,6 +41,8 @@ def _against_real(real: ImageSet, generated: ImageSet, settings: ScoreSettings) 
     )
     n: Any = {"n_real": result.n_reference, "n_generated": result.n}
     note = f"both sets at {result.n} images, {settings.k} neighbours"
+    if result.n_draws > 1:
+        note += f", the larger drawn {result.n_draws} times"
     undefined = "undefined: the real set has no spread"
 
     def defined(value: float | None) -> Value:
@@ -99,6 +101,7 @@ _AGAINST_REAL: Any = {
 register_metric(
     MetricSpec(
         name="wad_div_zero",
+        question="diversity",
         order=20,
         higher_is_better=True,
         meaning="mean distance to the nearest neighbours",
@@ -134,6 +137,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="wad_div_normalized",
+        question="diversity",
         order=23,
         higher_is_better=True,
         meaning="0: all equal, 1: as dispersed as the real set",
@@ -142,12 +146,15 @@ register_metric(
         verdict=_clipped,
         compared=_both_clipped,
         # A ratio cut off at 1, and no share of images.
-        **_AGAINST_REAL | {"bounds": (-math.inf, 1.0)},
+        share=False,
+        **_AGAINST_REAL | {"bounds": SHARE},
     )
 )
 register_metric(
     MetricSpec(
         name="wad_div_ratio",
+        question="diversity",
+        recommended=True,
         order=24,
         higher_is_better=None,
         meaning="the same unclipped: above 1, more dispersed than real",
