@@ -36,6 +36,14 @@ def compare_command(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Also write values and differences here."),
     ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option("--latex", metavar="FILE", help="Also write a table for a paper here."),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="The same as Markdown."),
+    ] = None,
     source_masks: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +89,8 @@ def compare_command(
 
     rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ -m mine.safetensors --also readers.csv
     """
-    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
+    targets = {"--json": json, "--csv": csv, "--latex": latex, "--markdown": markdown}
+    outputs = Outputs(targets, overwrite=overwrite)
     from rl2qc.scoring.compare import compare
 
     found = compare(
@@ -98,4 +107,6 @@ def compare_command(
         found.warnings,
         ("comparison", "--json", found.to_json),
         ("table", "--csv", found.to_csv),
+        ("LaTeX", "--latex", found.to_latex),
+        ("Markdown", "--markdown", found.to_markdown),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from rl2qc.cli.options import (
 from rl2qc.cli.outputs import Outputs
 from rl2qc.cli.settings import with_settings
 from rl2qc.core.defaults import DEFAULT_MODEL
+from rl2qc.errors import ExitCode
 from rl2qc.scoring.settings import ScoreSettings
 
 __all__ = ["score_command"]
@@ -45,9 +47,31 @@ def score_command(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write a page with pictures here."),
     ] = None,
+    latex: Annotated[
+        Path | None,
+        typer.Option("--latex", metavar="FILE", help="Also write a table for a paper here."),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            "--markdown",
+            metavar="FILE",
+            help="The same as Markdown; both with a sentence for the methods, and BibTeX.",
+        ),
+    ] = None,
+    require: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULES",
+            help="End with exit code 4 unless these hold, such as 'rl2 < 20, coverage > .6'.",
+        ),
+    ] = None,
     curve: Annotated[
         bool,
         typer.Option("--curve", help="Also print the metrics against the number of images."),
+    ] = False,
+    all_metrics: Annotated[
+        bool, typer.Option("--all", help="Print all metrics, not the recommended ones alone.")
     ] = False,
     probabilities: Annotated[
         Path | None,
@@ -82,7 +106,18 @@ def score_command(
 
     rl2qc score generated/ -r training_images/ --unseen other_real_images/
     """
-    outputs = Outputs({"--json": json, "--csv": csv, "--html": html}, overwrite=overwrite)
+    targets = {
+        "--json": json,
+        "--csv": csv,
+        "--html": html,
+        "--latex": latex,
+        "--markdown": markdown,
+    }
+    outputs = Outputs(targets, overwrite=overwrite)
+    if require is not None:
+        from rl2qc.scoring.requirements import read_requirements
+
+        read_requirements(require)  # before the work
     from rl2qc.scoring.score import score
 
     card = score(
@@ -94,7 +129,8 @@ def score_command(
         probabilities={"generated": probabilities, "real": real_probabilities},
         progress=True,
     )
-    text = f"{card.describe()}\n\n{card.table()}"
+    answer = f"{card.answer()}\n\n" if card.headline else ""
+    text = f"{card.describe()}\n\n{answer}{card.table(short=not all_metrics)}"
     if curve:
         needed = "no curve: it needs at least 20 images a set and --n-resamples above 0"
         text += f"\n\nagainst the number of images\n{card.curve_table() or needed}"
@@ -104,4 +140,10 @@ def score_command(
         ("scores", "--json", card.to_json),
         ("table", "--csv", card.to_csv),
         ("page", "--html", card.to_html),
+        ("LaTeX", "--latex", card.to_latex),
+        ("Markdown", "--markdown", card.to_markdown),
     )
+    if require is not None and (unmet := card.unmet(require)):
+        for line in unmet:
+            print(f"rl2qc: {line}", file=sys.stderr)
+        raise typer.Exit(ExitCode.NOT_MET)

@@ -26,6 +26,7 @@ __all__ = [
     "safe_cell",
     "write_csv",
     "write_json",
+    "write_text",
 ]
 
 
@@ -152,6 +153,12 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

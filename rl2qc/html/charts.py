@@ -184,7 +184,7 @@ def stacked_bars(ranks: ArrayLike, keep: NDArray[np.bool_], bins: int = RANK_STE
 
 @dataclass(frozen=True)
 class SizeChart:
-    """A value against the number of images, on an axis of 1/n with infinitely many at its left.
+    """A value against the number of images, on an axis of 1/n with infinitely many at its right.
 
     Attributes
     ----------
@@ -195,7 +195,7 @@ class SizeChart:
     low, high
         Ends of the vertical axis.
     smallest
-        Images at the right end.
+        Images at the left end.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -209,7 +209,13 @@ class SizeChart:
         lines = _line("curve", self.points)
         if self.limit is not None:
             lines += _line("limit", (self.points[-1], self.limit))
-        return _svg(lines, "against 1/n") + _axis("n = \N{INFINITY}", str(self.smallest))
+        return (
+            Markup('<div class="upright"><span>{}</span><span>{}</span></div>').format(
+                number(self.high), number(self.low)
+            )
+            + _svg(lines, "against the number of images")
+            + _axis(f"{self.smallest} images", "\N{INFINITY}")
+        )
 
 
 def size_chart(n: Sequence[int], values: Sequence[float], limit: float = math.nan) -> SizeChart:
@@ -219,7 +225,7 @@ def size_chart(n: Sequence[int], values: Sequence[float], limit: float = math.na
     --------
     >>> chart = size_chart([10, 20], [4.0, 2.0], limit=0.0)
     >>> chart.points, chart.limit, chart.high
-    (((100.0, 3.0), (50.0, 25.0)), (0.0, 47.0), 4.0)
+    (((0.0, 3.0), (50.0, 25.0)), (100.0, 47.0), 4.0)
     """
     known = [*values, *([] if math.isnan(limit) else [limit])]
     low, high = min(known), max(known)
@@ -228,8 +234,8 @@ def size_chart(n: Sequence[int], values: Sequence[float], limit: float = math.na
     def at(x: float, value: float) -> tuple[float, float]:
         return round(_WIDTH * x, 2), round(_HEIGHT - 44 * (value - low) / spread - 3, 2)
 
-    points = tuple(at(n[0] / size, value) for size, value in zip(n, values, strict=True))
-    return SizeChart(points, None if math.isnan(limit) else at(0.0, limit), low, high, n[0])
+    points = tuple(at(1 - n[0] / size, value) for size, value in zip(n, values, strict=True))
+    return SizeChart(points, None if math.isnan(limit) else at(1.0, limit), low, high, n[0])
 
 
 def _svg(

@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-__all__ = ["duplicate_warning", "join_groups", "near_duplicates", "thumbnail"]
+__all__ = ["duplicate_warning", "join_groups", "near_duplicates", "shows_something", "thumbnail"]
 
 SIDE = 16
 # Of JPEG copies of quality 30, 99 % differ by less than 0.18; of 3,570 real patches, no two that
@@ -27,6 +27,8 @@ TOLERANCE = 0.2
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # Below this contrast, grey levels of 255, a thumbnail holds more noise than picture.
 _MIN_CONTRAST = 0.5
+# Grey levels that a thumbnail of more than glass varies by: blank images are alike, and no copies.
+_SHOWN = 2.0
 # Leading directions in which near pairs are looked for.
 _DIRECTIONS = 8
 # Rows that are compared at a time, and pairs that are kept before they are merged.
@@ -45,6 +47,17 @@ def thumbnail(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     brightness = patch.astype(np.float32) @ _LUMA
     return np.asarray(cv2.resize(brightness, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+
+
+def shows_something(pictures: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each of the pictures (n, h, w) is more than blank.
+
+    Examples
+    --------
+    >>> shows_something(np.full((1, 16, 16), 240, np.float32)).tolist()
+    [False]
+    """
+    return np.asarray(pictures.std(axis=(1, 2)) >= _SHOWN)
 
 
 def near_duplicates(

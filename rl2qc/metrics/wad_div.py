@@ -194,9 +194,7 @@ def wad_div(
         check_k(k, len(real), "the reference")
         rng = np.random.default_rng(seed) if rng is None else rng
         size = min(len(x), len(real))
-        of_both = [
-            _drawn(len(part), size if matched_n else len(part), rng) for part in (x, real)
-        ]
+        of_both = [_drawn(len(part), size if matched_n else len(part), rng) for part in (x, real)]
         observed, expected = (
             np.concatenate([distances(part[rows]) for rows in draws])
             for part, draws in zip((x, real), of_both, strict=True)
@@ -284,7 +282,7 @@ def wad_div_against_real_of_rows(
 def _split_options(
     options: WadDivOptions,
 ) -> tuple[tuple[float, float, Method], float | None, dict[str, Any]]:
-    """The exponential law's probability, percentile and method; the scale; options of the search."""
+    """The exponential law's probability, percentile and method; the scale; the search."""
     search: dict[str, Any] = dict(options)
     w_max = search.pop("w_max", None)
     if w_max is not None and not 0 < w_max < np.inf:
@@ -300,9 +298,7 @@ def _drawn(n: int, size: int, rng: np.random.Generator) -> list[Rows]:
     """Draws of ``size`` of ``n`` rows, each without replacement: that would make duplicates."""
     if size == n:
         return [np.arange(n)]
-    return [
-        np.sort(rng.choice(n, size, replace=False)) for _ in range(max(1, -(-_DRAWN // size)))
-    ]
+    return [np.sort(rng.choice(n, size, replace=False)) for _ in range(max(1, -(-_DRAWN // size)))]
 
 
 def _wasserstein(a: _Floats, b: _Floats) -> float:

@@ -308,7 +308,7 @@ class QualityModel(OldNames, MeasuresTiles):
     def at_one_size(self, patches: Patches) -> PatchSource:
         """Patches as a source of the size that the network sees, with a warning where it is not
         the model's."""
-        if isinstance(patches, PatchSource):
+        if isinstance(patches, PatchSource) and patches.size:
             return patches
         sources, odd = at_one_size({"patches": patches}, self.patch_size)
         for line in odd:

@@ -11,6 +11,7 @@ from rl2qc.core.renamed import OldNames
 from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import interval, layout, number
+from rl2qc.scoring.quote import Quoted, QuotedTable, comparison_table
 from rl2qc.scoring.results import plain
 from rl2qc.scoring.spec import MetricSpec
 from rl2qc.stats.agreement import RankAgreement
@@ -22,7 +23,7 @@ SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Comparison(Result, OldNames):
+class Comparison(Result, Quoted, OldNames):
     """Generated sets side by side.
 
     Attributes
@@ -136,6 +137,14 @@ class Comparison(Result, OldNames):
             for i, (title, value) in enumerate(zip(self.generators, row, strict=True))
             for d in [self.differences.get(name, {}).get(title)]
         ]
+
+    def quoted(self) -> QuotedTable:
+        """A line a generator, for a paper; the best and the runner-up are marked."""
+        return comparison_table(self.generators, self.values, self.higher_is_better)
+
+    def quoted_metrics(self) -> list[str]:
+        """Those that were compared."""
+        return list(self.values)
 
     def describe(self) -> str:
         """What was compared, in a line."""

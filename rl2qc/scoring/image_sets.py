@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.features.looks import LooksOf
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.metrics.matrices import Rows
 
@@ -47,12 +48,15 @@ class ImageSet:
         Slide or patient of each image, or None.
     unseen
         Of the real set: real images that the generator has not seen, or None.
+    looks
+        Thumbnails and traces of encoding; None where they were not looked at.
     """
 
     source: PatchSource
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     groups: NDArray[np.str_] | None = None
     unseen: ImageSet | None = None
+    looks: LooksOf | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -104,6 +108,7 @@ class ImageSet:
             {name: self.arrays[name][rows] for name in names if name in self.arrays},
             None if self.groups is None else self.groups[rows],
             self.unseen,
+            self.looks.take(rows) if self.looks is not None and needs is None else None,
         )
 
     def drawn(self, most: int, seed: int) -> Rows:

@@ -53,7 +53,7 @@ def judged(
     case
     """
     seen = not case.paired and any(
-        spec.question == "memorisation"
+        spec.question == "Memorisation"
         and not math.isnan(rows[spec.name].percentile)
         and not is_few(spec, case.n_images)
         and lies_with_copies(spec, rows[spec.name])

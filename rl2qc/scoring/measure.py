@@ -16,10 +16,11 @@ from rl2qc.core.provenance import versions
 from rl2qc.errors import UsageError
 from rl2qc.features.base import FeatureExtractor, find_extractors
 from rl2qc.features.cache import FeatureCache
+from rl2qc.features.looks import Looks, LooksOf
 from rl2qc.features.of_model import ModelStatistics
 from rl2qc.features.precomputed import PrecomputedFeatures
-from rl2qc.images.groups import match_slides, slide_ids
 from rl2qc.images.pairs import natural_order
+from rl2qc.images.recipes import Recipe, reencoded
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.images.sources.notes import abouts_of, difference_warnings, scale_notes
@@ -27,12 +28,16 @@ from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.metrics.inception import inception_score
 from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
+from rl2qc.scoring.encoding import WEIGHED, Control, Encodings, harmonized
+from rl2qc.scoring.groups import effective_number, found_groups, given_groups
 from rl2qc.scoring.image_sets import ImageSet
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import MetricSpec
 
 __all__ = ["UNSEEN", "Measured", "measure_sets"]
 
+LOOKED_AT_MOST = 20_000
+"""Images of a set up to which all are looked at for overlaps, duplicates and traces."""
 UNSEEN = "unseen"
 """Title of the real images that the generator has not seen."""
 
@@ -49,11 +54,17 @@ class Measured:
         What was measured with what.
     warnings
         Plain sentences.
+    encodings
+        How the sets are encoded.
+    control
+        Real images encoded as the generated ones, where these are encoded differently.
     """
 
     sets: Mapping[str, ImageSet]
     provenance: Mapping[str, Any]
     warnings: tuple[str, ...]
+    encodings: Encodings
+    control: Control | None = None
 
 
 def measure_sets(
@@ -99,7 +110,7 @@ def measure_sets(
     for title in inputs:
         _check_size(title, len(sources[title]), specs, settings)
     # Before any work: names and probabilities cost nothing to check.
-    groups = {t: _groups(t, s, settings, t in inputs) for t, s in sources.items()}
+    groups = {t: given_groups(t, s, settings, t in inputs) for t, s in sources.items()}
     given = {
         title: _probabilities(title, sources[title], p)
         for title, p in (probabilities or {}).items()
@@ -108,12 +119,20 @@ def measure_sets(
     with _batches_of(judge, settings.batch_size):
         extractors = find_extractors(settings.features, judge, list(sources))
         measure = _Measuring(judge, settings, needs, progress)
-        sets = {
-            title: ImageSet(
-                source, measure(source, extractors[title], given.get(title)), groups[title]
-            )
-            for title, source in sources.items()
-        }
+        looks = {title: measure.looks(source) for title, source in sources.items()}
+        encodings = Encodings.of(sources, looks)
+        if settings.harmonize:
+            _check_computed(extractors)
+            sources, recipes = harmonized(sources, encodings)
+            looks = {title: measure.looks(source) for title, source in sources.items()}
+            encodings = Encodings.of(sources, looks, recipes)
+        sets, found = {}, {}
+        for title, source in sources.items():
+            arrays = measure(source, extractors[title], given.get(title))
+            known = groups[title] or found_groups(source, arrays.get("features"), looks[title])
+            found[title] = known
+            sets[title] = ImageSet(source, arrays, known.labels, looks=looks[title])
+        control = measure.control(sets["real"], extractors["real"], encodings)
     for title, source in sources.items():
         rows_given = isinstance(extractors[title], PrecomputedFeatures) or title in given
         if rows_given and natural_order(source.names) != list(range(len(source))):
@@ -126,6 +145,9 @@ def measure_sets(
     extractor = extractors["real"]
     made = {
         "patch_size": sources["real"].size,
+        "encoding": encodings.record(),
+        "group_evidence": {title: known.evidence for title, known in found.items()},
+        "independent_images": {t: _independent(s) for t, s in sets.items()},
         "features": extractor.name,
         "features_identity": extractor.identity,
         "dtype": "float32 features, float64 metrics",
@@ -135,7 +157,22 @@ def measure_sets(
         "settings": {**settings.record(), "features": extractor.name},
         "versions": versions(),
     }
-    return Measured(sets, made, (*warnings, *_likelihood_warnings(needs, sets["real"])))
+    said = (*encodings.warnings(), *warnings, *_likelihood_warnings(needs, sets["real"]))
+    return Measured(sets, made, said, encodings, control)
+
+
+def _check_computed(extractors: Mapping[str, FeatureExtractor]) -> None:
+    if any(isinstance(by, PrecomputedFeatures) for by in extractors.values()):
+        raise UsageError(
+            "--harmonize changes pixels, and features computed elsewhere do not follow: encode the "
+            "images alike before computing them, or take another --features"
+        )
+
+
+def _independent(images: ImageSet) -> float:
+    features = images.arrays.get("features")
+    known = len(images) if images.groups is None else effective_number(images.groups, features)
+    return round(float(known), 1)
 
 
 def _likelihood_warnings(needs: set[str], real: ImageSet) -> list[str]:
@@ -222,6 +259,25 @@ class _Measuring:
             arrays["probabilities"] = probabilities
         return arrays
 
+    def looks(self, source: PatchSource) -> LooksOf | None:
+        """Thumbnails and traces; None of a set too large to be held."""
+        if len(source) > LOOKED_AT_MOST:
+            return None
+        return LooksOf(self._features(Looks(), source))
+
+    def control(
+        self, real: ImageSet, extractor: FeatureExtractor, found: Encodings
+    ) -> Control | None:
+        """Some real images, and the same encoded as the generated set is; None without need."""
+        if not found.differences.get("generated") or isinstance(extractor, PrecomputedFeatures):
+            return None
+        recipe = found.recipe(real.source, "real", "generated")
+        if recipe == Recipe():
+            return None
+        some = real.take(real.drawn(WEIGHED, self.settings.seed))
+        again = reencoded(some.source, recipe)
+        return Control(some, ImageSet(again, self(again, extractor, None)), recipe)
+
     def _features(self, by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
         known: NDArray[np.float32] | None = source.items.measured(by.identity, source.size)
         if known is not None:
@@ -252,20 +308,3 @@ def _probabilities(title: str, source: PatchSource, given: ArrayLike) -> NDArray
     except ValueError as error:
         raise UsageError(f"the probabilities of the {title} set: {error}") from None
     return p.astype(np.float64)
-
-
-def _groups(
-    title: str, source: PatchSource, settings: ScoreSettings, is_scored: bool
-) -> NDArray[np.str_] | None:
-    pattern, option = settings.group_pattern, "--group-pattern"
-    if pattern is None:
-        return None
-    if title != "real" and set(match_slides(source.names, pattern, option=option)) == {None}:
-        return None
-    labels = np.array(slide_ids(source.names, pattern, option=option))
-    if is_scored and len(set(labels.tolist())) < 2:
-        raise UsageError(
-            f"--group-pattern {pattern!r} finds a single slide in the {title} set: at least two "
-            "are needed to resample by slide"
-        )
-    return labels

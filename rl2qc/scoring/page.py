@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from rl2qc.scoring.verdict import standing
 __all__ = ["write_page"]
 
 _STRIP, _NEIGHBOUR_ROWS = 10, 3
+# Grey levels that a tile which shows something varies by.
+_CONTRAST = 6.0
 # Side of a picture on the page, px.
 _SIDE = 128
 
@@ -43,8 +46,7 @@ def write_page(card: Any, path: str | Path) -> None:
         card=card,
         # Equal images give equal pages, whether or not a run before this one was killed.
         made={k: v for k, v in card.provenance.items() if k != "seconds"},
-        rows=[{"name": name, "metric": m, "interval": interval(m.low, m.high),
-               "standing": standing(m)} for name, m in card.metrics.items()],
+        tables=_tables(card),
         likelihood=_both(evidence.log_likelihood),
         spacing=_both(evidence.spacing),
         baselines=[
@@ -69,6 +71,23 @@ def _bounds(name: str) -> tuple[float, float]:
     return METRICS.get(name).bounds if name in METRICS else ANY
 
 
+def _tables(card: Any) -> list[list[dict[str, Any]]]:
+    """The recommended metrics, then those that are folded away."""
+    shown, short = card.shown(), card.shown(short=True)
+    return [
+        [
+            {
+                "name": name,
+                "metric": m,
+                "interval": interval(m.low, m.high),
+                "standing": standing(m),
+            }
+            for name, m in rows.items()
+        ]
+        for rows in (short, {n: m for n, m in shown.items() if n not in short})
+    ]
+
+
 def _both(sets: Mapping[str, NDArray[np.float64]]) -> Histogram | None:
     return histogram(sets) if len(sets) == 2 else None
 
@@ -89,11 +108,12 @@ def _neighbours(evidence: Evidence) -> list[dict[str, Any]]:
     nearest = evidence.nearest_distance[:, 0]
     order = np.argsort(nearest, kind="stable")
     middle = max(len(order) // 2 - _NEIGHBOUR_ROWS // 2, 0)
-    rows: Sequence[int] = list(
-        dict.fromkeys(
-            int(i) for i in (*order[:_NEIGHBOUR_ROWS], *order[middle : middle + _NEIGHBOUR_ROWS])
-        )
-    )
+    # Blank tiles lie nearest to each other, and show nothing.
+    source = evidence.sources["generated"]
+    telling = (i for i in order if _shows_something(source, int(evidence.generated[i])))
+    closest = list(islice(telling, _NEIGHBOUR_ROWS)) or list(order[:_NEIGHBOUR_ROWS])
+    typical = order[middle : middle + _NEIGHBOUR_ROWS]
+    rows: Sequence[int] = list(dict.fromkeys(int(i) for i in (*closest, *typical)))
     return [
         {
             "generated": _picture(evidence.sources["generated"], int(evidence.generated[row])),
@@ -103,10 +123,14 @@ def _neighbours(evidence: Evidence) -> list[dict[str, Any]]:
                     evidence.nearest[row], evidence.nearest_distance[row], strict=True
                 )
             ],
-            "closest": n < _NEIGHBOUR_ROWS,
+            "closest": n < len(closest),
         }
         for n, row in enumerate(rows)
     ]
+
+
+def _shows_something(source: PatchSource, index: int) -> bool:
+    return bool(source[index].std(axis=(0, 1)).max() >= _CONTRAST)
 
 
 def _picture(source: PatchSource, index: int) -> dict[str, Any]:

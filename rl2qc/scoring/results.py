@@ -40,6 +40,9 @@ class MetricResult(OldNames):
         None where neither direction is good in itself.
     meaning
         What it says, in a few plain words.
+    control
+        The metric of real images against themselves, encoded as the generated ones are: what a
+        difference of encoding is worth. NaN without one.
     verdict
         What the value says about this generated set.
     note
@@ -73,6 +76,7 @@ class MetricResult(OldNames):
     n_generated: int = 0
     baseline_n_real: int = 0
     baseline_n_generated: int = 0
+    control: float = _NAN
     verdict: str = ""
     note: str = ""
     method: str = ""

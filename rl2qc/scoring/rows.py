@@ -188,7 +188,7 @@ class Stack:
         return Matrices(
             np.concatenate([getattr(s, what) for s in sets]),
             distance=settings.distance,
-            groups=None if settings.group_pattern is None else _labels(sets),
+            groups=_labels(sets) if any(s.groups is not None for s in sets) else None,
             unseen=None if unseen is None else _numbered(sets)[-1],
             seed=settings.seed,
         )

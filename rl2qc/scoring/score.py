@@ -21,12 +21,19 @@ from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import Patches
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.scoring.baselines import Baselines, Found
-from rl2qc.scoring.copies import copies
+from rl2qc.scoring.control import (
+    controls,
+    encoding_words,
+    unjudged_by_encoding,
+    with_controls,
+)
+from rl2qc.scoring.copies import copies, duplicates, paired_with
 from rl2qc.scoring.evidence import evidence_of
+from rl2qc.scoring.headline import Finding, headline
 from rl2qc.scoring.intervals import interval_of
 from rl2qc.scoring.judging import Case
 from rl2qc.scoring.judging import judged as judged_rows
-from rl2qc.scoring.measure import measure_sets
+from rl2qc.scoring.measure import Measured, measure_sets
 from rl2qc.scoring.results import MetricResult
 from rl2qc.scoring.rows import Resampled, Stacks
 from rl2qc.scoring.sample_size import curves, size_warnings
@@ -34,6 +41,7 @@ from rl2qc.scoring.scorecard import Scorecard
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import Value, chosen_metrics
 from rl2qc.scoring.values import full_values
+from rl2qc.scoring.verdict import MANY_COPIES
 from rl2qc.stats.baseline import Baseline
 from rl2qc.stats.resampling import Interval
 
@@ -98,8 +106,7 @@ def score(
     if "held_out" in changes:
         unseen = old_keyword("held_out", "unseen", changes)
     given = {"generated": probabilities, "real": changes.pop("real_probabilities", None)}
-    if isinstance(probabilities, Mapping):
-        given = dict(probabilities)
+    given = dict(probabilities) if isinstance(probabilities, Mapping) else given
     settings = ScoreSettings.resolve(settings, changes)
     specs = chosen_metrics(settings.metrics, unseen=unseen is not None)
     measured = measure_sets(
@@ -117,16 +124,32 @@ def score(
     metrics = [stacks.of(spec) for spec in specs]
     found = _rows(metrics, Baselines(stacks), progress)
     smallest = min(len(generated_set), len(reference))
-    rows = judged_rows(specs, found.rows, found.unjudged, Case(smallest, len(copied)))
+    twice = duplicates(generated_set)
+    # Copies have the names of what they copy: they are no pairs because of that.
+    many = len(copied) > MANY_COPIES * smallest
+    partner = paired_with(generated_set, reference, asked=settings.paired, found=not many)
+    worth = controls(specs, measured.control, settings)
+    rows = judged_rows(
+        specs,
+        with_controls(found.rows, worth),
+        {**unjudged_by_encoding(specs, measured, worth), **found.unjudged},
+        Case(smallest, len(copied), partner is not None),
+    )
+    finding = Finding(
+        smallest,
+        twice,
+        duplicates(reference),
+        len(copied),
+        partner is not None,
+        encoding_words(measured, worth),
+        reference.n_groups,
+    )
     with threadpool_limits(1):
         against_n = curves(metrics)
     defined = [spec for spec in specs if not math.isnan(rows[spec.name].value)]
     few = size_warnings(defined, {"generated": generated_set, "real": reference})
     made = {
-        "n_generated": len(generated_set),
-        "n_real": len(reference),
-        "n_unseen": 0 if reference.unseen is None else len(reference.unseen),
-        "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
+        **_counted(measured, finding),
         "resampled_images_at_most": stacks.most,
         **measured.provenance,
         "seconds": round(time.monotonic() - started, 1),
@@ -134,10 +157,25 @@ def score(
     return Scorecard(
         rows,
         made,
-        (*measured.warnings, *copied.warnings, *few),
+        (*measured.warnings, *copied.warnings, *twice.warnings(), *few),
         against_n,
         evidence_of(stacks, found.baselines),
+        headline(rows, finding),
     )
+
+
+def _counted(measured: Measured, finding: Finding) -> dict[str, Any]:
+    """The numbers of images, for the record."""
+    real = measured.sets["real"]
+    return {
+        "n_generated": len(measured.sets["generated"]),
+        "n_real": len(real),
+        "n_distinct": finding.twice.distinct,
+        "n_copies": finding.n_copies,
+        "paired": finding.paired,
+        "n_unseen": 0 if real.unseen is None else len(real.unseen),
+        "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
+    }
 
 
 @dataclass(frozen=True)
@@ -149,9 +187,7 @@ class _Rows:
     unjudged: Mapping[str, str]
 
 
-def _rows(
-    metrics: Sequence[Resampled], baselines: Baselines, progress: bool | Progress
-) -> _Rows:
+def _rows(metrics: Sequence[Resampled], baselines: Baselines, progress: bool | Progress) -> _Rows:
     values = full_values([m for m in metrics if not (m.n_resamples and m.spec.from_baselines)])
     rows, of_real, unjudged = {}, {}, {}
     # Thousands of small products: threads would wait for each other longer than they work.

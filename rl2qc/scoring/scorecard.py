@@ -14,8 +14,12 @@ from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import interval, layout, number
 from rl2qc.scoring.evidence import Evidence
+from rl2qc.scoring.headline import Line, to_text
 from rl2qc.scoring.page import write_page
+from rl2qc.scoring.quote import Quoted, QuotedTable, score_table
+from rl2qc.scoring.requirements import failed, read_requirements
 from rl2qc.scoring.results import Curve, MetricResult
+from rl2qc.scoring.spec import METRICS
 
 __all__ = ["SCHEMA_VERSION", "Scorecard", "schema"]
 
@@ -29,7 +33,7 @@ _LEGEND = (
 
 
 @dataclass(frozen=True)
-class Scorecard(Result, OldNames):
+class Scorecard(Result, Quoted, OldNames):
     """The scores of one generated set, how they were made, and what to beware of.
 
     Attributes
@@ -44,6 +48,8 @@ class Scorecard(Result, OldNames):
         Metrics against the number of images.
     evidence
         The arrays behind the numbers, for the page.
+    headline
+        Realism, diversity, memorisation and coverage, a plain line each.
 
     Examples
     --------
@@ -62,6 +68,7 @@ class Scorecard(Result, OldNames):
     warnings: tuple[str, ...]
     against_n: Mapping[str, Curve] = field(default_factory=dict)
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
+    headline: tuple[Line, ...] = ()
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name].value
@@ -70,6 +77,7 @@ class Scorecard(Result, OldNames):
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`)."""
         return {
             "schema_version": SCHEMA_VERSION,
+            "headline": [line.to_dict() for line in self.headline],
             "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
             "against_n": {name: curve.to_dict() for name, curve in self.against_n.items()},
             "provenance": dict(self.provenance),
@@ -102,10 +110,25 @@ class Scorecard(Result, OldNames):
             f"{made['seconds']} s"
         )
 
-    def table(self) -> str:
-        """A table for the terminal, its notes below it."""
+    def answer(self) -> str:
+        """Realism, diversity, memorisation and coverage in plain lines, for the terminal."""
+        return "\n".join(to_text(self.headline))
+
+    def shown(self, *, short: bool = False) -> dict[str, MetricResult]:
+        """The metrics that have a value, or were asked for by name; of ``short`` the recommended.
+
+        All of them where none is recommended.
+        """
+        asked = self.provenance["settings"].get("metrics") is not None
+        rows = {n: m for n, m in self.metrics.items() if asked or not math.isnan(m.value)}
+        few = {n: m for n, m in rows.items() if n in METRICS and METRICS.get(n).recommended}
+        return few if short and few and not asked else rows
+
+    def table(self, *, short: bool = False) -> str:
+        """A table for the terminal, its notes below it; of ``short`` the recommended metrics."""
+        shown = self.shown(short=short)
         rows = [("metric", "", "value", "interval", "at n", "baseline", "% below", "verdict")]
-        for name, m in self.metrics.items():
+        for name, m in shown.items():
             # Continued on lines of their own, so that the table keeps to its width.
             first, *more = textwrap.wrap(m.verdict or m.meaning, _VERDICT_WIDTH) or [""]
             rows.append(
@@ -123,11 +146,30 @@ class Scorecard(Result, OldNames):
             rows += [("", "", "", "", "", "", "", line) for line in more]
         lines = [*layout(rows, right=(2, 3, 4, 5, 6)), ""]
         level = f"interval: {self.provenance['settings']['level']:.0%}."
-        lines += textwrap.wrap(
-            " ".join((_LEGEND, level, *self.resample_notes())), 100, break_on_hyphens=False
-        )
-        lines += [f"{name}: {m.note}" for name, m in self.metrics.items() if m.note]
+        notes = (_LEGEND, level, *self.resample_notes(), *self.group_notes())
+        lines += textwrap.wrap(" ".join(notes), 100, break_on_hyphens=False)
+        lines += [f"{name}: {m.note}" for name, m in shown.items() if m.note]
+        if hidden := len(self.metrics) - len(shown):
+            lines.append(f"{hidden} more metrics: --all, or in the files")
         return "\n".join(lines)
+
+    def quoted(self) -> QuotedTable:
+        """The recommended metrics, for a paper: ``.latex()``, ``.markdown()``."""
+        return score_table(self.shown(short=True))
+
+    def quoted_metrics(self) -> list[str]:
+        """The recommended ones, or those that were asked for."""
+        return list(self.shown(short=True))
+
+    def unmet(self, requirements: str) -> tuple[str, ...]:
+        """A line for each requirement that is not met, of such as "rl2 < 20, coverage > .6".
+
+        Raises
+        ------
+        UsageError
+            What is no requirement.
+        """
+        return failed(read_requirements(requirements), self.metrics)
 
     def resample_notes(self) -> list[str]:
         """Sentences on the numbers of images behind baselines and intervals."""
@@ -152,6 +194,22 @@ class Scorecard(Result, OldNames):
                 "intervals are narrowed to all of them by the root of their number."
             )
         return lines
+
+    def group_notes(self) -> list[str]:
+        """Sentences on which images were taken to belong together, and how that is known."""
+        made, lines = self.provenance, []
+        for title, n_groups in made.get("groups", {}).items():
+            said = made.get("group_evidence", {}).get(title, "")
+            if n_groups is not None:
+                worth = number(made.get("independent_images", {}).get(title, math.nan))
+                lines.append(
+                    f"{title}: {n_groups} groups ({said}), worth {worth} independent images"
+                )
+            elif not said:
+                lines.append(f"{title}: no groups recognised, each image stands for itself")
+        if not lines:
+            return []
+        return [f"Groups: {'; '.join(lines)} (--group-pattern, --groups name others)."]
 
     @property
     def is_capped(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from rl2qc.core.settings import Interval, Settings, option
@@ -14,8 +15,9 @@ from rl2qc.scoring.spec import chosen_metrics
 __all__ = ["AgreeSettings", "CompareSettings", "DiceSettings", "RejectSettings", "ScoreSettings"]
 
 _GROUPS = (
-    "Regular expression whose first group is the slide or patient, in the file name or in the path "
-    "below the set's folder: intervals then resample whole groups."
+    "Which images belong together, so that intervals and baselines resample whole groups: auto "
+    "(found by names, folders, overlaps and near-duplicates), none, or a regular expression whose "
+    "first group is the slide or patient, in the file name or in the path below the set's folder."
 )
 
 
@@ -65,7 +67,25 @@ class ScoreSettings(Settings):
         help="Between neighbours in WAD-Div, IRS and authenticity.",
         choices=("euclidean", "cosine"),
     )
-    group_pattern: str | None = option(None, help=_GROUPS)
+    group_pattern: str | None = option(
+        "auto", help=_GROUPS, before=None, metavar="auto|none|PATTERN"
+    )
+    groups: Path | None = option(
+        None,
+        help="A table with the columns image (file name) and group, in place of --group-pattern.",
+        metavar="FILE.csv",
+    )
+    paired: bool = option(
+        False,
+        help="Each generated image shows the scene of the real one of its name, as in translation "
+        "or with masks: it is then no copy because it lies near. Found by itself where pictures "
+        "bear it out.",
+    )
+    harmonize: bool = option(
+        False,
+        help="Encode both sets alike before anything is measured: each as the other is.",
+        before=False,
+    )
     mpp: float | None = option(
         None,
         help="Microns per pixel of the images, to be held against the model's.",

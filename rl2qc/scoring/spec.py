@@ -37,7 +37,7 @@ __all__ = [
 Need: TypeAlias = Literal["features", "latents", "likelihood", "pixels", "probabilities", "unseen"]
 Shown: TypeAlias = Literal["always", "on request", "with unseen"]
 CopiesLie: TypeAlias = Literal["below", "above", ""]
-Question: TypeAlias = Literal["realism", "diversity", "memorisation", "coverage", ""]
+Question: TypeAlias = Literal["Realism", "Diversity", "Memorisation", "Coverage", ""]
 Side: TypeAlias = Literal["both", "generated", "real"]
 
 ANY = (-math.inf, math.inf)
@@ -169,10 +169,12 @@ class MetricSpec:
         are not told from others. Its words may end in ": copies?", which paired scenes are not
         asked.
     question
-        Which question of the card it answers: "realism", "diversity", "memorisation" (of real
-        images), "coverage" (of what real images show); "" for none.
+        Which question of the card it answers: "Realism", "Diversity", "Memorisation" (of real
+        images), "Coverage" (of what real images show); "" for none.
     recommended
         Whether it stands in the short table, and answers that question.
+    cite
+        BibTeX entries to be cited with it ("@article{...}"), or keys of those of the package.
     more
         What a higher value is called in a comparison, where it is not simply better.
 
@@ -216,6 +218,7 @@ class MetricSpec:
     copies: CopiesLie = ""
     question: Question = ""
     recommended: bool = False
+    cite: tuple[str, ...] = ()
     more: str = ""
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from rl2qc.core.progress import Progress, track
 from rl2qc.errors import ImageError, UsageError
 from rl2qc.features.base import FeatureExtractor, get_extractor
 from rl2qc.features.cache import FeatureCache
+from rl2qc.features.looks import Looks
 from rl2qc.features.of_model import ModelStatistics
 from rl2qc.images.sources.base import Patches, as_source
 from rl2qc.images.sources.images import Image, Images, PatchSource, Taken, center_crop
@@ -221,7 +222,8 @@ def _extractors(
         found.append(ModelStatistics(model))
     if not follows and needs & {"features", "probabilities"}:
         found.append(chosen)
-    return tuple(found)
+    # For groups, copies and encoding: the pixels need not be read again.
+    return (*found, Looks())
 
 
 class _Measured(Taken):

@@ -7,7 +7,7 @@ import math
 from rl2qc.scoring.results import MetricResult
 from rl2qc.scoring.spec import Alarm, MetricSpec
 
-__all__ = ["Unjudged", "is_few", "lies_with_copies", "standing", "verdict"]
+__all__ = ["MANY_COPIES", "Unjudged", "is_few", "lies_with_copies", "standing", "verdict"]
 
 # Fewer images than this are not told apart by anything, so that like real means nothing.
 _FEWEST = 50
@@ -103,7 +103,8 @@ def _beyond(spec: MetricSpec, result: MetricResult, paired: bool) -> str:
     words = spec.below if below else spec.above
     if paired and spec.copies == ("below" if below else "above"):
         return words.removesuffix(_COPIES) + ": as paired scenes are"
-    if spec.higher_is_better is False and not below and result.baseline > 0:
+    unbounded = math.isinf(spec.bounds[1])
+    if spec.higher_is_better is False and not below and result.baseline > 0 and unbounded:
         words += f" ({result.observed / result.baseline:.1f} x the baseline)"
     return words
 

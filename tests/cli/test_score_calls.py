@@ -60,7 +60,8 @@ def test_score(rl2qc, folders, tiny_model_file, tmp_path, probabilities):
     assert without_time(json.loads(files["json"].read_text())) == without_time(as_json(card))
     assert warned(done) == list(card.warnings)
     assert card.warnings
-    assert card.table() in done.out and card.curve_table() in done.out
+    assert card.table(short=True) in done.out and card.answer() in done.out
+    assert card.curve_table() in done.out
     assert done.out.startswith(card.describe().rpartition(", ")[0])
     mine = {kind: tmp_path / f"mine.{kind}" for kind in files}
     card.to_csv(mine["csv"])

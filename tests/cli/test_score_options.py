@@ -186,7 +186,7 @@ def test_real_probabilities_give_a_baseline(rl2qc, folders, tiny_model_file, tmp
     )
     assert 0 < found["varied"]["percentile"] < 100
     assert found["alike"]["percentile"] == 0
-    assert found["alike"]["verdict"] == "less distinct or less varied than real"
+    assert found["alike"]["verdict"] == "less distinct or less varied than real (few images)"
 
 
 def test_splits_of_the_inception_score_follow_the_number_of_images(

@@ -91,9 +91,12 @@ def test_values_against_the_number_of_images():
     drawn = svg(chart)
     curve, limit = (line.get("points").split() for line in drawn.findall("polyline"))
     x = [float(point.split(",")[0]) for point in curve]
-    assert x == [100, 50, 25]
+    # It rises to the right, where infinitely many images stand.
+    assert x == [0, 50, 75]
     assert limit[0] == curve[-1]
-    assert limit[1].startswith("0")
+    assert limit[1].startswith("100")
+    drawn = chart.__html__()
+    assert all(text in drawn for text in (">10 images<", ">4<", ">2<"))
     y = [float(point.split(",")[1]) for point in (*curve, limit[1])]
     assert np.diff(y) / y[-1] == pytest.approx(44 * np.array([1, 0.5, 0.5]) / 2 / y[-1], abs=1e-3)
     assert (chart.low, chart.high) == (2, 4)

@@ -11,8 +11,8 @@ from rl2qc.scoring.spec import METRICS
 NAMES = (
     "rl2", "wad_div_zero", "wad_div_exponential", "wad_div_empirical", "wad_div_normalized",
     "wad_div_ratio", "irs_alpha", "irs_inf", "irs_adjusted", "fid", "r_fid", "mifid", "kid",
-    "rbf_mmd", "fld", "swd",
-    "inception_score", "precision", "recall", "density", "coverage", "authenticity",
+    "rbf_mmd", "fld", "swd", "inception_score", "discriminator_auc",
+    "precision", "recall", "density", "coverage", "authenticity",
     "nearer_train", "ms_ssim", "mean_log_likelihood_real", "mean_log_likelihood_generated",
     "median_log_likelihood_real", "median_log_likelihood_generated", "kept_fraction_real",
     "kept_fraction_generated", "fld_plus", "vendi", "rke",

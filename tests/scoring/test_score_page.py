@@ -34,7 +34,10 @@ def test_everything_is_on_the_page(card, tmp_path):
               "Nearest real images", "Worst generated images", "Best generated images")  # fmt: skip
     assert all(title in page.text for title in titles)
     assert "<b>0.png" in page.text
-    assert all(name in page.text for name in card.metrics)
+    assert all(name in page.text for name in card.shown())
+    assert "more metrics" in page.text
+    assert all(line.answer in page.text for line in card.headline)
+    assert card.headline[0].question == "Realism"
 
 
 def test_what_is_resampled_is_said_on_the_page(card, tmp_path):

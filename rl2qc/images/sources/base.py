@@ -175,6 +175,7 @@ def open_images(items: Item | Sequence[Item]) -> PatchSource:
         raise UsageError("no images given: name a folder, files or a glob")
     parts = []
     seen: set[str] = set()
+    again: list[str] = []
     for item in items:
         source = source_of(item)
         if source.extra is not None:
@@ -182,15 +183,20 @@ def open_images(items: Item | Sequence[Item]) -> PatchSource:
         opened = source.open(item)
         # What is named twice is taken once.
         fresh = [row for row, name in enumerate(opened.names) if name not in seen]
+        again += [name for name in opened.names if name in seen]
         seen.update(opened.names)
         parts.append(opened if len(fresh) == len(opened) else opened.take(fresh))
+    warnings = [warning for part in parts for warning in part.warnings]
+    if again:
+        which = "1 image is" if len(again) == 1 else f"{len(again)} images are"
+        warnings.append(f"{which} named again and taken once, such as {again[0]}")
     if len(parts) == 1:
         return parts[0]
     return PatchSource(
-        Joined([part.items for part in parts]),
+        Joined([part.items for part in parts if len(part)]),
         0,
         sum((part.names for part in parts), ()),
-        tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
+        tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -270,7 +276,8 @@ def as_source(patches: Patches, size: int | None = None) -> PatchSource:
         first are named.
     """
     if isinstance(patches, PatchSource):
-        return patches if size in (None, patches.size) else _sized(patches, size)
+        settled = patches.size > 0 and size in (None, patches.size)
+        return patches if settled else _sized(patches, size)
     if isinstance(patches, str | Path) or (
         isinstance(patches, Sequence)
         and len(patches) > 0

@@ -43,6 +43,9 @@ class About:
         What it is stored as, such as "PNG".
     lossy
         The compression that lost some of it, "" where nothing was lost for sure.
+    quality, subsampling
+        Of JPEG, by its tables (1 to 100), and how its colours are stored ("4:2:0"); 0 and "" where
+        that is not known.
     turned
         EXIF's number for the side that is up: 1 is as stored.
     bits
@@ -61,6 +64,8 @@ class About:
     width: int
     format: str = ""
     lossy: str = ""
+    quality: int = 0
+    subsampling: str = ""
     turned: int = 1
     bits: int = 8
     white: float | None = None

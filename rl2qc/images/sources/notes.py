@@ -168,13 +168,6 @@ def difference_warnings(sets: Mapping[str, Sequence[About | None]], size: int) -
             f"images differ in size ({_by_title(sizes)}): the central {size} px of each are "
             "compared, so metrics are right only if all show tissue at one scale"
         )
-    stored = {title: _listed([a.lossy or "lossless" for a in s]) for title, s in known.items()}
-    if len({how for listed in stored.values() for how in listed}) > 1:
-        names = {title: _listed([a.lossy or a.format for a in s]) for title, s in known.items()}
-        lines.append(
-            f"images are stored in different formats ({_by_title(names)}): compression alone moves "
-            "metrics, so save all sets alike"
-        )
     scales = {
         title: _listed([f"{_most([a.mpp]):g}" for a in s if a.mpp]) for title, s in known.items()
     }

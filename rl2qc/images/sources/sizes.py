@@ -54,7 +54,10 @@ def _at_most(patches: Patches, patch_size: int) -> PatchSource:
         return patches
     try:
         source = as_source(patches)
-    except ImageError:
+    except ImageError as error:
         # Some are smaller than the commonest, which may be larger than what is needed.
-        return as_source(patches, patch_size)
+        try:
+            return as_source(patches, patch_size)
+        except ImageError:
+            raise error from None
     return source if source.size <= patch_size else as_source(source, patch_size)

@@ -191,6 +191,7 @@ def each_left_out(
 register_metric(
     MetricSpec(
         name="authenticity",
+        cite=("alaa2022faithful",),
         order=90,
         needs="features",
         higher_is_better=True,
@@ -198,7 +199,7 @@ register_metric(
         below="nearer to single real images than new real ones are: copies?",
         above="no sign of copies; new real images lie nearer",
         copies="below",
-        question="memorisation",
+        question="Memorisation",
         recommended=True,
         compute=_authenticity,
         rows=_authenticity_of_rows,
@@ -212,6 +213,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="nearer_train",
+        cite=("meehan2020copying",),
         order=91,
         needs=("features", "unseen"),
         higher_is_better=False,
@@ -219,7 +221,7 @@ register_metric(
         below="nearer to the unseen images than chance has it",
         above="nearer to the real set than chance has it: copies?",
         copies="above",
-        question="memorisation",
+        question="Memorisation",
         recommended=True,
         compute=_authenticity,
         rows=_nearer_train_of_rows,

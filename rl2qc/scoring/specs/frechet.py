@@ -103,13 +103,14 @@ _SHARED: Any = {
 register_metric(
     MetricSpec(
         name="fid",
+        cite=("heusel2017fid",),
         order=40,
         higher_is_better=False,
         meaning="distance of the fitted Gaussians",
         below=NEAR,
         above=FAR,
         copies="below",
-        question="realism",
+        question="Realism",
         recommended=True,
         compute=_fid,
         resample="bootstrap",
@@ -120,13 +121,14 @@ register_metric(
 register_metric(
     MetricSpec(
         name="r_fid",
+        cite=("osuala2023medigan",),
         order=41,
         higher_is_better=True,
         meaning="real-against-real FID as a share of the observed one",
         below=FAR,
         above=NEAR,
         copies="above",
-        question="realism",
+        question="Realism",
         compute=_r_fid,
         rows=_r_fid_of_rows,
         # One halving of each resample in place of the median over many.

@@ -24,6 +24,7 @@ def _inception_score(real: ImageSet, generated: ImageSet, settings: ScoreSetting
 register_metric(
     MetricSpec(
         name="inception_score",
+        cite=("salimans2016improved",),
         order=70,
         needs="probabilities",
         of="generated",

@@ -79,7 +79,8 @@ _SHARED: Any = {"needs": "features", "higher_is_better": True, "enough": 100}
 register_metric(
     MetricSpec(
         name="irs_alpha",
-        question="coverage",
+        cite=("dombrowski2025irs",),
+        question="Coverage",
         order=30,
         meaning="share of the real images that generated ones retrieve",
         below="repeats fewer modes than real images cover",
@@ -93,7 +94,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="irs_inf",
-        question="coverage",
+        cite=("dombrowski2025irs",),
+        question="Coverage",
         order=31,
         meaning="that share for infinitely many generated images",
         below="misses part of what real images cover",
@@ -107,7 +109,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="irs_adjusted",
-        question="coverage",
+        cite=("dombrowski2025irs",),
+        question="Coverage",
         recommended=True,
         order=32,
         meaning="that share relative to unseen real images",

@@ -30,6 +30,7 @@ def _kid_of_rows(matrices: Matrices, real: Rows, generated: Rows, settings: Scor
 register_metric(
     MetricSpec(
         name="kid",
+        cite=("binkowski2018kid",),
         order=50,
         needs="features",
         higher_is_better=False,
@@ -37,7 +38,7 @@ register_metric(
         below=NEAR,
         above=FAR,
         copies="below",
-        question="realism",
+        question="Realism",
         recommended=True,
         compute=_kid,
         rows=_kid_of_rows,

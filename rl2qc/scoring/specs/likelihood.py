@@ -32,7 +32,9 @@ def _of_real(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> di
 def _of_generated(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
     kept = float(np.mean(real.keep))
     # Like real, but only in being foreign to the model, is no praise; nor is unlike it a reproach.
-    unjudged = "" if kept >= _KNOWN else f"not judged: of the real images the model keeps {kept:.0%}"
+    unjudged = (
+        "" if kept >= _KNOWN else f"not judged: of the real images the model keeps {kept:.0%}"
+    )
     return {
         name: Value(value, unjudged=unjudged)
         for name, value in _of_set("generated", generated).items()

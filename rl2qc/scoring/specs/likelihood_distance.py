@@ -32,6 +32,8 @@ def _fld_plus(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> V
 register_metric(
     MetricSpec(
         name="fld",
+        cite=("jiralerspong2023fld",),
+        question="Realism",
         order=60,
         needs=("features", "unseen"),
         higher_is_better=False,
@@ -48,6 +50,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="fld_plus",
+        cite=("jeevan2024fldplus",),
+        question="Realism",
         order=126,
         needs=("likelihood", "latents"),
         higher_is_better=True,

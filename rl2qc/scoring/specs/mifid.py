@@ -25,6 +25,8 @@ def _mifid(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> Valu
 register_metric(
     MetricSpec(
         name="mifid",
+        cite=("bai2021mifid",),
+        question="Realism",
         order=42,
         needs="features",
         higher_is_better=False,

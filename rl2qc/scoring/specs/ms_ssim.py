@@ -40,7 +40,8 @@ def _ms_ssim(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> Va
 register_metric(
     MetricSpec(
         name="ms_ssim",
-        question="diversity",
+        cite=("wang2003msssim",),
+        question="Diversity",
         order=110,
         needs="pixels",
         of="generated",

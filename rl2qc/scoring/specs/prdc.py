@@ -47,7 +47,8 @@ _SHARED: Any = {
 register_metric(
     MetricSpec(
         name="precision",
-        question="realism",
+        cite=("kynkaanniemi2019precision",),
+        question="Realism",
         order=80,
         meaning="share of generated images that look real",
         below="fewer images look real than of other real ones",
@@ -59,7 +60,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="recall",
-        question="coverage",
+        cite=("kynkaanniemi2019precision",),
+        question="Coverage",
         order=81,
         meaning="share of real images that could have been generated",
         below="part of the real images is out of reach",
@@ -70,7 +72,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="density",
-        question="realism",
+        cite=("naeem2020prdc",),
+        question="Realism",
         order=82,
         meaning="how deep generated images lie among real ones",
         below="lies in thinner regions than other real images",
@@ -82,7 +85,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="coverage",
-        question="coverage",
+        cite=("naeem2020prdc",),
+        question="Coverage",
         recommended=True,
         order=83,
         meaning="share of real images with a generated one nearby",

@@ -26,6 +26,8 @@ def _of_rows(matrices: Matrices, real: Rows, generated: Rows, settings: ScoreSet
 register_metric(
     MetricSpec(
         name="rbf_mmd",
+        cite=("gretton2012mmd",),
+        question="Realism",
         order=51,
         needs="features",
         higher_is_better=False,

@@ -20,6 +20,7 @@ def _rl2(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> float:
 register_metric(
     MetricSpec(
         name="rl2",
+        cite=("jeevan2025rl2",),
         order=10,
         needs="latents",
         higher_is_better=False,
@@ -27,7 +28,7 @@ register_metric(
         below=NEAR,
         above=FAR,
         copies="below",
-        question="realism",
+        question="Realism",
         recommended=True,
         compute=_rl2,
         resample="bootstrap",

@@ -39,6 +39,7 @@ def _swd_of_rows(matrices: Matrices, real: Rows, generated: Rows, settings: Scor
 register_metric(
     MetricSpec(
         name="swd",
+        cite=("karras2018progressive",),
         order=60,
         needs="pixels",
         higher_is_better=False,
@@ -46,7 +47,7 @@ register_metric(
         below="textures nearer to real than real sets are to each other: copies?",
         above="textures unlike those of real images",
         copies="below",
-        question="realism",
+        question="Realism",
         compute=_swd,
         rows=_swd_of_rows,
         tolerance=1.0,  # with fewer patches distances are larger

@@ -34,6 +34,8 @@ _SHARED: Any = {
 register_metric(
     MetricSpec(
         name="vendi",
+        cite=("friedman2023vendi",),
+        question="Diversity",
         order=130,
         meaning="effective number of different images",
         compute=_vendi,
@@ -43,6 +45,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="rke",
+        cite=("jalali2023rke",),
+        question="Diversity",
         order=131,
         meaning="effective number of kinds of images, rare ones counting less",
         compute=_vendi,

@@ -101,7 +101,8 @@ _AGAINST_REAL: Any = {
 register_metric(
     MetricSpec(
         name="wad_div_zero",
-        question="diversity",
+        cite=("seyfarth2026waddiv",),
+        question="Diversity",
         order=20,
         higher_is_better=True,
         meaning="mean distance to the nearest neighbours",
@@ -115,6 +116,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="wad_div_exponential",
+        cite=("seyfarth2026waddiv",),
         order=21,
         higher_is_better=None,
         meaning="neighbour distances against an exponential law",
@@ -126,6 +128,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="wad_div_empirical",
+        cite=("seyfarth2026waddiv",),
         order=22,
         higher_is_better=False,
         meaning="neighbour distances against those of the real set",
@@ -137,7 +140,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="wad_div_normalized",
-        question="diversity",
+        cite=("seyfarth2026waddiv",),
+        question="Diversity",
         order=23,
         higher_is_better=True,
         meaning="0: all equal, 1: as dispersed as the real set",
@@ -153,7 +157,8 @@ register_metric(
 register_metric(
     MetricSpec(
         name="wad_div_ratio",
-        question="diversity",
+        cite=("seyfarth2026waddiv",),
+        question="Diversity",
         recommended=True,
         order=24,
         higher_is_better=None,

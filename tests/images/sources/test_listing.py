@@ -13,7 +13,7 @@ from rl2qc.cohort.inputs.discovery import look_into
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.job import identify
 from rl2qc.errors import UsageError
-from rl2qc.images.sources.base import as_source
+from rl2qc.images.sources.base import as_source, open_images
 from rl2qc.images.sources.exclusion import Exclusion
 from rl2qc.images.sources.files import list_files, list_images
 
@@ -136,3 +136,25 @@ def test_a_tree_without_visible_images(tmp_path):
     (tmp_path / ".in" / "a.png").write_bytes(b"")
     with pytest.raises(UsageError, match="no images in folder"):
         list_images(tmp_path)
+
+
+def test_images_that_are_named_again_are_counted(tmp_path, stained):
+    for i, image in enumerate(stained(3)):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    first = str(tmp_path / "0.png")
+    for items, n in (([first, first, first], 2), ([tmp_path, first], 1), ([first, tmp_path], 1)):
+        found = as_source(items)
+        assert len(found) == len(set(found.names))
+        (said,) = found.warnings
+        which = "1 image is" if n == 1 else f"{n} images are"
+        assert said == f"{which} named again and taken once, such as {first}"
+    assert as_source([tmp_path]).warnings == ()
+
+
+def test_images_of_a_source_without_a_size_get_one(tmp_path, stained):
+    for i, image in enumerate(stained(2, 96)):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    source = open_images(tmp_path)
+    assert source.size == 0
+    assert as_source(source).size == 96
+    assert as_source(source, 64).size == 64

@@ -81,8 +81,8 @@ def test_filter_holds_what_patches_record_against_the_model(tmp_path, stained):
             {"side": 128},
             "images differ in size (generated 128 x 128 px (12); real 64 x 64 px (12))",
         ),
-        ({"suffix": ".jpg"}, "different formats (generated JPEG (12); real PNG (12))"),
-        ({"suffix": ".webp"}, "different formats (generated WebP (12); real PNG (12))"),
+        ({"suffix": ".jpg"}, "real images are stored as lossless, generated ones as JPEG 75 4:2:0"),
+        ({"suffix": ".webp"}, "real images are stored as lossless, generated ones as WebP"),
         ({"suffix": ".tif"}, None),
         ({"suffix": ".bmp"}, None),
     ],
@@ -95,8 +95,9 @@ def test_sets_that_differ_are_told_apart(tmp_path, stained, tiny_model, other, s
             image = cv2.resize(image, (size, size))
             Image.fromarray(image).save(tmp_path / title / f"{i}{end}")
     card = score(tmp_path / "gen", tmp_path / "real", tiny_model, metrics=["rl2"], n_resamples=0)
-    found = [w for w in card.warnings if w.startswith("images ") and "differ" in w]
-    assert [said in w for w in found] == ([True] if said else [])
+    found = [w for w in card.warnings if w.startswith(("images ", "the sets ")) and "differ" in w]
+    # Images that were enlarged are encoded differently as well.
+    assert any(said in w for w in found) if said else not found
 
 
 def test_sizes_within_a_set_and_other_scales():

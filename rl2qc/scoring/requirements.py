@@ -1,0 +1,97 @@
+"""What a pipeline requires of scores: "rl2 < 20, coverage > .6"."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rl2qc.core.text import number
+from rl2qc.errors import UsageError
+from rl2qc.scoring.results import MetricResult
+from rl2qc.scoring.spec import METRICS
+
+__all__ = ["Requirement", "failed", "read_requirements"]
+
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_PART = re.compile(r"(?P<name>\w+)\s*(?P<sign>[<>]=?)\s*(?P<limit>[-+.\deE]+)")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A metric and what it must be.
+
+    Attributes
+    ----------
+    name
+        Of the metric.
+    sign
+        "<", "<=", ">" or ">=".
+    limit
+    """
+
+    name: str
+    sign: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sign} {self.limit:g}"
+
+
+def read_requirements(text: str) -> tuple[Requirement, ...]:
+    """Requirements, separated by commas.
+
+    Raises
+    ------
+    UsageError
+        A part that is no requirement, or of no metric.
+
+    Examples
+    --------
+    >>> [str(r) for r in read_requirements("rl2 < 20, coverage>.6")]
+    ['rl2 < 20', 'coverage > 0.6']
+    """
+    found = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        match = _PART.fullmatch(part)
+        try:
+            limit = float(match["limit"]) if match else math.nan
+        except ValueError:
+            limit = math.nan
+        if match is None or math.isnan(limit):
+            raise UsageError(
+                f"--require {part!r} must be a metric, <, <=, > or >=, and a number, such as "
+                "'rl2 < 20'"
+            )
+        found.append(Requirement(METRICS.get(match["name"]).name, match["sign"], limit))
+    if not found:
+        raise UsageError("--require names nothing: give such as 'rl2 < 20, coverage > .6'")
+    return tuple(found)
+
+
+def failed(
+    requirements: tuple[Requirement, ...], rows: Mapping[str, MetricResult]
+) -> tuple[str, ...]:
+    """A line for each requirement that is not met; one without a value is not.
+
+    Examples
+    --------
+    >>> rows = {"rl2": MetricResult(25.0, False, "")}
+    >>> failed(read_requirements("rl2 < 20, rl2 > 3, fid < 1"), rows)
+    ('rl2 < 20 is not met: 25', 'fid < 1 is not met: it was not computed')
+    """
+    lines = []
+    for wanted in requirements:
+        value = rows[wanted.name].value if wanted.name in rows else math.nan
+        if math.isnan(value):
+            lines.append(f"{wanted} is not met: it was not computed")
+        elif not _COMPARE[wanted.sign](value, wanted.limit):
+            lines.append(f"{wanted} is not met: {number(value)}")
+    return tuple(lines)
