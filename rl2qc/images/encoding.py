@@ -75,10 +75,13 @@ class Difference:
         "stored", or the trace: "blocks", "colour", "fading", "frame".
     words
         What it is.
+    shown_by
+        The set whose pixels show a trace, "real" or "generated"; "" of files.
     """
 
     kind: str
     words: str
+    shown_by: str = ""
 
 
 def stored_as(about: About) -> str:
@@ -135,7 +138,7 @@ def encoding_differences(real: Encoding, generated: Encoding) -> list[Difference
         which, other = ("generated", "real") if more else ("real", "generated")
         # Beside noise everything fades.
         if kind != "fading" or np.median(sets[other]["flat"]) < _FLAT:
-            found.append(Difference(kind, f"{which} images show {words}"))
+            found.append(Difference(kind, f"{which} images show {words}", which))
     return found
 
 

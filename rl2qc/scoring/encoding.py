@@ -73,7 +73,9 @@ class Encodings:
     def recipe(self, source: PatchSource, of: str, to: str) -> Recipe:
         """What makes the images of one set look encoded as those of another."""
         other = to if to != "real" else of
-        kinds = [d.kind for d in self.differences[other]]
+        # What only the other one's pixels show needs not to be done to it.
+        shown = ("", "real" if to == "real" else "generated")
+        kinds = [d.kind for d in self.differences[other] if d.shown_by in shown]
         some = source.sample(min(_TRIED, len(source)), 0)
         return find_recipe(some, self.sets[of], self.sets[to], kinds)
 
