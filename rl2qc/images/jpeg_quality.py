@@ -1,12 +1,14 @@
-"""The quality that a JPEG was saved with, by its tables."""
+"""The quality that a JPEG was saved with, by its tables, and how its colours are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-__all__ = ["jpeg_quality"]
+__all__ = ["jpeg_quality", "quality_of", "subsampling_of"]
 
 # The standard table of brightness (ITU T.81, Annex K.1), row by row.
 _LUMINANCE = np.array(
@@ -52,3 +54,24 @@ def jpeg_quality(tables: Mapping[int, Sequence[int]]) -> int:
     scale = np.where(qualities < 50, 5000 / qualities, 200 - 2 * qualities)
     known = np.clip(np.floor((np.sort(_LUMINANCE)[None] * scale[:, None] + 50) / 100), 1, 255)
     return int(qualities[np.abs(known - steps).sum(axis=1).argmin()])
+
+
+_SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
+
+
+def quality_of(image: Image.Image) -> int:
+    """:func:`jpeg_quality` of an open picture; 0 of one that is no JPEG."""
+    return jpeg_quality(image.quantization) if isinstance(image, JpegImageFile) else 0
+
+
+def subsampling_of(image: Image.Image) -> str:
+    """How an open JPEG of three channels stores its colours, such as "4:2:0"; else "".
+
+    Examples
+    --------
+    >>> subsampling_of(Image.new("RGB", (8, 8)))
+    ''
+    """
+    if not isinstance(image, JpegImageFile) or len(image.getbands()) != 3:
+        return ""
+    return _SAMPLINGS.get(get_sampling(image), "")

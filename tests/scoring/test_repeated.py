@@ -73,7 +73,7 @@ def test_paired_scenes_are_found_by_names_and_pictures(stained, tiny_model, tmp_
     asked = score(str(tmp_path / "other"), real, tiny_model, SETTINGS, paired=True)
     assert asked.provenance["paired"]
     (tmp_path / "other" / "scene_0.png").rename(tmp_path / "other" / "elsewhere.png")
-    with pytest.raises(UsageError, match="--paired: cannot tell .*elsewhere"):
+    with pytest.raises(UsageError, match=r"--paired: cannot tell .*elsewhere"):
         score(str(tmp_path / "other"), real, tiny_model, SETTINGS, paired=True)
 
 

@@ -17,11 +17,10 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from rl2qc.core.apart import Died, apart
 from rl2qc.errors import ImageError
-from rl2qc.images.jpeg_quality import jpeg_quality
+from rl2qc.images.jpeg_quality import quality_of, subsampling_of
 from rl2qc.images.sources.deep import (
     Samples,
     bits_of,
@@ -280,8 +279,8 @@ def _about(image: Image.Image, page: int, bits: int | None = None) -> About:
         width=width,
         format=str(image.format),
         lossy=lossy(image),
-        quality=_quality(image),
-        subsampling=_subsampling(image),
+        quality=quality_of(image),
+        subsampling=subsampling_of(image),
         turned=_orientation(image),
         bits=bits,
         grey=len(image.getbands()) - image.mode.endswith("A") < 3 and image.mode != "P",
@@ -307,19 +306,6 @@ def _orientation(image: Image.Image) -> int:
         # Not that of PNG files, which reads all pixels to see what stands behind them.
         found = Image.Image.getexif(image).get(_ORIENTATION, 1)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
-
-
-_SAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
-
-
-def _quality(image: Image.Image) -> int:
-    return jpeg_quality(image.quantization) if isinstance(image, JpegImageFile) else 0
-
-
-def _subsampling(image: Image.Image) -> str:
-    if not isinstance(image, JpegImageFile) or len(image.getbands()) != 3:
-        return ""
-    return _SAMPLINGS.get(get_sampling(image), "")
 
 
 def _deep(
