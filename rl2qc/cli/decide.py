@@ -24,6 +24,10 @@ def decide_command(
         typer.Argument(metavar="DIR", help="A folder that rl2qc filter wrote.", show_default=False),
     ],
     settings: DecideSettings,
+    fail_on_flag: Annotated[
+        bool,
+        typer.Option("--fail-on-flag", help="End with 3 where a verdict is look or drop."),
+    ] = False,
 ) -> None:
     """Decide again which tiles are kept, or write more formats, without a look at the slides.
 
@@ -55,6 +59,8 @@ def decide_command(
     print(result.summary())
     if result.reasons:
         print(result.reasons)
+    if result.verdicts:
+        print(result.verdicts)
     print(f"results  {printable(str(folder))}")
     for warning in result.warnings:
         say(f"warning: {warning}")
@@ -62,3 +68,5 @@ def decide_command(
         say(f"error: {error}")
     if result.failures:
         raise typer.Exit(ExitCode.FAILED)
+    if fail_on_flag and result.flagged:
+        raise typer.Exit(ExitCode.FLAGGED)

@@ -45,12 +45,17 @@ def filter_command(
         float | None,
         typer.Option(help="--mpp as a magnification: 20 is 0.5 um/px.", show_default=False),
     ] = None,
+    fail_on_flag: Annotated[
+        bool,
+        typer.Option("--fail-on-flag", help="End with 3 where a verdict is look or drop."),
+    ] = False,
 ) -> None:
     """Keep the clean tiles of slides and patch folders.
 
     For each slide DIR holds tiles.csv, tiles.geojson (for QuPath) and overlay.png, for each patch
     folder tiles.csv; and once, summary.csv, run.json and report.html. Rejected tiles have a likely
-    reason beside their score: out of focus, ink or pen, ... Every input is attempted; what failed
+    reason beside their score: out of focus, ink or pen, ... Each slide has a verdict: use, use in
+    part, look (a person should), drop. Every input is attempted; what failed
     has its traceback in DIR/failed, and the exit code is 1.
 
     The same command again does what is left: a run that was killed goes on, and several processes
@@ -82,6 +87,8 @@ def filter_command(
     print(result.table())
     if result.reasons:
         print(f"\n{result.reasons}")
+    if result.verdicts:
+        print(f"\n{result.verdicts}")
     print(f"\nresults  {printable(str(out))}")
     if result.report is not None:
         print(f"report   {printable(str(result.report))}")
@@ -96,3 +103,5 @@ def filter_command(
         say(f"error: {error}")
     if result.errors:
         raise typer.Exit(ExitCode.FAILED)
+    if fail_on_flag and result.flagged:
+        raise typer.Exit(ExitCode.FLAGGED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,10 +18,32 @@ from rl2qc.errors import WorkError
 from rl2qc.stats.adaptation import Adaptation, adapt, cohort_of, split_groups
 from rl2qc.stats.prior import GeneralPrior
 
-__all__ = ["cohort_adaptations"]
+__all__ = ["ALONE", "Beside", "cohort_adaptations"]
+
+# So many slides that are alike say that one that is not is apart.
+_ALIKE = 3
 
 
-def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Adaptation]:
+class Beside(NamedTuple):
+    """What a slide is judged beside.
+
+    Attributes
+    ----------
+    cohort
+        What is usual in the slides like it; None where there are none.
+    apart
+        Whether it is unlike all others, several of which are alike.
+    """
+
+    cohort: Adaptation | None = None
+    apart: bool = False
+
+
+ALONE = Beside()
+"""A slide that nothing is known beside."""
+
+
+def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Beside]:
     """What is usual in the cohort of each result, by its name.
 
     Slides that differ in stain or scanner are cohorts of their own
@@ -37,22 +60,26 @@ def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Adaptation]
         if (usual := _usual(result)) is not None:
             prior, own = usual
             kinds.setdefault(_digest(prior), (prior, {}))[1][result.name] = own
-    cohorts: dict[str, Adaptation] = {}
+    cohorts: dict[str, Beside] = {}
     # What two models say of evidence cannot be compared.
     for prior, alike in kinds.values():
         cohorts |= _cohorts(alike, prior)
     return cohorts
 
 
-def _cohorts(own: dict[str, Adaptation], prior: GeneralPrior) -> dict[str, Adaptation]:
+def _cohorts(own: dict[str, Adaptation], prior: GeneralPrior) -> dict[str, Beside]:
     if len(own) < 2:
         return {}
     groups = split_groups(list(own.values()), prior)
-    cohorts: dict[str, Adaptation] = {}
+    cohorts: dict[str, Beside] = {}
+    several = int(np.bincount(groups).max()) >= _ALIKE
     for group in np.unique(groups):
         names = [name for name, of in zip(own, groups, strict=True) if of == group]
         if len(names) > 1:
-            cohorts |= dict.fromkeys(names, cohort_of([own[name] for name in names], prior))
+            alike = Beside(cohort_of([own[name] for name in names], prior))
+            cohorts |= dict.fromkeys(names, alike)
+        else:
+            cohorts[names[0]] = Beside(apart=several)
     return cohorts
 
 

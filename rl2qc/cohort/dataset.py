@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -19,10 +20,12 @@ from torch.utils.data import Dataset
 
 from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
-from rl2qc.cohort.store.tables import kept_tiles, seen_size
+from rl2qc.cohort.store.tables import kept_tiles, read_table, seen_size
 from rl2qc.core.arguments import check, check_index, check_path
 from rl2qc.errors import ImageError, SlideError, UsageError
+from rl2qc.filtering.evidence import EVIDENCE
 from rl2qc.filtering.pixels import TileWindow
+from rl2qc.filtering.slide_mask import CELL
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide
 
@@ -91,6 +94,9 @@ class KeptTiles(Dataset[Any]):
         What becomes of tiles that cannot be read any more: "raise" ends the loop, "skip" leaves
         them out of the batches of a DataLoader, and counts them. A batch that would be empty has
         one tile of another place instead.
+    mask
+        Give each tile with its map: a pair of the tile and a uint8 tensor (h, w), 0 where nothing
+        is damaged, and the classes counted from 1 in the order of :attr:`classes`.
 
     Attributes
     ----------
@@ -105,7 +111,8 @@ class KeptTiles(Dataset[Any]):
     Raises
     ------
     UsageError
-        No results there, or those of imported coordinates without the ``run.json`` beside them.
+        No results there, or those of imported coordinates without the ``run.json`` beside them; or
+        masks are asked for, and a model gave none.
     WorkError
         A damaged result.
     SlideError, ImageError
@@ -139,6 +146,7 @@ class KeptTiles(Dataset[Any]):
         *,
         slides: str | Path | None = None,
         unreadable: str = "raise",
+        mask: bool = False,
     ) -> None:
         check("unreadable", unreadable, str, choices=UNREADABLE)
         results = check_path("results", results)
@@ -168,6 +176,17 @@ class KeptTiles(Dataset[Any]):
         # Shared by all workers of a DataLoader, forked or spawned.
         self._skipped = torch.zeros(len(self) * (unreadable == "skip"), dtype=torch.bool)
         self._skipped.share_memory_()  # type: ignore[no-untyped-call]
+        without = [f for f, record in found if EVIDENCE not in record.files] if mask else []
+        if without:
+            raise UsageError(f"{without[0]} has no map: its model says nothing of where damage is")
+        self._masks = _Masks([folder for folder, _ in found]) if mask else None
+        if not len(self):
+            warnings.warn(f"{results} holds no tile that is kept", stacklevel=2)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the numbers of masks stand for, from 1 on; () without masks."""
+        return self._masks.classes if self._masks is not None else ()
 
     @property
     def sources(self) -> list[str]:
@@ -179,9 +198,8 @@ class KeptTiles(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         image = Image.fromarray(self.pixels(index))
-        if self.transform is not None:
-            return self.transform(image)
-        return _to_tensor(image)
+        tile = _to_tensor(image) if self.transform is None else self.transform(image)
+        return tile if self._masks is None else (tile, torch.from_numpy(self.mask(index)))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """What a DataLoader asks for: the tiles of a batch, those that can be read."""
@@ -251,6 +269,22 @@ class KeptTiles(Dataset[Any]):
             del self._readers[number]
             raise
 
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The map of a tile (patch_size, patch_size) uint8, pixel by pixel as it lies on the tile.
+
+        Raises
+        ------
+        UsageError
+            Masks were not asked for.
+        """
+        if self._masks is None:
+            raise UsageError("ask for masks first: KeptTiles(results, mask=True)")
+        index = self._checked(index)
+        number = int(self.source_of[index])
+        cells = self._masks.of(number)[index - self._first[number]]
+        side = np.arange(self._sources[number].patch_size) // CELL
+        return np.ascontiguousarray(cells[np.ix_(side, side)])
+
     def _image(self, index: int) -> Path:
         number = self.source_of[index]
         name = bytes(self._images[number][index - self._first[number]])
@@ -284,6 +318,28 @@ class KeptTiles(Dataset[Any]):
                 self._readers.popitem(last=False)[1].close()
         self._readers.move_to_end(number)
         return self._readers[number]
+
+
+class _Masks:
+    """The cells of the kept tiles of several results, a few of which are kept in memory."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+        self._known: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self.classes: tuple[str, ...] = read_table(folders[0]).classes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_known": OrderedDict()}
+
+    def of(self, number: int) -> NDArray[np.uint8]:
+        """Those (n, h, w) of one result."""
+        if number not in self._known:
+            table = read_table(self._folders[number])
+            self._known[number] = table.artifact_mask[table.keep]
+            if len(self._known) > _OPEN_SLIDES:
+                self._known.popitem(last=False)
+        self._known.move_to_end(number)
+        return self._known[number]
 
 
 def _source(folder: Path, record: Record, slides: str | Path | None) -> _Source:

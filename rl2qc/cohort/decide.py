@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.adapt import cohort_adaptations
+from rl2qc.cohort.adapt import ALONE, cohort_adaptations
 from rl2qc.cohort.changes import settings_of
 from rl2qc.cohort.decide_result import Decided, decide_result
 from rl2qc.cohort.page import bring_up_to_date
@@ -153,7 +153,7 @@ def _decide_all(
         # Where none is named, each result keeps its own way.
         wide = settings.adapt is None or settings.adapt in COHORT_WIDE
         cohorts = cohort_adaptations(found) if wide else {}
-        usual = [cohorts.get(result.name) for result in found]
+        usual = [cohorts.get(result.name, ALONE) for result in found]
         for result in mapped(partial(decide_result, settings=settings), found, usual):
             decided.append(result)
             step(1)

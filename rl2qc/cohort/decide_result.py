@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rl2qc.cohort.adapt import cohort_adaptations
+from rl2qc.cohort.adapt import ALONE, Beside, cohort_adaptations
 from rl2qc.cohort.changes import settings_of
 from rl2qc.cohort.settings import DecideSettings
 from rl2qc.cohort.store.folder import RunFolder
@@ -21,7 +21,7 @@ from rl2qc.filtering.exports.files import export, remove_exports
 from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
-from rl2qc.stats.adaptation import Adaptation
+from rl2qc.filtering.verdict import rules_in
 
 __all__ = ["Decided", "decide_result", "settle"]
 
@@ -39,16 +39,14 @@ class Decided:
     failure: str = ""
 
 
-def decide_result(
-    result: ResultFolder, cohort: Adaptation | None, settings: DecideSettings
-) -> Decided:
+def decide_result(result: ResultFolder, beside: Beside, settings: DecideSettings) -> Decided:
     """Decide a result anew and write it again, if no other process has it in hand.
 
     Parameters
     ----------
     result
-    cohort
-        What is usual in the slides of its cohort; None without one.
+    beside
+        What is usual in the slides of its cohort.
     settings
         With an alpha.
     """
@@ -56,7 +54,7 @@ def decide_result(
         with try_lock(RunFolder(result.path.parent).lock(result.name)) as mine:
             if not mine:
                 raise WorkError("another process is at work on it")
-            return _decide_one(result, cohort, settings)
+            return _decide_one(result, beside, settings)
     except (Rl2qcError, OSError) as error:
         return Decided(result.name, failure=" ".join(str(error).split()))
     # Whatever is wrong with one result must not cost the others their turn.
@@ -92,26 +90,28 @@ def settle(
     with wait_for_lock(folder.lock(_ADAPTING)):
         found = folder.results()
         cohorts = cohort_adaptations(found)
-        stale = [result for result in found if not _is_beside(result, cohorts.get(result.name))]
+        beside = {result.name: cohorts.get(result.name, ALONE) for result in found}
+        stale = [result for result in found if not _is_beside(result, beside[result.name])]
         failed = []
         with track(progress, "comparing slides", len(stale)) as step:
             for result in stale:
-                decided = decide_result(result, cohorts.get(result.name), wanted)
+                decided = decide_result(result, beside[result.name], wanted)
                 if decided.failure:
                     failed.append(f"{result.name}: {decided.failure}")
                 step(1)
     return failed
 
 
-def _is_beside(result: ResultFolder, cohort: Adaptation | None) -> bool:
-    """Whether a result was decided beside this cohort, or has nothing to decide."""
+def _is_beside(result: ResultFolder, beside: Beside) -> bool:
+    """Whether a result was decided beside these slides, or has nothing to decide."""
     record = result.read_record()
-    return record is None or (cohort and cohort.to_dict()) == record.slide.get("cohort")
+    if record is None:
+        return True
+    cohort = beside.cohort and beside.cohort.to_dict()
+    return (cohort, beside.apart) == (record.slide.get("cohort"), record.slide.get("apart", False))
 
 
-def _decide_one(
-    result: ResultFolder, cohort: Adaptation | None, settings: DecideSettings
-) -> Decided:
+def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) -> Decided:
     record = result.check_record()
     # What was being added when an earlier call was killed belongs to no decision.
     remove_exports(result.path, result.written() - set(record.files))
@@ -120,9 +120,10 @@ def _decide_one(
     table = read_table(result.path, record).decide(
         settings.alpha,
         method=settings.method,
-        max_rejected=settings.max_rejected,
         adapt=settings.adapt,
-        cohort=cohort,
+        cohort=beside.cohort,
+        apart=beside.apart,
+        **rules_in(settings),
     )
     present = [name for name in record.key["settings"]["formats"] if name in FORMATS]
     formats = tuple(dict.fromkeys((*present, *settings.formats)))

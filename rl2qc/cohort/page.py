@@ -20,6 +20,7 @@ from rl2qc.cohort.store.tables import read_table
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.verdict import VERDICTS
 from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
 from rl2qc.html.environment import Picture, encode, write_page
 from rl2qc.images.reasons import ALL_REASONS, REASON_COLORS
@@ -55,6 +56,7 @@ class _Slide:
     bars: StackedBars
     reasons: tuple[ReasonShare, ...]
     alarm: bool
+    maps: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def _slide(row: SummaryRow, table: TileTable) -> _Slide:
         picture = encode(slide, _OVERLAY, kind="overview")
     bars = stacked_bars(table.measurements["p_value"], table.keep)
     alarm = _alarm(row.drift, row.tiles)
-    return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm)
+    return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm, table.maps)
 
 
 def _scanner(
@@ -233,19 +235,27 @@ def _content(
         "alarm": DRIFT_ALARM,
         "steps": RANK_STEPS,
         # What needs a person's eye comes first.
-        "slides": sorted(slides, key=lambda slide: not slide.row.flags),
+        "slides": sorted(slides, key=lambda slide: (-_worst(slide.row), not slide.row.flags)),
         "scanners": scanners,
         "reasons": reason_shares(rows),
         "reason_names": ALL_REASONS,
+        # Where no slide has a map, no row has areas by it.
+        "maps": any(slide.maps for slide in slides),
+        "shown_reasons": [n for n in ALL_REASONS if any(n in row.areas for row in rows)],
         "reason_colors": [REASON_COLORS[name] for name in ALL_REASONS],
         "failed": [row for row in rows if row.status == "failed"],
-        "flagged": [row for row in rows if row.flags],
+        "flagged": [row for row in rows if row.flagged],
+        "verdicts": {v: [r for r in rows if r.verdict == v] for v in reversed(VERDICTS)},
         "done": sum(row.status != "failed" for row in rows),
         "tiles": tiles,
         "kept": sum(row.kept for row in rows),
         "sheets": {name: list(_sheet(read[name])) for name in SHEETS},
         "unread": sum(tile.image is None for name in SHEETS for tile in read[name]),
     }
+
+
+def _worst(row: SummaryRow) -> int:
+    return VERDICTS.index(row.verdict) if row.verdict in VERDICTS else 0
 
 
 def _sheet(tiles: Sequence[SheetTile]) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,13 @@ from rl2qc.cohort.inputs.shards import parse_shard
 from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.errors import UsageError
 from rl2qc.filtering.decision import ADAPT, METHODS
-from rl2qc.filtering.exports.registry import DEFAULT_FORMATS, FORMATS, check_formats, parse_formats
+from rl2qc.filtering.exports.registry import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    check_formats,
+    parse_formats,
+    with_brought,
+)
 
 __all__ = ["EXECUTORS", "DecideSettings", "RunSettings"]
 
@@ -140,6 +146,28 @@ class DecideSettings(Settings):
         show_default="what the run had",
         within=Interval(0, 1),
     )
+    use_from: float | None = option(
+        None,
+        help="Slides of which at least this share of the tissue is usable get the verdict use.",
+        phase="decision",
+        show_default="what the run had",
+        within=Interval(0, 1),
+    )
+    drop_below: float | None = option(
+        None,
+        help="Slides of which less of the tissue is usable get the verdict drop.",
+        phase="decision",
+        show_default="what the run had",
+        within=Interval(0, 1),
+    )
+    drop_area: float | None = option(
+        None,
+        help="Slides of which one kind of damage covers at least this share of the tissue get the "
+        "verdict drop.",
+        phase="decision",
+        show_default="what the run had",
+        within=Interval(0, 1),
+    )
     formats: tuple[str, ...] = option(
         (),
         help="What to write beside what is there: {formats that need no pixels}.",
@@ -174,4 +202,4 @@ def _formats(given: str | Iterable[str]) -> tuple[str, ...]:
         return parse_formats(given)
     names = tuple(dict.fromkeys(given))
     check_formats(names)
-    return names
+    return with_brought(names)

@@ -18,6 +18,7 @@ from rl2qc.errors import ImageError, UsageError, WorkError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.verdict import rules_in
 from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.base import center_crop, open_images, read_with_about, source_of
@@ -176,12 +177,13 @@ def filter_images(
         tissue_coverage=float(tissue.mean()),
         failures=tuple((str(file), reason) for file, reason in measured.failures),
         warnings=tuple(said),
-        max_rejected=settings.max_rejected,
         patch_size=model.patch_size,
         reference=model.quantities_,
         evidence=measured.evidence,
     )
-    return table.decide(settings.alpha, method=settings.method, adapt=settings.adapt)
+    return table.decide(
+        settings.alpha, method=settings.method, adapt=settings.adapt, **rules_in(settings)
+    )
 
 
 def _scale_warnings(

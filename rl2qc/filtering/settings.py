@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rl2qc.core.settings import Interval, Settings, option
 from rl2qc.filtering.decision import ADAPT, METHODS
+from rl2qc.filtering.verdict import VerdictRules
 from rl2qc.images.resolution import PLAUSIBLE_MPP
 
 __all__ = ["FilterSettings"]
@@ -27,7 +28,7 @@ class FilterSettings(Settings):
     --------
     >>> settings = FilterSettings(alpha=0.01)
     >>> settings.changes(stride=112).record()["stride"], settings.names("decision")
-    (112, ('alpha', 'method', 'adapt', 'max_rejected'))
+    (112, ('alpha', 'method', 'adapt', 'max_rejected', 'use_from', 'drop_below', 'drop_area'))
     """
 
     alpha: float = option(
@@ -93,6 +94,25 @@ class FilterSettings(Settings):
     max_rejected: float = option(
         0.5,
         help="Slides that lose a larger share of their tissue are flagged.",
+        phase="decision",
+        within=Interval(0, 1),
+    )
+    use_from: float = option(
+        VerdictRules.use_from,
+        help="Slides of which at least this share of the tissue is usable get the verdict use.",
+        phase="decision",
+        within=Interval(0, 1),
+    )
+    drop_below: float = option(
+        VerdictRules.drop_below,
+        help="Slides of which less of the tissue is usable get the verdict drop.",
+        phase="decision",
+        within=Interval(0, 1),
+    )
+    drop_area: float = option(
+        VerdictRules.drop_area,
+        help="Slides of which one kind of damage covers at least this share of the tissue get the "
+        "verdict drop.",
         phase="decision",
         within=Interval(0, 1),
     )

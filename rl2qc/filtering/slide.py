@@ -20,6 +20,7 @@ from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.tissue import SlideTissue, edge_warnings, find_tissue, mask_of
+from rl2qc.filtering.verdict import rules_in
 from rl2qc.images.resolution import TOLERANCE, target_mpp
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
@@ -276,7 +277,6 @@ def _table(
         thumbnail=thumbnail,
         scanner=info.scanner,
         icc=settings.icc,
-        max_rejected=settings.max_rejected,
         patch_size=model.patch_size,
         tile_size=None if given is None else max(1, round(seen.side / plan.downsample)),
         overlap=seen.overlap,
@@ -286,7 +286,9 @@ def _table(
         reference=model.quantities_,
         evidence=measured.evidence,
     )
-    return table.decide(settings.alpha, method=settings.method, adapt=settings.adapt)
+    return table.decide(
+        settings.alpha, method=settings.method, adapt=settings.adapt, **rules_in(settings)
+    )
 
 
 def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.uint8]:

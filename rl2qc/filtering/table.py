@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,28 +12,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.core.results import Result
 from rl2qc.filtering.decision import COHORT_WIDE, keep_tiles, rejected_share
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
 from rl2qc.filtering.evidence import Evidence, judge_evidence
-from rl2qc.filtering.exports.registry import write_format
 from rl2qc.filtering.reasons import decision_warnings, reasons_of
-from rl2qc.images.reasons import ALL_REASONS, ReferenceQuantities
+from rl2qc.filtering.verdict import (
+    VerdictRules,
+)
+from rl2qc.filtering.views import TableViews
+from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.stats.adaptation import Adaptation
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
-__all__ = ["ADAPTATIONS", "OVER_REJECTED", "TileTable"]
+__all__ = ["ADAPTATIONS", "OVER_REJECTED", "SHARE", "TileTable"]
 
 ADAPTATIONS = ("adaptation", "cohort")
 """The fields of a table that hold an :class:`~rl2qc.stats.adaptation.Adaptation`."""
+SHARE = "share_"
+"""How the columns begin that say how much of a tile shows a class of damage."""
 OVER_REJECTED = "over-rejected"
 """The flag of a slide that loses more of its tissue than was allowed."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TileTable(Result):
+class TileTable(TableViews):
     """The measured tiles of one slide, or the measured patches of one set.
 
     Scores are kept as they were measured; ``keep`` is a decision made from them, and
@@ -96,6 +100,10 @@ class TileTable(Result):
         How evidence is adapted (``decision.ADAPT``), to what, and what its cohort usually has.
     shown
         What files are called in columns and on pages: by default, by their paths.
+    apart
+        Whether it is unlike the other slides of its run, which are alike.
+    use_from, drop_below, drop_area
+        The thresholds of its verdict (:class:`rl2qc.filtering.verdict.VerdictRules`).
 
     Examples
     --------
@@ -155,6 +163,10 @@ class TileTable(Result):
     adaptation: Adaptation | None = field(default=None, repr=False)
     cohort: Adaptation | None = field(default=None, repr=False)
     shown: Callable[[Path], str] = field(default=str, repr=False)
+    apart: bool = False
+    use_from: float = VerdictRules.use_from
+    drop_below: float = VerdictRules.drop_below
+    drop_area: float = VerdictRules.drop_area
 
     def __post_init__(self) -> None:
         if self.tile_size is None:
@@ -247,6 +259,10 @@ class TileTable(Result):
             "keep": self.keep,
             "reason": self.reasons.astype(object),
         }
+        if self.evidence is not None:
+            shares = self.evidence.cells.shares_of(self.artifact_mask)
+            names = [f"{SHARE}{name}" for name in self.evidence.cells.classes]
+            columns |= dict(zip(names, shares.T, strict=True))
         if self.kind == "patches":
             columns["path"] = np.array([self.shown(p) for p in self.image_paths], dtype=object)
         return columns
@@ -259,14 +275,18 @@ class TileTable(Result):
         max_rejected: float | None = None,
         adapt: str | None = None,
         cohort: Adaptation | None = None,
+        apart: bool = False,
+        **rules: float | None,
     ) -> TileTable:
         """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`.
 
-        What is None stays as it is; ``cohort`` is what is usual in its slides."""
+        What is None stays as it is; ``cohort`` is what is usual in its slides, and ``apart`` says
+        that it is unlike the others. ``rules`` are thresholds of its verdict by name."""
         adapts = self.evidence is not None and self.evidence.adapts
         adapt = self.adapt if adapt is None else adapt
         adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
         measurements = self.measurements | judged if judged else self.measurements
+        given = {k: v for k, v in {**rules, "max_rejected": max_rejected}.items() if v is not None}
         decided = replace(
             self,
             measurements=measurements,
@@ -276,18 +296,10 @@ class TileTable(Result):
             adapt=adapt if adapts else "none",
             adaptation=adaptation,
             cohort=cohort if adapts and adapt in COHORT_WIDE else None,
-            max_rejected=self.max_rejected if max_rejected is None else max_rejected,
+            apart=apart and adapts and adapt in COHORT_WIDE,
+            **asdict(replace(self.rules, **given)),
         )
         return replace(decided, warnings=decision_warnings(decided))
-
-    # ------------------------------------------------------------ shown, and written down
-
-    def table(self) -> str:
-        """A few lines for the terminal: how many tiles are kept, why others are not, warnings."""
-        lines = [repr(self).strip("<>").removeprefix("TileTable ")]
-        counts = {name: int((self.reasons == name).sum()) for name in ALL_REASONS}
-        lines += [f"  rejected: {name} {count}" for name, count in counts.items() if count]
-        return "\n".join([*lines, *(f"  warning: {warning}" for warning in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """All but the picture as plain data: what is said of the whole, and the columns."""
@@ -298,48 +310,6 @@ class TileTable(Result):
             about["reference"] = {k: v.tolist() for k, v in self.reference.state().items()}
         columns = {name: column.tolist() for name, column in self.columns().items()}
         return {"schema_version": 2, **about, "columns": columns}
-
-    def csv_rows(self) -> Sequence[Mapping[str, Any]]:
-        """A mapping for each tile."""
-        columns = {name: column.tolist() for name, column in self.columns().items()}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write the tiles to ``path``, as in ``tiles.csv``: one row each, with every digit."""
-        write_format("csv", self, path)
-
-    def to_geojson(self, path: str | Path) -> None:
-        """Write the tiles to ``path`` for QuPath: an object each, and an annotation a class.
-
-        Raises
-        ------
-        ValueError
-            A table of patches, which have no place on a slide.
-        """
-        write_format("geojson", self, path)
-
-    def overlay(self) -> Image.Image:
-        """The slide with its tiles: kept green, rejected the redder the smaller the p-value.
-
-        Raises
-        ------
-        ValueError
-            A table without a picture of its slide, such as one of patches.
-        """
-        # Here, since pictures are not always asked for.
-        from rl2qc.filtering.drawing import overlay
-
-        return overlay(self)
-
-    def _repr_html_(self) -> str:
-        """How a notebook shows it: the table, and the slide with its tiles."""
-        shown = super()._repr_html_()
-        if self.thumbnail is None or self.bounds is None:
-            return shown
-        from rl2qc.html.environment import encode
-
-        picture = encode(self.overlay(), 800, kind="overview")
-        return shown + str(picture.img(f"{self.name}, its tiles"))
 
 
 # Told by the columns, or no plain data.

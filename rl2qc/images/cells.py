@@ -91,7 +91,10 @@ class CellMap:
 
     def shares(self, shift: ArrayLike = 0.0) -> NDArray[np.float64]:
         """The share (n, classes) of each tile's area that each class has."""
-        mask = self.mask(shift)
+        return self.shares_of(self.mask(shift))
+
+    def shares_of(self, mask: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """:meth:`shares` of a mask (n, h, w) that is known already."""
         classes = np.arange(1, len(self.classes) + 1)
         shares = [(mask == number).mean((1, 2), dtype=np.float64) for number in classes]
         return np.stack(shares, axis=1) if shares else np.empty((len(mask), 0))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+import tifffile
 
 from rl2qc.errors import CheckpointError
 from rl2qc.model.quality import QualityModel
@@ -55,6 +56,41 @@ def test_benjamini_hochberg_and_the_flag(rl2qc: Callable, out: Path) -> None:
     assert (done.code, done.err, kept(out)) == (0, "", [True] * 6)
     done = rl2qc("decide", out, "--alpha", 0.35, "--max-rejected", 0.3)
     assert "over-rejected, 4 of 6" in done.err
+
+
+def test_a_flagged_slide_ends_it_with_3(
+    rl2qc: Callable, slide: Path, red_model: None, tmp_path: Path
+) -> None:
+    # In the colours of a stain, or it is for a person to look at.
+    pixels = tifffile.imread(slide)
+    pixels[..., 1] = 50
+    tifffile.imwrite(
+        slide,
+        pixels,
+        tile=(64, 64),
+        photometric="rgb",
+        resolution=(20000, 20000),
+        resolutionunit="CENTIMETER",
+    )
+    out = tmp_path / "out"
+    # Each p-value is as the red of the tile: none is rejected, and that is no uniform draw.
+    done = rl2qc("filter", slide, "-o", out, "--fail-on-flag")
+    assert done.code == 0
+    assert "verdicts: use 1" in done.out
+    done = rl2qc("decide", out, "--alpha", 0.71, "--method", "bh", "--fail-on-flag")
+    assert (done.code, kept(out)) == (3, [False] * 6)
+    lines = done.out.splitlines()
+    place = lines.index("verdicts: look 1")
+    assert lines[place + 1] == "  look  case: out of distribution: 100% of the tissue"
+    with (out / "summary.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["verdict"], row["why"]) == ("look", "out of distribution: 100% of the tissue")
+    # Half of them are left: that is for the user to say.
+    lenient = ("--use-from", 0.5, "--drop-below", 0, "--max-rejected", 1, "--fail-on-flag")
+    assert rl2qc("decide", out, "--alpha", 0.35, *lenient).code == 0
+    with (out / "summary.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["verdict"] == "use"
+    assert rl2qc("decide", out, "--alpha", 0.35, "--use-from", 2).code == 2
 
 
 def test_wrong_use(rl2qc: Callable, out: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rl2qc.cohort.store.summary import (
     SummaryRow,
     csv_row,
     describe_reasons,
+    describe_verdicts,
     run_warnings,
     write_summary,
 )
@@ -28,7 +29,10 @@ from rl2qc.filtering.table import TileTable
 
 __all__ = ["CohortResult", "input_errors", "input_warnings", "read_results"]
 
-_HEADER = ("name", "status", "tiles", "kept", "share", "median ll", "um/px", "tissue", "s")
+_HEADER = (
+    *("name", "status", "tiles", "kept", "share"),
+    *("median ll", "um/px", "tissue", "s", "verdict"),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,6 +107,16 @@ class CohortResult(Result):
         """The likely reasons of all rejections in one line; "" where nothing was rejected."""
         return describe_reasons(self.done)
 
+    @property
+    def flagged(self) -> tuple[SummaryRow, ...]:
+        """The rows of the inputs whose verdict is look or drop."""
+        return tuple(row for row in self.rows if row.flagged)
+
+    @property
+    def verdicts(self) -> str:
+        """How often each verdict is given, and why each input is not simply used; "" for none."""
+        return "\n".join(describe_verdicts(self.done))
+
     def summary(self) -> str:
         """How many tiles of how many inputs are kept, in one line."""
         tiles, kept = sum(row.tiles for row in self.done), sum(row.kept for row in self.done)
@@ -114,7 +128,7 @@ class CohortResult(Result):
 
     def table(self) -> str:
         """A line for each input."""
-        return "\n".join(layout([_HEADER, *map(_cells, self.rows)], range(2, len(_HEADER))))
+        return "\n".join(layout([_HEADER, *map(_cells, self.rows)], range(2, len(_HEADER) - 1)))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the tiles as plain data."""
@@ -243,6 +257,7 @@ def _cells(row: SummaryRow) -> tuple[str, ...]:
         _number(row.mpp, ".3g"),
         _number(row.tissue_share, ".0%"),
         f"{row.seconds:.1f}",
+        row.verdict or "-",
     )
 
 

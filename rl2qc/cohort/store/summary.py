@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.files import write_csv
+from rl2qc.core.text import printable
 from rl2qc.filtering.evidence import describe_adaptation
 from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.verdict import FLAGGED, VERDICTS
 
 __all__ = [
     "SUMMARY",
     "SummaryRow",
     "csv_row",
     "describe_reasons",
+    "describe_verdicts",
     "row_from",
     "row_of",
     "run_warnings",
@@ -33,12 +36,16 @@ SUMMARY = "summary.csv"
 @dataclass(frozen=True)
 class SummaryRow:
     """What became of an input; ``status`` is "done", "partial" (images that cannot be used were
-    left out) or "failed". ``reasons`` counts the rejected tiles by likely reason, and ``adapted``
-    says what they were judged beside, if that is the slides at hand."""
+    left out) or "failed". ``verdict`` is one of :data:`rl2qc.filtering.verdict.VERDICTS`, ``areas``
+    the share of the tissue under each kind of damage, ``reasons`` counts the rejected tiles by
+    likely reason, and ``adapted`` says what they were judged beside, if that is the slides at
+    hand."""
 
     name: str
     kind: str
     status: str
+    verdict: str = ""
+    why: str = ""
     tiles: int = 0
     kept: int = 0
     kept_share: float = math.nan
@@ -58,6 +65,12 @@ class SummaryRow:
     warnings: tuple[str, ...] = ()
     path: str = ""
     adapted: str = ""
+    areas: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether a person should look, or it is to be dropped."""
+        return self.verdict in FLAGGED
 
 
 def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> SummaryRow:
@@ -67,6 +80,8 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
         name=table.name,
         kind=table.kind,
         status="partial" if table.failures and table.kind == "patches" else "done",
+        verdict=table.verdict.word,
+        why=table.verdict.why,
         tiles=len(table),
         kept=int(table.keep.sum()),
         kept_share=table.kept_share,
@@ -85,6 +100,7 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
         warnings=table.warnings,
         path=str(path or table.path),
         adapted=describe_adaptation(table.adaptation, table.cohort),
+        areas={name: round(share, 6) for name, share in table.areas.items()},
     )
 
 
@@ -104,6 +120,30 @@ def describe_reasons(rows: Iterable[SummaryRow]) -> str:
     count = total.total()
     parts = (f"{name} {n} ({n / count:.0%})" for name, n in total.most_common())
     return f"{count} tiles rejected: {', '.join(parts)}"
+
+
+def describe_verdicts(rows: Iterable[SummaryRow], most: int = 20) -> list[str]:
+    """How often each verdict is given, and a line for each slide that is not simply used, the worst
+    first; of more than ``most``, the others are counted.
+
+    Examples
+    --------
+    >>> describe_verdicts([SummaryRow("a", "slide", "done", "use", "all of it")])
+    ['verdicts: use 1']
+    """
+    given = [row for row in rows if row.verdict in VERDICTS]
+    counts = Counter(row.verdict for row in given)
+    lines = [f"{name} {counts[name]}" for name in VERDICTS if counts[name]]
+    if not lines:
+        return []
+    odd = sorted(
+        (row for row in given if row.verdict != VERDICTS[0]),
+        key=lambda row: -VERDICTS.index(row.verdict),
+    )
+    said = [f"  {row.verdict}  {printable(row.name)}: {row.why}" for row in odd[:most]]
+    if len(odd) > most:
+        said.append(f"  and {len(odd) - most} more, in {SUMMARY}")
+    return [f"verdicts: {', '.join(lines)}", *said]
 
 
 def row_from(values: Mapping[str, Any]) -> SummaryRow:
@@ -127,6 +167,7 @@ def write_summary(path: Path, rows: Iterable[SummaryRow]) -> None:
 def csv_row(row: SummaryRow) -> dict[str, Any]:
     """The row for a spreadsheet: what is unknown is empty."""
     values = {f.name: getattr(row, f.name) for f in fields(row)}
+    values["areas"] = "; ".join(f"{name} {share:.4f}" for name, share in row.areas.items())
     values["reasons"] = "; ".join(f"{name} {n}" for name, n in row.reasons.items())
     values["warnings"], values["flags"] = "; ".join(row.warnings), "; ".join(row.flags)
     values["seconds"] = round(row.seconds, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,18 @@ from rl2qc.filtering.exports.registry import (
     ExportFormat,
     register_format,
 )
+from rl2qc.filtering.slide_mask import slide_mask
 from rl2qc.filtering.table import TileTable
 
-__all__ = ["MASK_SUFFIX", "RESULTS", "has_results", "use_mask", "write_results", "write_use_mask"]
+__all__ = [
+    "MASK_SUFFIX",
+    "RESULTS",
+    "has_results",
+    "use_mask",
+    "write_results",
+    "write_thumb",
+    "write_use_mask",
+]
 
 MASK_SUFFIX, RESULTS = "_mask_use.png", "results.tsv"
 # HistoQC works at 1.25x.
@@ -37,7 +47,8 @@ _BREAKS = re.compile(r"\s*[\t\r\n]\s*")
 def use_mask(table: TileTable) -> NDArray[np.uint8]:
     """(h, w) uint8 of the whole slide at 8 um/px (1.25x): 255 in kept tiles, 0 elsewhere.
 
-    The decision is one a tile, so a kept tile is usable to its edges, glass in it included.
+    A kept tile is usable to its edges, glass in it included; where there is a map, but for what is
+    damaged in it.
 
     Raises
     ------
@@ -58,7 +69,39 @@ def use_mask(table: TileTable) -> NDArray[np.uint8]:
     y1 = np.rint((table.y + table.height) * scale_y).astype(np.int64).clip(0)
     for i in np.flatnonzero(table.keep):
         mask[y0[i] : y1[i], x0[i] : x1[i]] = 255
+    if table.maps:
+        mask[_damaged(table, shape)] = 0
     return mask
+
+
+def _damaged(table: TileTable, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(h, w) whether at least half of a pixel's cells are damaged."""
+    # Here, since every command would wait for it.
+    import cv2
+
+    cells = slide_mask(table)
+    height, width = cells.labels.shape
+    # The last cells may reach over the edge of the slide.
+    assert table.dimensions is not None
+    inside = width * cells.step / table.dimensions[0], height * cells.step / table.dimensions[1]
+    size = round(shape[1] * inside[0]), round(shape[0] * inside[1])
+    share = cv2.resize(cells.damaged.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(share[: shape[0], : shape[1]] >= 0.5)
+
+
+def write_thumb(table: TileTable, path: Path, longest: int = 1600) -> None:
+    """The whole slide as a picture, what was not scanned white."""
+    from PIL import Image
+
+    if table.thumbnail is None or table.bounds is None or table.dimensions is None:
+        raise ValueError(f"{table.name} has no thumbnail")
+    zoom = longest / max(table.dimensions)
+    size = [max(1, round(side * zoom)) for side in table.dimensions]
+    left, top, width, height = (round(part * zoom) for part in table.bounds)
+    canvas = Image.new("RGB", (size[0], size[1]), (255, 255, 255))
+    scanned = Image.fromarray(table.thumbnail).resize((max(1, width), max(1, height)))
+    canvas.paste(scanned, (left, top))
+    canvas.save(path, format="PNG")
 
 
 def write_use_mask(table: TileTable, path: Path) -> None:
@@ -131,6 +174,19 @@ register_format(
         finish=write_results,
         run_file=RESULTS,
         is_ours=has_results,
+        brings=("histoqc-thumb", "histoqc-thumb-small"),
         order=9,
     )
 )
+for _name, _suffix, _longest in (("", "", 1600), ("-small", "_small", 500)):
+    register_format(
+        ExportFormat(
+            f"histoqc-thumb{_name}",
+            "{file}/{file}_thumb" + _suffix + ".png",
+            partial(write_thumb, longest=_longest),
+            shared=True,
+            decided=False,
+            listed=False,
+            order=9,
+        )
+    )

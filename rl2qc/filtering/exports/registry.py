@@ -35,6 +35,7 @@ __all__ = [
     "plan_exports",
     "register_format",
     "reserved_names",
+    "with_brought",
     "write_format",
 ]
 
@@ -151,6 +152,8 @@ class ExportFormat:
         Whether it shows the decision; what does not is not written again by another one.
     listed
         Whether it is named where a person chooses.
+    brings
+        Names of formats that are written where it is asked for.
     sort
         For a folder of pictures that are read from the slide: brings it in line with a new
         decision without a look at the slide, and returns how many pictures are missing.
@@ -184,6 +187,7 @@ class ExportFormat:
     always: bool = False
     decided: bool = True
     listed: bool = True
+    brings: tuple[str, ...] = ()
     sort: Callable[[Any, Path], int] | None = None
     stands: Callable[[Path], bool] = os.path.lexists
     remove: Callable[[Path], None] = _unlink
@@ -296,7 +300,23 @@ def parse_formats(text: str) -> tuple[str, ...]:
     if not names:
         raise UsageError(f"--format needs at least one of {', '.join(FORMATS.names())}")
     check_formats(names)
-    return names
+    return with_brought(names)
+
+
+def with_brought(names: Iterable[str]) -> tuple[str, ...]:
+    """The formats with those that they bring, each once.
+
+    Examples
+    --------
+    >>> with_brought(["csv", "csv"])
+    ('csv',)
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        if name not in found:
+            found[name] = None
+            found |= dict.fromkeys(with_brought(FORMATS.get(name).brings))
+    return tuple(found)
 
 
 def check_formats(names: Iterable[str]) -> None:
