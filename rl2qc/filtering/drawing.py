@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from rl2qc.filtering.drawing_map import MappedPicture, draw_map, key_of, with_key
+
 __all__ = ["Drawable", "overlay", "thumbnail"]
 
 _PICTURE_SIDES = (800, 1600)
@@ -15,7 +17,7 @@ _KEPT, _REJECTED, _INK, _PAPER = (0, 150, 60), (200, 0, 0), (30, 30, 30), (255, 
 _TINT = (30, 130)
 
 
-class Drawable(Protocol):
+class Drawable(MappedPicture, Protocol):
     """As much of a :class:`~rl2qc.filtering.table.TileTable` as a picture of it takes."""
 
     @property
@@ -69,7 +71,8 @@ class Drawable(Protocol):
 
 def overlay(table: Drawable) -> Image.Image:
     """The slide's thumbnail with its tiles: kept ones outlined in green, rejected ones tinted red,
-    the more strongly the smaller their p-value.
+    the more strongly the smaller their p-value; where there is a map, with that
+    (:mod:`rl2qc.filtering.drawing_map`), and frames around rejected tiles.
 
     Raises
     ------
@@ -78,7 +81,11 @@ def overlay(table: Drawable) -> Image.Image:
     """
     if table.thumbnail is None or table.bounds is None:
         raise ValueError(f"{table.name} has no thumbnail to draw on")
-    picture = _resized(table.thumbnail, *_PICTURE_SIDES).convert("RGBA")
+    small = _resized(table.thumbnail, *_PICTURE_SIDES)
+    if table.evidence is not None:
+        kept = f"{table.keep.sum()} of {len(table.keep)} tiles kept"
+        return with_key(draw_map(table, small), [table.name, kept], key_of(table))
+    picture = small.convert("RGBA")
     size = picture.size
     left, top, width, height = table.bounds
     scale_x, scale_y = size[0] / width, size[1] / height
