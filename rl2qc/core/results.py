@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from rl2qc.core.arguments import check_path
 from rl2qc.core.files import write_csv, write_json
+from rl2qc.errors import UsageError
 
 __all__ = ["Result"]
 
@@ -44,6 +46,20 @@ class Result(ABC):
         write_csv(
             check_path("path", path), header, ([row[name] for name in header] for row in rows)
         )
+
+    def to_frame(self) -> Any:
+        """The lines of :meth:`to_csv` as a pandas DataFrame.
+
+        Raises
+        ------
+        UsageError
+            pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise UsageError("a data frame needs pandas: pip install pandas") from error
+        return pandas.DataFrame(list(self.csv_rows()))
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
