@@ -18,13 +18,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
-from rl2qc.cohort.store.tables import kept_tiles, read_table, seen_size
+from rl2qc.cohort.store.tables import kept_tiles
+from rl2qc.cohort.tile_masks import TileMasks
+from rl2qc.cohort.tile_source import source_of_tiles
 from rl2qc.core.arguments import check, check_index, check_path
 from rl2qc.errors import ImageError, SlideError, UsageError
 from rl2qc.filtering.evidence import EVIDENCE
-from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.slide_mask import CELL
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide
@@ -49,31 +49,6 @@ class Tile:
     x: int
     y: int
     p_value: float
-
-
-@dataclass(frozen=True)
-class _Source:
-    """How the tiles of one input are read: at ``patch_size`` px of ``mpp`` from ``level``."""
-
-    name: str
-    path: Path
-    kind: str
-    patch_size: int
-    level: int
-    scale: float
-    mpp: float | None
-    slide_mpp: float | None
-    icc: bool
-
-    def window(self, reader: SlideReader) -> TileWindow:
-        """What the model saw of each tile."""
-        return TileWindow.of_record(
-            self.patch_size,
-            self.level,
-            self.scale,
-            (self.mpp, self.slide_mpp),
-            reader.info.level_downsamples,
-        )
 
 
 class KeptTiles(Dataset[Any]):
@@ -160,7 +135,7 @@ class KeptTiles(Dataset[Any]):
         if not found:
             raise UsageError(f"{results} holds no results of rl2qc filter")
         self.transform = transform
-        self._sources = [_source(folder, record, slides) for folder, record in found]
+        self._sources = [source_of_tiles(folder, record, slides) for folder, record in found]
         rows, images = zip(*(_kept(folder, record) for folder, record in found), strict=True)
         counts = [len(part) for part in rows]
         # Arrays, not objects: forked workers would copy a million objects by counting references.
@@ -179,7 +154,7 @@ class KeptTiles(Dataset[Any]):
         without = [f for f, record in found if EVIDENCE not in record.files] if mask else []
         if without:
             raise UsageError(f"{without[0]} has no map: its model says nothing of where damage is")
-        self._masks = _Masks([folder for folder, _ in found]) if mask else None
+        self._masks = TileMasks([folder for folder, _ in found]) if mask else None
         if not len(self):
             warnings.warn(f"{results} holds no tile that is kept", stacklevel=2)
 
@@ -318,52 +293,6 @@ class KeptTiles(Dataset[Any]):
                 self._readers.popitem(last=False)[1].close()
         self._readers.move_to_end(number)
         return self._readers[number]
-
-
-class _Masks:
-    """The cells of the kept tiles of several results, a few of which are kept in memory."""
-
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
-        self._known: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self.classes: tuple[str, ...] = read_table(folders[0]).classes
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_known": OrderedDict()}
-
-    def of(self, number: int) -> NDArray[np.uint8]:
-        """Those (n, h, w) of one result."""
-        if number not in self._known:
-            table = read_table(self._folders[number])
-            self._known[number] = table.artifact_mask[table.keep]
-            if len(self._known) > _OPEN_SLIDES:
-                self._known.popitem(last=False)
-        self._known.move_to_end(number)
-        return self._known[number]
-
-
-def _source(folder: Path, record: Record, slides: str | Path | None) -> _Source:
-    about = record.slide
-    path = Path(about["path"])
-    if slides is not None and (Path(slides) / path.name).exists():
-        path = Path(slides) / path.name
-    size = seen_size(folder, about)
-    if size is None:
-        raise UsageError(
-            f"{folder} was measured at imported coordinates, and {RUN} of its run, which says what "
-            "of them the model saw, is not there: keep the folder in that of its run"
-        )
-    return _Source(
-        folder.resolve().name,
-        path,
-        about["kind"],
-        size,
-        about.get("level") or 0,
-        about.get("scale") or 1.0,
-        about.get("mpp"),
-        about.get("slide_mpp"),
-        about.get("icc", False),
-    )
 
 
 def _kept(folder: Path, record: Record) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:

@@ -306,16 +306,12 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def with_brought(names: Iterable[str]) -> tuple[str, ...]:
     """The formats with those that they bring, each once.
 
-    Examples
-    --------
     >>> with_brought(["csv", "csv"])
     ('csv',)
     """
     found: dict[str, None] = {}
     for name in names:
-        if name not in found:
-            found[name] = None
-            found |= dict.fromkeys(with_brought(FORMATS.get(name).brings))
+        found |= dict.fromkeys((name, *with_brought(FORMATS.get(name).brings)))
     return tuple(found)
 
 
