@@ -133,7 +133,7 @@ def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) 
     # Until all is rewritten, the record belongs to no alpha: a run that resumes asks for another
     # decision and does not take a mixture for its result.
     result.write_record(replace(record, key=_with_settings(record, alpha=None)))
-    warnings = _rewrite(result, table, formats)
+    warnings = _rewrite(result, table, formats, present)
     files = {result.called(file.path) for file in planned} - {RECORD}
     new = _record(record, table, formats)
     result.write_record(replace(new, files=tuple(sorted(files))))
@@ -143,10 +143,13 @@ def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) 
     return Decided(result.name, formats, tuple(warnings))
 
 
-def _rewrite(result: ResultFolder, table: TileTable, formats: Sequence[str]) -> list[str]:
-    """Write what shows the decision; what is to be said of pictures that are missing."""
+def _rewrite(
+    result: ResultFolder, table: TileTable, formats: Sequence[str], present: Sequence[str]
+) -> list[str]:
+    """Write what shows the decision, and what is new; what is to be said of missing pictures."""
     specs = [FORMATS.get(name) for name in formats]
-    export(table, result.path, [s.name for s in specs if s.sort is None and s.decided])
+    stale = [s for s in specs if s.sort is None and (s.decided or s.name not in present)]
+    export(table, result.path, [spec.name for spec in stale])
     warnings = []
     for spec in specs:
         missing = 0

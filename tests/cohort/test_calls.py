@@ -75,7 +75,9 @@ def in_words(result: CohortResult) -> list[str]:
 
 
 def without_seconds(text: str) -> list[list[str]]:
-    return [line.split()[:-1] for line in text.splitlines()]
+    lines = text.splitlines()
+    end = lines[0].index(" s ") + 2
+    return [[*line[:end].split()[:-1], *line[end:].split()] for line in lines]
 
 
 def as_options(**options: Any) -> list[str]:
