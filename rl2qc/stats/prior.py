@@ -23,6 +23,8 @@ _TOPS = {"mean": 1.0, "top5": 0.05, "top1": 0.01, "max": 0.0}
 # Logits are bounded: what a network is surer of than this says no more.
 _LEAST = 1e-4
 _AT_ONCE = 512
+# Log-odds and scales beyond these are nobody's, and overflow where they are added up.
+_MOST, _MOST_DEVIATION = 1e4, 10
 
 
 def evidence_names(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -185,12 +187,15 @@ class GeneralPrior:
         shapes |= {"location": (2,), "scale": (2,), "reason_weights": (c, e)}
         for name in names:
             part = getattr(made, name)
-            if part.shape != shapes.get(name, ()) or not np.isfinite(part).all():
-                raise ValueError(f"{name} must be {shapes.get(name, ())} and finite")
+            # NaN is not below anything.
+            if part.shape != shapes.get(name, ()) or not (np.abs(part) < _MOST).all():
+                raise ValueError(f"{name} must be {shapes.get(name, ())}, below {_MOST:g}")
         if len(set(classes)) < c or not all(classes):
             raise ValueError("classes must have names of their own")
         if min(made.scale[0], made.width) <= 0 or made.location[1] < 0:
             raise ValueError("scales must lie above 0")
+        if not 0 <= made.scale[1] <= _MOST_DEVIATION:
+            raise ValueError(f"the second number of scale must lie between 0 and {_MOST_DEVIATION}")
         return made
 
     def exceeding(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:

@@ -120,3 +120,8 @@ def test_a_state_that_is_not_whole_is_refused():
         made(weights=np.zeros(9))
     with pytest.raises(ValueError, match="shape must be"):
         made(shape=np.array(np.nan))
+    with pytest.raises(ValueError, match="width must be"):
+        made(width=np.array(1e30))
+    for scale in ([0.0, 0.3], [-1.0, 0.3], [0.5, 1e3], [0.5, -0.1]):
+        with pytest.raises(ValueError, match="scale"):
+            made(scale=np.array(scale))
