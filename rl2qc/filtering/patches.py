@@ -21,7 +21,8 @@ from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.verdict import rules_in
 from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.images.resolution import check_scale
-from rl2qc.images.sources.base import center_crop, open_images, read_with_about, source_of
+from rl2qc.images.sources.ahead import PicturesAhead
+from rl2qc.images.sources.base import center_crop, open_images, source_of
 from rl2qc.images.sources.images import About
 from rl2qc.images.sources.notes import image_notes, scale_notes
 
@@ -137,8 +138,10 @@ def filter_images(
     # Before the model's work: a few headers tell of what cannot be judged at all.
     _scale_warnings(model.mpp, mpp, _some_abouts(files), settings)
 
+    ahead = PicturesAhead(files, workers=settings.num_workers, window=settings.window)
+
     def read(file: Path) -> tuple[NDArray[np.uint8], tuple[int, int, float, About | None]]:
-        image, about = read_with_about(file)
+        image, about = ahead.read(file)
         try:
             patch = center_crop(image, model.patch_size)
         except ImageError as error:

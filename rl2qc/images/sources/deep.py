@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
@@ -133,6 +131,9 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _tiff_samples(path: Path, page: int) -> Samples | None:
+    # Here and below, since few pictures need it and each helper would load it.
+    import tifffile
+
     try:
         with tifffile.TiffFile(path) as tiff:
             found: Any = tiff.pages[page]
@@ -150,6 +151,8 @@ def _tiff_samples(path: Path, page: int) -> Samples | None:
 
 def odd_tiff(path: Path) -> str:
     """What kind of TIFF it is that is not read, to be put behind a message; "" of other files."""
+    import tifffile
+
     try:
         with tifffile.TiffFile(path) as tiff:
             page: Any = tiff.pages[0]
@@ -162,6 +165,8 @@ def odd_tiff(path: Path) -> str:
 
 
 def _by_opencv(path: Path, page: int) -> Samples | None:
+    import cv2
+
     content = np.fromfile(path, np.uint8)
     try:
         found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rl2qc.core.arguments import check_paths
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.images.sources.base import ImageSource, Item, PatchSource, register_source
+from rl2qc.images.sources.base import ImageSource, Item, PatchSource, register_source, source_of
 from rl2qc.images.sources.decode import (
     about_image,
     open_picture,
@@ -40,6 +40,7 @@ __all__ = [
     "Files",
     "Found",
     "Listing",
+    "are_files",
     "expand_glob",
     "find_files",
     "find_images",
@@ -245,13 +246,21 @@ def _identity(name: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-register_source(ImageSource("pages", _open_page, accepts=_is_page, identity=_identity, order=999))
+_PAGES = register_source(
+    ImageSource("pages", _open_page, accepts=_is_page, identity=_identity, order=999)
+)
 # Asked last: whatever no other source takes is a path.
-register_source(
+_FILES = register_source(
     ImageSource(
         "files", _open, accepts=lambda item: True, identity=_identity, on_disk=True, order=1000
     )
 )
+
+
+def are_files(item: Item) -> bool:
+    """Whether an image's name is that of a picture in a file, or of a page of one, and no other
+    source's."""
+    return source_of(item) in (_PAGES, _FILES)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.ahead import Ahead
 from rl2qc.core.apart import TRIES, Call, Died, Helper, give, helper, take
 from rl2qc.errors import SlideError
 from rl2qc.slides.info import SlideInfo
@@ -35,8 +36,6 @@ from rl2qc.slides.readers.contract import (
 
 __all__ = ["IsolatedReader"]
 
-# Tiles a call: of fewer, the way there and back would count.
-_CHUNK = 16
 # Slides that a helper has open, as many as a dataset has.
 _OPEN_SLIDES = 16
 
@@ -95,7 +94,7 @@ class IsolatedReader:
         self._cache = cache
         self._lock = threading.Lock()
         self._lease: _Lease | None = None
-        self._ahead: _Ahead | None = None
+        self._ahead: Ahead[_Asked, Region] | None = None
         self._deaths: set[int] = set()
         self._gave_up = ""
         self.info: SlideInfo = self._call(_info)
@@ -152,7 +151,14 @@ class IsolatedReader:
     ) -> None:
         """See :meth:`rl2qc.slides.readers.contract.ReadsAhead.expect`."""
         asked = [(x, y, size, level, scale) for x, y in corners.tolist()]
-        self._ahead = _Ahead(self, asked, workers, max(2, -(-window // _CHUNK)))
+
+        def submit(some: list[_Asked]) -> Call:
+            return self.submit(_read_regions, some, workers)
+
+        def died(died: Died, some: list[_Asked]) -> None:
+            self.note(died, alone=False)
+
+        self._ahead = Ahead(asked, submit, window, died)
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Call:
         """Have something done with the slide."""
@@ -198,76 +204,6 @@ class IsolatedReader:
 
 
 _Asked: TypeAlias = tuple[int, int, tuple[int, int], int, float]
-
-
-class _Chunk:
-    """Some regions that are read in one call."""
-
-    def __init__(self, asked: list[_Asked], call: Call) -> None:
-        self.asked, self.call = asked, call
-        self.lock = threading.Lock()
-        self.regions: list[Region | SlideError] | None = None
-        self.left = len(asked)
-
-
-class _Ahead:
-    """Regions in the order in which they will be asked for, read some chunks ahead."""
-
-    def __init__(
-        self, reader: IsolatedReader, asked: list[_Asked], workers: int, chunks: int
-    ) -> None:
-        self._reader, self._asked = weakref.ref(reader), asked
-        self._workers, self._window = workers, chunks
-        self._places = {key: place for place, key in enumerate(asked)}
-        self._chunks: dict[int, _Chunk] = {}
-        self._next = 0
-        self._lock = threading.Lock()
-
-    def take(self, key: _Asked) -> Region | None:
-        """A region that was announced, once; None of others.
-
-        Raises
-        ------
-        SlideError
-            It cannot be read.
-        """
-        reader, place = self._reader(), self._places.pop(key, None)
-        if place is None or reader is None:
-            return None
-        number, index = divmod(place, _CHUNK)
-        with self._lock:
-            self._submit(reader, number + self._window)
-            chunk = self._chunks[number]
-        with chunk.lock:
-            while chunk.regions is None:
-                try:
-                    chunk.regions = chunk.call.result()
-                except Died as died:
-                    self._start_again(reader, died)
-        region = chunk.regions[index]
-        with self._lock:
-            chunk.left -= 1
-            if not chunk.left:
-                del self._chunks[number]
-        if isinstance(region, SlideError):
-            raise region
-        return region
-
-    def _submit(self, reader: IsolatedReader, until: int) -> None:
-        while self._next < until and self._next * _CHUNK < len(self._asked):
-            asked = self._asked[self._next * _CHUNK : (self._next + 1) * _CHUNK]
-            call = reader.submit(_read_regions, asked, self._workers)
-            self._chunks[self._next] = _Chunk(asked, call)
-            self._next += 1
-
-    def _start_again(self, reader: IsolatedReader, died: Died) -> None:
-        """Have all that is under way done by a new process."""
-        with self._lock:
-            lost = [c for c in self._chunks.values() if c.regions is None]
-            if any(chunk.call.process == died.process for chunk in lost):
-                reader.note(died, alone=False)
-                for chunk in lost:
-                    chunk.call = reader.submit(_read_regions, chunk.asked, self._workers)
 
 
 def _reopen(open: OpensSlides, path: Path, mpp_override: float | None, icc: bool) -> IsolatedReader:
