@@ -100,7 +100,9 @@ def open_picture(
         raise ImageError(f"{path} is not an image{why}") from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    except (KeyError, TypeError, IndexError, OverflowError, MemoryError) as error:
+    except ImageError:
+        raise
+    except Exception as error:
         # What Pillow lets through of files that lie about themselves.
         raise ImageError(f"{path} cannot be read: it is damaged ({error!r})") from error
 
