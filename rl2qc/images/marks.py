@@ -38,6 +38,8 @@ _COLOURLESS = 1
 # Smooth: texture below this share of the light absorbed, as in shadows, and in stains of glue,
 # which are yellow or brown: they absorb blue more than green by this factor.
 _SMOOTH, _BROWN_SMOOTH, _BROWN = 0.10, 0.16, 1.12
+# Blood: green light absorbed.
+_BLOOD = 0.2
 # Something next to tissue along this share of its outline, or more, belongs to it.
 _ATTACHED, _FREE = 0.4, 0.1
 # Lines: radius in px of the largest disc within; for wider ones, its area as a share of the whole.
@@ -46,8 +48,14 @@ _LINE_RADIUS, _BAND_RADIUS, _LINE_SHARE, _STROKE_SHARE = 4, 10, 0.12, 0.3
 _PEN_EVEN, _STROKE_EVEN, _MAJORITY_EVEN = 0.45, 0.15, 0.2
 # Density of strokes of a colour that tissue may have.
 _STROKE = 0.6
+# Scribbles across tissue: so many of the smallest pieces, next to tissue along this share at most.
+_SCRIBBLE, _CROSSING = 16, 0.85
 # What is wider than this in px is not bridged.
 _WIDEST = 51
+# Width in px of a stroke's soft edge, both sides together.
+_SOFT = 7
+# Tissue beside a mark, or between two, is at least so wide in px.
+_BESIDE = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +134,12 @@ def without_marks(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     smallest
         Area in px of the smallest piece of tissue.
     """
-    left = mask & ~_pens(mask, seen, smallest)
+    pens = _pens(mask, seen, smallest)
+    left = mask & ~pens
     left &= ~_strokes(left, seen, smallest)
     if not seen.colourless:
         left &= ~_shadows(left, seen, smallest)
-    return _bridged(mask, left)
+    return _bridged(mask, left, pens)
 
 
 def _pens(mask: Mask, seen: Absorption, smallest: float) -> Mask:
@@ -141,35 +150,44 @@ def _pens(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     odd = (most > 0.5) & (red > 1.2 * green)
     odd |= (most > 0.8) & (red > 1.02 * green) & (blue < 0.42 * red)
     odd |= (green > 0.35) & (red < 0.12 * green) & (blue > 0.6 * green)
-    odd |= (least > 1.2) & (least > 0.72 * most)
+    black = (least > 1.2) & (least > 0.72 * most)
+    odd |= black
     core = cv2.morphologyEx((odd & mask).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3))) > 0
     if not core.any():
         return np.zeros_like(mask)
     # The soft edge of a stroke has another colour.
-    wide = dilated(core, 9)
+    wide = dilated(core, _SOFT)
     parts = Components.of(core, wide)
     area, even = parts.area, parts.variation(most)
     contact = Components(Components.of(wide).labels, parts.count).contact(mask & ~wide)
+    thin = np.pi * parts.radii() ** 2 < _STROKE_SHARE * area
     chosen = (area >= smallest / 4) & (contact < _FREE) & (even < _PEN_EVEN)
     chosen |= (area >= 4 * smallest) & (contact < _ATTACHED)
+    # Black scribbles that cross a section and end beside it; what lies on it is put back.
+    scribble = thin & (even < _PEN_EVEN / 2) & (parts.means(black) > 0.5)
+    chosen |= scribble & (area >= _SCRIBBLE * smallest) & (contact < _CROSSING)
     chosen[0] = False
     if area[chosen].sum() > mask.sum() / 2:
-        # A stain of that colour, unless it is drawn: thin and even.
-        thin = np.pi * parts.radii() ** 2 < _STROKE_SHARE * area
-        chosen &= thin & (even < _MAJORITY_EVEN)
+        # A stain of that colour, unless it is drawn: thin, and even but for its edge.
+        chosen &= thin & (_inner(parts).variation(most) < _MAJORITY_EVEN)
     return Components.of(wide).pick(chosen)
 
 
 def _strokes(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     """Strokes of any colour: long, dense and even."""
     parts = Components.of(mask)
-    radii, away = parts.radii(), distances(mask)
-    inner = away > np.minimum(3, 0.6 * radii)[parts.labels]
-    cores = Components(parts.labels * inner, parts.count)
+    radii, cores = parts.radii(), _inner(parts)
     chosen = (parts.area >= smallest) & (np.pi * radii**2 < _STROKE_SHARE * parts.area)
     chosen &= cores.variation(seen.strongest) < _STROKE_EVEN
     chosen &= cores.means(seen.strongest) > _STROKE
     return parts.pick(chosen)
+
+
+def _inner(parts: Components) -> Components:
+    """The parts without their soft edges."""
+    away = distances(parts.labels > 0)
+    inner = away > np.minimum(3, 0.6 * parts.radii())[parts.labels]
+    return Components(parts.labels * inner, parts.count)
 
 
 def _shadows(mask: Mask, seen: Absorption, smallest: float) -> Mask:
@@ -177,7 +195,9 @@ def _shadows(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     around = local_mean(seen.density, mask, 9)
     most = highest(around)
     texture = local_mean(seen.texture, mask, 9) / np.maximum(most * seen.brightness, 1e-6)
-    brown = around[..., 2] > _BROWN * around[..., 1]
+    red, green, blue = (around[..., c] for c in range(3))
+    # Green stains absorb red most; blood, dense and all but clear to red, is no glue.
+    brown = (blue > _BROWN * green) & (blue > red) & ~((green > _BLOOD) & (red < green / 4))
     smooth = texture < np.where(brown, _BROWN_SMOOTH, _SMOOTH)
     doubtful = _neutral(most, lowest(around)) | (smooth & brown)
     doubtful &= mask
@@ -190,14 +210,20 @@ def _shadows(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     return parts.pick(chosen)
 
 
-def _bridged(before: Mask, left: Mask) -> Mask:
+def _bridged(before: Mask, left: Mask, pens: Mask) -> Mask:
     """``left`` and what was taken away between two pieces of it: marks that cross tissue."""
-    gone = before & ~left
+    gone = (before & ~left) | pens
     if not gone.any():
         return left
     width = int(np.clip(2 * distances(gone).max() + 7, 9, _WIDEST))
-    tissue = opened(before & ~dilated(gone, 3), 7)
-    return left | (gone & closed(tissue, width))
+    tissue = opened(before & ~gone, _BESIDE)
+    bridged = left | (gone & closed(tissue, width))
+    # Where strokes cross, no disc is wide enough.
+    holes = Components.of(~bridged)
+    edge = np.concatenate([holes.labels[[0, -1]].ravel(), holes.labels[:, [0, -1]].ravel()])
+    inside = holes.means(gone) > 0.5
+    inside[edge] = False
+    return bridged | holes.pick(inside)
 
 
 def _neutral(most: NDArray[np.floating], least: NDArray[np.floating]) -> Mask:

@@ -119,12 +119,15 @@ class Scene(Canvas):
             Blur in um of what lies outside the focal plane.
         """
         inside = self.blob(centre, radius, ragged)
-        mask = inside > 0
-        density = strength * _density(self, stain) * smoothstep(inside, 0, 2)[..., None]
+        return self.lay(inside, strength * _density(self, stain), softness)
+
+    def lay(self, inside: Floats, density: Floats, softness: float = 0.0) -> Self:
+        """Lay tissue of any optical density (h, w, 3) where ``inside`` (h, w) is above 0."""
+        density = density * smoothstep(inside, 0, 2)[..., None]
         if softness:
             density = self.blur(density, softness)
         self.light *= np.exp(-density)
-        self.truth |= mask
+        self.truth |= inside > 0
         return self
 
     # -- glass, light and dirt ------------------------------------------------------------------

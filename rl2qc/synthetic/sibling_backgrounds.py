@@ -57,6 +57,71 @@ def _three(rng: np.random.Generator, strengths: tuple[float, ...]) -> DrawnOverv
     return scene.shoot()
 
 
+def _stained(
+    scene: Scene, colour: Colour, level: float, rough: float, glass_share: float = 0.5
+) -> Scene:
+    """A section of one stain: its optical densities for red, green and blue, as ``colour``."""
+    amount = level * (1 + rough * (scene.noise(60) + 0.6 * scene.noise(20)))
+    density = np.clip(amount, 0.1 * level, None)[..., None] * np.asarray(colour, np.float32)
+    return scene.lay(scene.blob((glass_share, 0.5), 0.3), density)
+
+
+def _blood(rng: np.random.Generator) -> DrawnOverview:
+    """A section, and blood beside it, which is smooth."""
+    scene = drawn.new_scene(rng).section((0.25, 0.5), 0.22)
+    return _stained(scene, (0.1, 0.6, 0.75), 0.55, 0.06, 0.7).shoot()
+
+
+def _marked(rng: np.random.Generator) -> DrawnOverview:
+    """A wide black cross over a section."""
+    scene = drawn.new_scene(rng).section((0.5, 0.5), 0.32)
+    strokes = [[(0.2, 0.42), (0.8, 0.55)], [(0.3, 0.65), (0.7, 0.4)]]
+    return scene.pen(strokes, 20, (28, 28, 30)).shoot()
+
+
+def _scribbled(rng: np.random.Generator) -> DrawnOverview:
+    """Black zigzags across a section and beside it."""
+    scene = drawn.new_scene(rng).section((0.5, 0.5), 0.32, 0.6)
+    points = [(0.1 + 0.8 * k / 16, 0.7 if k % 2 else 0.3) for k in range(17)]
+    return scene.pen([points], 9, (26, 26, 29)).shoot()
+
+
+def _drifting(rng: np.random.Generator) -> DrawnOverview:
+    """Glass that yellows from one end to the other."""
+    scene = drawn.new_scene(rng).section((0.5, 0.5), 0.3, 0.5)
+    x = scene.x
+    scene.light *= np.stack([1 - 0.02 * x, 1 - 0.05 * x, 1 - 0.14 * x], axis=2)
+    return scene.shoot()
+
+
+def _colour_strips(rng: np.random.Generator) -> DrawnOverview:
+    """Strips that differ in colour."""
+    scene = drawn.new_scene(rng).section((0.5, 0.5), 0.3, 0.5)
+    colours = np.array([(1, 1, 1), (0.985, 0.995, 1), (1, 0.99, 0.98), (0.995, 0.985, 1)])
+    scene.light *= colours[(scene.y * scene.shape[0] / 40).astype(int) % 4].astype(np.float32)
+    return scene.shoot()
+
+
+def _coloured_label(rng: np.random.Generator, colour: Colour) -> DrawnOverview:
+    scene = drawn.new_scene(rng, glass=(236, 234, 230)).section((0.62, 0.5), 0.27)
+    scene.replace(scene.x < 0.22, colour)
+    return scene.text("S21", (0.03, 0.7), 0.8, (10, 10, 10)).shoot()
+
+
+def _bubble(rng: np.random.Generator) -> DrawnOverview:
+    """The rim of a bubble beside a section."""
+    scene = drawn.new_scene(rng).section((0.3, 0.5), 0.27)
+    h, w = scene.shape
+    away = np.hypot((scene.x - 0.75) * w, (scene.y - 0.45) * h)
+    rim = 0.9 * np.exp(-(((away - 75) / 2.2) ** 2)) + 0.35 * np.exp(-(((away - 68) / 2) ** 2))
+    scene.light *= np.exp(-rim)[..., None].astype(np.float32)
+    return scene.shoot()
+
+
+def _words(rng: np.random.Generator) -> DrawnOverview:
+    return drawn.new_scene(rng).text("no tissue", (0.2, 0.5), 1.2, (30, 50, 170)).shoot()
+
+
 def _pale_everywhere(rng: np.random.Generator, radius: float, strength: float) -> DrawnOverview:
     """A section that leaves little glass."""
     return drawn.new_scene(rng).section((0.5, 0.5), radius, strength).shoot()
@@ -123,5 +188,24 @@ SIBLINGS: Mapping[str, Callable[[np.random.Generator], DrawnOverview]] = {
     "fine overview": partial(_sized, height=700, width=900, mpp=3.0),
     "coarse overview": partial(_sized, height=300, width=400, mpp=20.0),
     "all of it": _everything,
+    "methyl green on grey": lambda rng: _stained(
+        drawn.new_scene(rng, glass=(238, 238, 232)), (0.9, 0.35, 0.45), 0.18, 0.4
+    ).shoot(),
+    "faint PAS on yellow": lambda rng: _stained(
+        drawn.new_scene(rng, glass=(242, 236, 214)), (0.12, 0.78, 0.45), 0.16, 0.5
+    ).shoot(),
+    "silver, black on grey": lambda rng: _stained(
+        drawn.new_scene(rng, glass=(226, 226, 224)), (0.95, 1.0, 1.03), 0.35, 0.6
+    ).shoot(),
+    "blood beside a section": _blood,
+    "black scribble": _scribbled,
+    "black cross, wide": _marked,
+    "glass that yellows": _drifting,
+    "strips of other colours": _colour_strips,
+    "blue label": partial(_coloured_label, colour=(120, 170, 220)),
+    "orange label": partial(_coloured_label, colour=(240, 160, 70)),
+    "rim of a bubble": _bubble,
+    "empty slide with words in blue": _words,
+    "stain at 35 % everywhere": partial(_pale_everywhere, radius=3, strength=0.35),
 }
 """More backgrounds by name, as in :data:`rl2qc.synthetic.backgrounds.BACKGROUNDS`."""
