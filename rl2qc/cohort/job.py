@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rl2qc.cohort.inputs.input import Input
+from rl2qc.cohort.store.naming import Naming
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.exports.registry import PlannedFile
@@ -201,10 +202,12 @@ def _resolve(
         except UsageError as error:
             problem = error
     # What files say counts, and not where they lie.
-    known = settings.record()
+    known, private = settings.record(), Naming(out).private
     if settings.coords is not None:
-        known["coords"] = coords.identity if coords is not None else None
-    known["tissue_mask"] = _mask_identity(item, settings.tissue_mask)
+        known["coords"] = None
+        if coords is not None:
+            known["coords"] = _told(item, coords.path, coords.sha256, private)
+    known["tissue_mask"] = _mask_identity(item, settings.tissue_mask, private)
     size, stride = model.patch_size, settings.stride or model.patch_size
     sketch = _Sketch(
         name=item.name,
@@ -239,14 +242,19 @@ def _key(
     }
 
 
-def _mask_identity(item: Input, place: str | Path | None) -> str | None:
+def _told(item: Input, file: Path, sha256: str, private: bool) -> str:
+    """A file that belongs to an input, by its name and hash; among codes, by the input's."""
+    return f"{item.name + file.suffix if private else file.name} ({sha256[:12]})"
+
+
+def _mask_identity(item: Input, place: str | Path | None, private: bool) -> str | None:
     """What a record says of the mask; patches have none, as in records of before."""
     if item.kind != "slide":
         return str(FilterSettings.complete({})["tissue_mask"])
     if not isinstance(place, Path):
         return rule_of(place)
     with suppress(OSError):
-        return f"{place.name} ({hashlib.sha256(place.read_bytes()).hexdigest()[:12]})"
+        return _told(item, place, hashlib.sha256(place.read_bytes()).hexdigest(), private)
     return None
 
 

@@ -174,13 +174,15 @@ class Run:
             ),
             warnings=tuple(self._told(job, said, *named) for said in table.warnings),
             coords=self._without_names(job, table.coords),
+            tissue_source=self._told(job, table.tissue_source),
         )
 
     def _told(self, job: Job, text: str, *files: Path) -> str:
         """A text about a job, as it is written down."""
-        coords = [] if job.coords is None else [job.coords.path]
-        place = {file.absolute().parent for file in (job.path, *files, *coords)}
-        return self.folder.naming.text(text, place, [*files, job.path, *coords])
+        own = [] if job.coords is None else [job.coords.path]
+        own += [] if job.mask is None else [job.mask]
+        place = {file.absolute().parent for file in (job.path, *files, *own)}
+        return self.folder.naming.text(text, place, [*files, job.path, *own])
 
     def _without_names(self, job: Job, coords: dict[str, Any] | None) -> dict[str, Any] | None:
         """Coordinates of others name their slide, too."""

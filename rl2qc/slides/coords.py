@@ -62,11 +62,6 @@ class Coords:
     attributes: dict[str, Any]
 
     @property
-    def identity(self) -> str:
-        """Name and hash of the file: what counts, wherever it lies."""
-        return f"{self.path.name} ({self.sha256[:12]})"
-
-    @property
     def about(self) -> dict[str, Any]:
         """What a table keeps of it: layout and attributes."""
         return {"layout": self.layout, "attributes": self.attributes}

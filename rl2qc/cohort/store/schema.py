@@ -160,6 +160,7 @@ class SlideFile(_File):
     level_dimensions: Size | None = None
     tissue_threshold: Maybe = None
     tissue_coverage: Share | None = None
+    tissue_source: Text = "otsu"
     warnings: Lines = []
     scanner: Text = ""
     icc: bool = False

@@ -170,3 +170,19 @@ def test_a_manifest_tells_all_runs(home: Path, tmp_path: Path) -> None:
     assert len({r["id"] for r in runs}) == 3
     assert manifest["settings"]["alpha"] == 0.3
     assert np.isfinite([r["seconds"] for r in runs]).all()
+
+
+def test_masks_and_coordinates_of_a_private_slide_have_its_code(home: Path, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    slide, out = home / "smith-19.tif", tmp_path / "out"
+    Image.fromarray(np.full((128, 192), 255, np.uint8)).save(home / "smith-19.png")
+    with h5py.File(home / "smith-19_patches.h5", "w") as file:
+        data = file.create_dataset("coords", data=[[0, 0], [64, 0]])
+        data.attrs.update(patch_size=64, patch_size_level0=64, name="smith-19")
+    files = {"tissue_mask": home / "smith-19.png", "coords": home / "smith-19_patches.h5"}
+    (name,) = rl2qc.filter_cohort([slide], out, private=True, **files).tables
+    assert not said(out, "smith")
+    known = json.loads((out / name / "record.json").read_text())["key"]["settings"]
+    assert known["coords"].startswith(f"{name}.h5 (")
+    assert known["tissue_mask"].startswith(f"{name}.png (")
+    assert rl2qc.filter_cohort([slide], out, private=True, **files).before == (name,)
