@@ -16,13 +16,26 @@ from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.tissue import rule_of
 
-__all__ = ["advice", "changes", "differences", "generally", "settings_of"]
+__all__ = ["advice", "changes", "differences", "generally", "is_asked", "settings_of"]
 
 
 def settings_of(key: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a key of any day, complete, and without what no result depends on."""
     known = FilterSettings.complete(key["settings"])
     return {n: value for n, value in known.items() if n not in FilterSettings.names("speed")}
+
+
+def is_asked(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the results of a slide depend on an option at all: on tiles at the edges of a grid,
+    or on how imported ones are looked at.
+
+    Examples
+    --------
+    >>> is_asked("edges", {"coords": "a.h5"}), is_asked("covering", {"coords": "a.h5"})
+    (False, True)
+    """
+    given = settings.get("coords") is not None
+    return {"edges": not given, "covering": given}.get(name, True)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from rl2qc.cohort.tile_source import source_of_tiles
 from rl2qc.core.arguments import check, check_index, check_path
 from rl2qc.errors import ImageError, SlideError, UsageError
 from rl2qc.filtering.evidence import EVIDENCE
-from rl2qc.filtering.slide_mask import CELL
+from rl2qc.images.cells import CELL
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide
 
@@ -258,7 +258,9 @@ class KeptTiles(Dataset[Any]):
         number = int(self.source_of[index])
         cells = self._masks.of(number)[index - self._first[number]]
         side = np.arange(self._sources[number].patch_size) // CELL
-        return np.ascontiguousarray(cells[np.ix_(side, side)])
+        # Tiles that are no whole number of cells: the last one ends with the tile.
+        down, across = (np.minimum(side, cells_there - 1) for cells_there in cells.shape)
+        return np.ascontiguousarray(cells[np.ix_(down, across)])
 
     def _image(self, index: int) -> Path:
         number = self.source_of[index]

@@ -17,7 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.changes import settings_of
+from rl2qc.cohort.changes import is_asked, settings_of
 from rl2qc.cohort.decide_result import settle
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
@@ -242,22 +242,38 @@ def _for_model(
     return settings, tuple(name for name in wanted if maps or not FORMATS.get(name).maps)
 
 
+# What None stands for, where results of before that are there do not say otherwise.
+_TODAY = {"tissue_mask": "auto", "edges": "shift", "covering": "whole"}
+_DONE_BY = {
+    "tissue_mask": "tissue is found by otsu",
+    "edges": "tiles at the edges are left out",
+    "covering": "of larger tiles the centre is measured",
+}
+
+
 def _as_there(
     inputs: Sequence[Input], folder: RunFolder, settings: FilterSettings, *, overwrite: bool
 ) -> tuple[Sequence[Input], FilterSettings, list[str]]:
-    """Inputs and settings with the rule for tissue that results of before were made by, where none
-    is asked for; and a word about it."""
-    if settings.tissue_mask is not None:
-        return inputs, settings, []
-    was = FilterSettings.complete({})["tissue_mask"]
+    """Inputs and settings with what results of before were made by, where nothing is asked for;
+    and a word about it."""
+    was, found, said = FilterSettings.complete({}), dict[str, str](), list[str]()
     records = {} if overwrite else folder.records()
-    slides = {name: r for name, r in records.items() if r.row["kind"] == "slide"}
-    old = {name for name, r in slides.items() if settings_of(r.key)["tissue_mask"] == was}
-    if not old:
-        return inputs, settings.changes(tissue_mask="auto"), []
-    inputs = [replace(item, mask=was) if item.name in old else item for item in inputs]
-    said = f"tissue is found by {was}, as in the results that are there: --tissue-mask auto is new"
-    return inputs, settings.changes(tissue_mask=was if len(old) == len(slides) else "auto"), [said]
+    slides = {n: settings_of(r.key) for n, r in records.items() if r.row["kind"] == "slide"}
+    for name, today in _TODAY.items():
+        if getattr(settings, name) is not None:
+            continue
+        asked = {n: known for n, known in slides.items() if is_asked(name, known)}
+        old = {n for n, known in asked.items() if known[name] == was[name]}
+        found[name] = was[name] if old and len(old) == len(asked) else today
+        if old:
+            option = f"--{name.replace('_', '-')} {today}"
+            said.append(f"{_DONE_BY[name]}, as in the results that are there: {option} is new")
+            own = {name: was[name]}
+            inputs = [
+                replace(item, own={**item.own, **own}) if item.name in old else item
+                for item in inputs
+            ]
+    return inputs, settings.changes(**found), said
 
 
 def _followed(run: Run, executor: Executor, jobs: Sequence[Job]) -> Iterator[SummaryRow]:

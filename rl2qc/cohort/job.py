@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rl2qc.cohort.changes import is_asked
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.store.naming import Naming
 from rl2qc.cohort.store.record import ResultFolder
@@ -194,7 +195,7 @@ def _resolve(
     coords: Coords | None = None
     problem: Rl2qcError | None = None
     if item.kind == "slide":
-        settings = settings.changes(mpp_override=item.mpp or settings.mpp_override)
+        settings = settings.changes(mpp_override=item.mpp or settings.mpp_override, **item.own)
         try:
             coords = _coords_of(item, settings.coords)
             mask = item.mask or mask_of(settings.tissue_mask, item.path)
@@ -208,6 +209,8 @@ def _resolve(
         if coords is not None:
             known["coords"] = _told(item, coords.path, coords.sha256, private)
     known["tissue_mask"] = _mask_identity(item, settings.tissue_mask, private)
+    was = FilterSettings.complete({})
+    known |= {n: was[n] for n in ("edges", "covering") if not _is_asked(n, item, known)}
     size, stride = model.patch_size, settings.stride or model.patch_size
     sketch = _Sketch(
         name=item.name,
@@ -245,6 +248,11 @@ def _key(
 def _told(item: Input, file: Path, sha256: str, private: bool) -> str:
     """A file that belongs to an input, by its name and hash; among codes, by the input's."""
     return f"{item.name + file.suffix if private else file.name} ({sha256[:12]})"
+
+
+def _is_asked(name: str, item: Input, settings: Mapping[str, Any]) -> bool:
+    """Whether an input's results depend on an option; of others the record stays that of before."""
+    return item.kind == "slide" and is_asked(name, settings)
 
 
 def _mask_identity(item: Input, place: str | Path | None, private: bool) -> str | None:

@@ -45,7 +45,8 @@ def source_of_tiles(folder: Path, record: Record, slides: str | Path | None) -> 
     path = Path(about["path"])
     if slides is not None and (Path(slides) / path.name).exists():
         path = Path(slides) / path.name
-    size = seen_size(folder, about)
+    # Of tiles that were looked at in parts, all was seen.
+    size = int(about["tile_size"]) if about.get("covered") else seen_size(folder, about)
     if size is None:
         raise UsageError(
             f"{folder} was measured at imported coordinates, and {RUN} of its run, which says what "

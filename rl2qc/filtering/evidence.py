@@ -8,7 +8,8 @@ that came later too, without a look at the pixels or the model's file.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
-from rl2qc.images.cells import CellMap
+from rl2qc.images.cells import CellMap, encode_cells
 from rl2qc.stats.adaptation import Adaptation, cell_limits, judge, judge_own, unadapted
+from rl2qc.stats.looks import corrected, worst_of
 from rl2qc.stats.prior import GeneralPrior, logit
 
 __all__ = ["EVIDENCE", "Evidence", "adaptation_warnings", "describe_adaptation", "judge_evidence"]
@@ -31,43 +33,82 @@ _PRIOR = "prior."
 _BAD, _FEW = "the slide looks damaged as a whole", "few tiles say what is usual here"
 _ENOUGH = 20
 _ROUNDING = 1e-5
+# Cells along the side of a tile, of some 4 um.
+_MOST_CELLS = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """The evidence of n tiles.
+    """The evidence of n tiles, of m looks at them.
 
     Attributes
     ----------
     prior
         What it means: what the network was taught of damage.
-    values : (n, e) float32
+    values : (m, e) float32
         By the names of the prior, probabilities and densities.
     cells
-        Where in the tiles.
+        Where in what was looked at.
     adapts
         Whether it is judged beside what is usual in the slides at hand; else the model's own
         reference is the yardstick.
+    tiles : (m,) int64
+        Which tile each look is at; None where each tile was looked at once.
+    places : (m, 2) int64
+        The first cell of each look, across and down, counted from that of its tile; None as before.
     """
 
     prior: GeneralPrior
     values: NDArray[np.float32]
     cells: CellMap
     adapts: bool = True
+    tiles: NDArray[np.int64] | None = None
+    places: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return len(self.values)
+        if self.tiles is None:
+            return len(self.values)
+        return int(self.tiles.max()) + 1 if len(self.tiles) else 0
+
+    def worst(self, adaptation: Adaptation | None = None) -> Evidence:
+        """That of the worst look at each tile, by what is usual in the slides at hand."""
+        if self.tiles is None:
+            return self
+        p = judge(self.values, adaptation or unadapted(self.prior), self.prior).p_value
+        return replace(self.take(worst_of(p, self.tiles)), tiles=None, places=None)
+
+    def grouped(self, tiles: NDArray[np.int64], places: NDArray[np.int64]) -> Evidence:
+        """The same, each of its rows a look at one of the ``tiles``."""
+        return replace(self, tiles=tiles, places=places)
+
+    @cached_property
+    def tile_cells(self) -> CellMap:
+        """The cells of whole tiles: where looks overlap, what is surest to be damaged counts."""
+        if self.tiles is None or self.places is None:
+            return self.cells
+        down, across = self.cells.cells.shape[1:3]
+        width, height = self.places.max(0, initial=0) + (across, down)
+        nothing = encode_cells(np.zeros((1, 1, 1, len(self.cells.classes))), self.prior.cells)
+        laid = np.broadcast_to(nothing, (len(self), height, width, 2)).copy()
+        for cells, tile, (x, y) in zip(self.cells.cells, self.tiles, self.places, strict=True):
+            part = laid[tile, y : y + down, x : x + across]
+            part[:] = np.where(cells[..., 1:] > part[..., 1:], cells, part)
+        return CellMap(self.cells.classes, laid)
 
     def mask(self, adaptation: Adaptation | None = None) -> NDArray[np.uint8]:
         """The strongest class (n, h, w) of each cell, counted from 1; 0 where none is beyond what
         clean cells have, by what is usual in the slides at hand."""
+        cells = self.tile_cells
         if adaptation is None:
-            return self.cells.mask()
-        return self.cells.mask(logit(cell_limits(adaptation, self.prior)) - self.prior.cells)
+            return cells.mask()
+        return cells.mask(logit(cell_limits(adaptation, self.prior)) - self.prior.cells)
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
-        """That of some tiles."""
-        return Evidence(self.prior, self.values[rows], self.cells.take(rows), self.adapts)
+        """Some rows of it."""
+        tiles = None if self.tiles is None else self.tiles[rows]
+        places = None if self.places is None else self.places[rows]
+        cells = self.cells.take(rows)
+        return Evidence(self.prior, self.values[rows], cells, self.adapts, tiles, places)
 
     def save(self, path: Path) -> None:
         """Write it to ``path``."""
@@ -78,6 +119,8 @@ class Evidence:
             "classes": np.array(self.cells.classes),
             "adapts": np.array(self.adapts),
         }
+        if self.tiles is not None and self.places is not None:
+            own |= {"tiles": self.tiles, "places": self.places}
         write_arrays(path, own | state)
 
     @classmethod
@@ -102,6 +145,8 @@ class Evidence:
                 arrays["values"],
                 CellMap(classes, arrays["cells"]),
                 bool(arrays["adapts"]),
+                arrays.get("tiles"),
+                arrays.get("places"),
             )
             found.check()
         except (KeyError, TypeError, ValueError) as error:
@@ -117,6 +162,22 @@ class Evidence:
             raise ValueError("evidence that is not finite")
         if len(self) and not 0 <= self.values.min() <= self.values.max() <= 1 + _ROUNDING:
             raise ValueError("probabilities outside [0, 1]")
+        self._check_looks()
+
+    def _check_looks(self) -> None:
+        """ValueError for looks at tiles that are not there."""
+        if self.tiles is None:
+            return
+        if self.tiles.shape != (len(self.values),) or self.tiles.dtype.kind != "i":
+            raise ValueError(f"looks of shape {self.tiles.shape} {self.tiles.dtype}")
+        numbers = np.unique(self.tiles)
+        if not np.array_equal(numbers, np.arange(len(numbers))):
+            raise ValueError("looks at tiles that are not there")
+        places = self.places
+        if places is None or places.shape != (len(self.tiles), 2) or places.dtype.kind != "i":
+            raise ValueError("looks without a place in their tile")
+        if len(places) and not 0 <= places.min() <= places.max() <= _MOST_CELLS:
+            raise ValueError("looks beside their tile")
 
 
 def judge_evidence(
@@ -148,7 +209,11 @@ def judge_evidence(
         adaptation, judged = cohort, judge(values, cohort, prior)
     else:
         adaptation, judged = judge_own(values, prior, None if adapt == "slide" else cohort)
-    return adaptation, {"score": -judged.score, "p_value": judged.p_value}
+    score, p = -judged.score, judged.p_value
+    if evidence.tiles is not None:
+        worst = worst_of(p, evidence.tiles)
+        score, p = score[worst], corrected(p[worst], np.bincount(evidence.tiles))
+    return adaptation, {"score": score, "p_value": p}
 
 
 def adaptation_warnings(warnings: Iterable[str], adaptation: Adaptation | None) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The pixels of tiles as the model saw them: the one place that knows.
 
 Tiles need not be as large as what a model looks at: imported ones have a size of their own. The
-model sees a square of its own size in the middle of each, with what is around a smaller tile.
+model sees a square of its own size in the middle of each, with what is around a smaller tile, or
+all of a larger one in parts (:mod:`rl2qc.filtering.looks`).
 """
 
 from __future__ import annotations
@@ -160,9 +161,11 @@ class TilePixels:
     """
 
     def __init__(self, table: TileTable) -> None:
-        if table.patch_size is None:
+        # Of tiles that were looked at in parts, all was seen.
+        size = table.tile_size if table.covered else table.patch_size
+        if size is None:
             raise WorkError(f"{table.name} does not say what of its tiles the model saw")
-        self._table, self._size = table, table.patch_size
+        self._table, self._size = table, size
         self._slide: SlideReader | None = None
         if table.kind == "slide":
             self._slide = open_slide(table.path, mpp_override=table.slide_mpp, icc=table.icc)
@@ -175,8 +178,8 @@ class TilePixels:
             )
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Tile ``index`` (patch_size, patch_size, 3) uint8; SlideError or ImageError where it
-        cannot be read."""
+        """Tile ``index`` (size, size, 3) uint8, of the model's size or, if it was looked at in
+        parts, of its own; SlideError or ImageError where it cannot be read."""
         table = self._table
         if self._slide is None:
             return center_crop(read_named(table.image_paths[index]), self._size)

@@ -81,7 +81,8 @@ def _of_evidence(table: Decided) -> NDArray[np.str_]:
     prior = table.evidence.prior
     words = np.array([DAMAGE_REASONS.get(name, name) for name in prior.classes])
     usual = None if table.adaptation is None else table.adaptation.usual
-    found = words[prior.reasons(table.evidence.values, usual).argmax(1)]
+    worst = table.evidence.worst(table.adaptation)
+    found = words[prior.reasons(worst.values, usual).argmax(1)]
     return np.where(table.keep, "", found)
 
 

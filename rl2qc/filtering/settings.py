@@ -91,6 +91,16 @@ class FilterSettings(Settings):
         show_default="side by side",
         within=Interval(1),
     )
+    edges: str | None = option(
+        None,
+        help="Tiles that would reach over the right or the bottom edge are moved inwards, up to it "
+        "(shift), or left out, as in results of before (leave), which go on with that.",
+        show_default="shift",
+        before="leave",
+        choices=("shift", "leave"),
+        metavar="HOW",
+        per_input=True,
+    )
     max_rejected: float = option(
         0.5,
         help="Slides that lose a larger share of their tissue are flagged.",
@@ -122,6 +132,17 @@ class FilterSettings(Settings):
         "all of them, in their order, whatever tissue they hold.",
         show_default="a grid",
         metavar="FILE",
+        per_input=True,
+    )
+    covering: str | None = option(
+        None,
+        help="Of imported tiles larger than the model's, all of each is looked at in parts and the "
+        "worst decides (whole), or the centre alone is measured, as in results of before, which go "
+        "on with that (centre).",
+        show_default="whole",
+        before="centre",
+        choices=("whole", "centre"),
+        metavar="HOW",
         per_input=True,
     )
     batch_size: int = option(32, help="Tiles a forward pass.", phase="speed", within=Interval(1))

@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 from rl2qc.core.arguments import check_path
 from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.progress import Progress
-from rl2qc.errors import SlideError, UsageError
+from rl2qc.errors import SlideError
+from rl2qc.filtering.given import check_given, given_warnings
+from rl2qc.filtering.looks import cover_tiles, worst_looks
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.tissue import SlideTissue, edge_warnings, find_tissue, mask_of
 from rl2qc.filtering.verdict import rules_in
-from rl2qc.images.resolution import TOLERANCE, target_mpp
+from rl2qc.images.cells import CELL
+from rl2qc.images.resolution import target_mpp
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.base import SlideReader, open_slide
-from rl2qc.slides.tiling import ReadPlan, plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.tiling import ReadPlan, beyond_grid, plan_reading, tile_grid, tissue_fractions
 
 __all__ = ["filter_slide", "filter_tiles"]
 
@@ -60,8 +63,9 @@ def filter_slide(
         How tiles are cut and decided on.
     coords
         Tiles to take in place of a grid: a TRIDENT or CLAM file, or a folder that holds the
-        slide's. All of them are measured in their order, whatever tissue they hold. Of tiles
-        larger than the model's the centre is measured.
+        slide's. All of them are measured in their order, whatever tissue they hold. Tiles larger
+        than the model's are looked at in parts, and the worst decides, unless ``covering`` says
+        otherwise.
     progress
         True shows a bar; a function is called with (tiles done, all, what) after every batch.
     **changes
@@ -122,17 +126,21 @@ def filter_tiles(
 
         def read(corner: NDArray[np.int64]) -> tuple[NDArray[np.uint8], None]:
             x, y = corner.tolist()
-            return seen.window.read(slide, x, y, seen.side), None
+            return seen.window.read(slide, x, y, seen.window.side), None
 
         seen.window.expect(
-            slide, seen.corners, seen.side, workers=settings.num_workers, window=settings.window
+            slide,
+            seen.looks,
+            seen.window.side,
+            workers=settings.num_workers,
+            window=settings.window,
         )
         # The picture is read beside the model, which has no need of it.
         with ThreadPoolExecutor(1, thread_name_prefix="rl2qc-thumbnail") as pool:
             thumbnail = pool.submit(_thumbnail, slide, seen.overview)
-            measured = measure_tiles(
-                seen.corners, read, model, settings, progress, slide_name(path)
-            )
+            measured = measure_tiles(seen.looks, read, model, settings, progress, slide_name(path))
+            cell = CELL * seen.window.side / model.patch_size
+            measured = worst_looks(measured, seen.corners, seen.looks, seen.of, cell)
     return _table(path, model, settings, seen, measured, thumbnail.result())
 
 
@@ -152,6 +160,10 @@ class _Seen:
         (h, w, 3) uint8.
     corners, fractions
         (n, 2) int64 and (n,) float64: where the tiles are, and their shares of tissue.
+    looks, of
+        (m, 2) and (m,) int64: where the model looks, and which tile that shows.
+    step
+        Of the grid, in level-0 px; None for imported tiles.
     """
 
     info: SlideInfo
@@ -163,6 +175,9 @@ class _Seen:
     tissue: SlideTissue
     corners: NDArray[np.int64]
     fractions: NDArray[np.float64]
+    looks: NDArray[np.int64]
+    of: NDArray[np.int64]
+    step: int | None
     given: Coords | None
     warnings: tuple[str, ...]
 
@@ -186,12 +201,13 @@ def _look_at(
     window, stride = TileWindow.of_plan(plan, size), settings.stride or size
     if given is None:
         side, overlap = window.side, max(0, size - stride)
-        step = max(1, round(stride * plan.downsample))
-        corners = tile_grid(info.bounds, side, step)
+        step: int | None = max(1, round(stride * plan.downsample))
+        corners = tile_grid(info.bounds, side, step, shift=settings.edges != "leave")
     else:
         side, overlap, corners = given.side(info.level_downsamples), 0, given.corners()
-        _check_given(given, corners, info)
-        warnings += _given_warnings(given, path, side, window.side, info.mpp)
+        step = None
+        check_given(given, corners, info)
+        warnings += given_warnings(given, path, side, window.side, info.mpp, settings.covering)
     overview = slide.read_overview(
         max(side / _MASK_PIXELS_PER_TILE, max(info.bounds[2:]) / _MASK_PIXELS)
     )
@@ -199,14 +215,21 @@ def _look_at(
     warnings += tissue.warnings
     if tissue.odd_colours:
         warnings.append(f"colours look wrong: {tissue.odd_colours}")
-    fractions = tissue_fractions(
-        tissue.mask, corners, side, origin=info.bounds[:2], downsample=overview.downsample
-    )
-    if given is None:
-        warnings += edge_warnings(tissue.mask, corners, side, info, overview)
+    on = {"origin": info.bounds[:2], "downsample": overview.downsample}
+    fractions = tissue_fractions(tissue.mask, corners, side, **on)
     # What was asked for is measured, glass too.
-    chosen = fractions >= (settings.min_tissue if given is None else 0)
+    chosen = np.ones(len(corners), np.bool_)
+    if step is not None:
+        # Of a tile that was moved, also what the others do not show.
+        shown = beyond_grid(corners, side, info.bounds[:2], step)
+        fresh = tissue_fractions(tissue.mask, *shown, **on)
+        chosen = np.minimum(fractions, fresh) >= settings.min_tissue
+        if settings.edges == "leave":
+            warnings += edge_warnings(tissue.mask, corners, side, info, overview)
     warnings += _nothing_there(chosen, side, settings, given)
+    corners = corners[chosen]
+    whole = settings.covering != "centre"
+    looks, of = cover_tiles(corners, side, window.side, info.dimensions, whole=whole)
     return _Seen(
         info,
         plan,
@@ -215,8 +238,11 @@ def _look_at(
         overlap,
         overview.rgb,
         tissue,
-        corners[chosen],
+        corners,
         fractions[chosen],
+        looks,
+        of,
+        step,
         given,
         tuple(warnings),
     )
@@ -280,6 +306,8 @@ def _table(
         patch_size=model.patch_size,
         tile_size=None if given is None else max(1, round(seen.side / plan.downsample)),
         overlap=seen.overlap,
+        step=seen.step,
+        covered=len(seen.looks) > len(seen.corners),
         level_dimensions=info.level_dimensions[plan.level],
         coords=None if given is None else given.about,
         odd_colours=seen.tissue.odd_colours,
@@ -297,41 +325,3 @@ def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.ui
         with suppress(SlideError):
             return slide.read_overview(max(slide.info.bounds[2:]) / _THUMBNAIL_PIXELS).rgb
     return overview
-
-
-def _check_given(given: Coords, corners: NDArray[np.int64], info: SlideInfo) -> None:
-    """UsageError for coordinates of a slide of another size, or outside this one."""
-    width, height = info.dimensions
-    # Files of CLAM's kind that were made by others give the size of level 0 at any level.
-    sizes = info.level_dimensions if given.level else info.level_dimensions[:1]
-    if given.slide_size is not None and given.slide_size not in sizes:
-        raise UsageError(
-            f"{given.path} is of a slide of {given.slide_size[0]:g} x {given.slide_size[1]:g} px "
-            f"and this one has {width} x {height} px: is it another slide's file?"
-        )
-    if len(corners) and ((corners < 0) | (corners >= info.dimensions)).any():
-        raise UsageError(
-            f"{given.path} holds coordinates outside the slide of {width} x {height} px: "
-            "is it another slide's file?"
-        )
-
-
-def _given_warnings(given: Coords, path: Path, side: int, seen: int, mpp: float) -> list[str]:
-    """What is to be said of coordinates: of tiles of ``side`` level-0 px of ``mpp``, of which
-    ``seen`` px are measured."""
-    warnings = []
-    of, name = given.attributes.get("name"), slide_name(path)
-    # Of slides that are named alike, results go by the name of the folder, too.
-    if isinstance(of, str) and of not in (name, path.name) and not of.endswith(f"__{name}"):
-        warnings.append(f"the coordinates are of a slide called {of!r}, by what their file says")
-    if abs(side / seen - 1) > TOLERANCE:
-        how = (
-            "the centre of each is measured"
-            if side > seen
-            else "each is measured with what is around it"
-        )
-        warnings.append(
-            f"the coordinates are of tiles of {side * mpp:.0f} um and the model sees "
-            f"{seen * mpp:.0f} um: {how}"
-        )
-    return warnings

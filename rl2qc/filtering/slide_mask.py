@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.filtering.evidence import Evidence
-from rl2qc.images.cells import encode_cells
+from rl2qc.images.cells import CELL, encode_cells
 
 __all__ = ["BACKGROUND", "CELL", "GRANDQC", "TISSUE", "Mapped", "SlideMask", "slide_mask"]
 
-CELL = 8
-"""Side of a cell in px of what the model saw."""
 TISSUE, BACKGROUND = 1, 7
 """GrandQC's codes of what is not damaged."""
 GRANDQC: Mapping[str, int] = {
@@ -51,6 +49,8 @@ class Mapped(Protocol):
     def slide_mpp(self) -> float | None: ...
     @property
     def patch_size(self) -> int | None: ...
+    @property
+    def covered(self) -> bool: ...
     @property
     def evidence(self) -> Evidence | None: ...
     @property
@@ -118,7 +118,8 @@ def slide_mask(table: Mapped) -> SlideMask:
     columns, rows = (max(1, int(np.ceil(side / step - 1e-6))) for side in table.dimensions)
     labels, ranks = np.zeros((rows, columns), np.uint8), np.full((rows, columns), -129, np.int16)
     own, sure = _of_tiles(table, table.evidence)
-    seen = (table.patch_size or 0) * scale or None
+    # Of tiles that were looked at in parts, all was seen.
+    seen = None if table.covered else (table.patch_size or 0) * scale or None
     lefts, across = _edges(table.x, table.width, seen, step)
     tops, down = _edges(table.y, table.height, seen, step)
     for i, (left, top) in enumerate(zip(lefts.tolist(), tops.tolist(), strict=True)):
@@ -144,8 +145,9 @@ def _of_tiles(table: Mapped, evidence: Evidence) -> tuple[NDArray[np.uint8], NDA
     labels = np.where(mask > 0, mask + TISSUE, TISSUE).astype(np.uint8)
     # What the network is told to pass over, as glass is, has a probability of 0 in each class.
     nothing = encode_cells(np.zeros((1, 1, 1, len(evidence.cells.classes))), evidence.prior.cells)
-    labels[(evidence.cells.cells == nothing).all(-1)] = 0
-    ranks = np.where(labels > TISSUE, evidence.cells.cells[..., 1].astype(np.int16), labels - 128)
+    cells = evidence.tile_cells.cells
+    labels[(cells == nothing).all(-1)] = 0
+    ranks = np.where(labels > TISSUE, cells[..., 1].astype(np.int16), labels - 128)
     return labels, ranks.astype(np.int16)
 
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.filtering.decision import COHORT_WIDE, keep_tiles, rejected_share
-from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
+from rl2qc.filtering.drift import score_drift
 from rl2qc.filtering.evidence import Evidence, judge_evidence
 from rl2qc.filtering.reasons import decision_warnings, reasons_of
-from rl2qc.filtering.verdict import (
-    VerdictRules,
-)
+from rl2qc.filtering.table_facts import OVER_REJECTED, flags_of, shifted_tiles, tile_size_of
+from rl2qc.filtering.verdict import VerdictRules
 from rl2qc.filtering.views import TableViews
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.stats.adaptation import Adaptation
@@ -32,8 +31,6 @@ ADAPTATIONS = ("adaptation", "cohort")
 """The fields of a table that hold an :class:`~rl2qc.stats.adaptation.Adaptation`."""
 SHARE = "share_"
 """How the columns begin that say how much of a tile shows a class of damage."""
-OVER_REJECTED = "over-rejected"
-"""The flag of a slide that loses more of its tissue than was allowed."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +85,11 @@ class TileTable(TableViews):
         Side of a tile in px at ``mpp``: ``patch_size`` but for imported coordinates.
     overlap
         What neighbouring tiles share, in px at ``mpp``.
+    step
+        Distance of neighbours on the grid in level-0 px; None for imported tiles and for results of
+        before.
+    covered
+        Whether the model looked at tiles in parts, all of each.
     coords
         "layout" and "attributes" of the file that the tiles come from; None for a grid.
     odd_colours
@@ -154,6 +156,8 @@ class TileTable(TableViews):
     patch_size: int | None = None
     tile_size: int | None = None
     overlap: int = 0
+    step: int | None = None
+    covered: bool = False
     level_dimensions: tuple[int, int] | None = None
     coords: dict[str, Any] | None = None
     odd_colours: str = ""
@@ -170,15 +174,7 @@ class TileTable(TableViews):
 
     def __post_init__(self) -> None:
         if self.tile_size is None:
-            object.__setattr__(self, "tile_size", self._own_tile_size())
-
-    def _own_tile_size(self) -> int | None:
-        """What a table that was not told knows of the size of its tiles."""
-        if self.coords is None and self.patch_size is not None:
-            return self.patch_size
-        if not len(self) or self.mpp is None or self.slide_mpp is None:
-            return None
-        return max(1, round(int(self.width[0]) * self.slide_mpp / self.mpp))
+            object.__setattr__(self, "tile_size", tile_size_of(self))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -194,6 +190,12 @@ class TileTable(TableViews):
     def unreadable(self) -> int:
         """Number of tiles or images that could not be read."""
         return len(self.failures)
+
+    @property
+    def shifted(self) -> NDArray[np.bool_]:
+        """(n,) which tiles were moved inwards from over the right or the bottom edge, so that they
+        overlap their neighbours."""
+        return shifted_tiles(self)
 
     @property
     def kept_share(self) -> float:
@@ -213,14 +215,7 @@ class TileTable(TableViews):
     @property
     def flags(self) -> tuple[str, ...]:
         """Why a person should look before the result is used; empty where nothing is odd."""
-        flags = {
-            "colours look wrong": bool(self.odd_colours),
-            "no tissue": self.kind == "slide" and not len(self) and not self.failures,
-            "out of distribution": len(self) >= MIN_TILES and self.drift >= DRIFT_ALARM,
-            OVER_REJECTED: self.rejected_share > self.max_rejected,
-            "unreadable tiles": self.unreadable > 0,
-        }
-        return tuple(name for name, raised in flags.items() if raised)
+        return flags_of(self)
 
     @cached_property
     def reasons(self) -> NDArray[np.str_]:
@@ -263,6 +258,8 @@ class TileTable(TableViews):
             shares = self.evidence.cells.shares_of(self.artifact_mask)
             names = [f"{SHARE}{name}" for name in self.evidence.cells.classes]
             columns |= dict(zip(names, shares.T, strict=True))
+        if self.step is not None:
+            columns["shifted"] = self.shifted
         if self.kind == "patches":
             columns["path"] = np.array([self.shown(p) for p in self.image_paths], dtype=object)
         return columns

@@ -198,5 +198,5 @@ def edge_warnings(
         return []
     return [
         f"{beyond:.1%} of the tissue is not judged: it lies at the right or bottom edge, where no "
-        "whole tile fits"
+        "whole tile fits: --edges shift judges it"
     ]

@@ -286,7 +286,13 @@ def _doubtful(table: Judged) -> float:
 
 def _means(evidence: Evidence) -> NDArray[np.float32]:
     """The mean probability of each class in each tile: the first columns of all evidence."""
-    return evidence.values[:, : len(evidence.cells.classes)]
+    means = evidence.values[:, : len(evidence.cells.classes)]
+    if evidence.tiles is None:
+        return means
+    # Of several looks at a tile: they are of one size.
+    sums = np.zeros((len(evidence), means.shape[1]), np.float32)
+    np.add.at(sums, evidence.tiles, means)
+    return np.asarray(sums / np.bincount(evidence.tiles)[:, None], np.float32)
 
 
 def numbers_of(table: Judged) -> SlideNumbers:

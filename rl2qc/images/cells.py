@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CellMap", "encode_cells", "glass_cells"]
+__all__ = ["CELL", "CellMap", "encode_cells", "glass_cells"]
 
+CELL = 8
+"""Side of a cell in px of what the model saw."""
 # Steps a logit, and the largest margin in steps.
 _STEPS, _MOST = 4, 127
 _TINY = 1e-7

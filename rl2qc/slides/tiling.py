@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from rl2qc.images.resolution import MAX_RATIO, TOLERANCE
 
-__all__ = ["ReadPlan", "plan_reading", "share_beyond", "tile_grid", "tissue_fractions"]
+__all__ = [
+    "ReadPlan",
+    "beyond_grid",
+    "is_shifted",
+    "plan_reading",
+    "share_beyond",
+    "tile_grid",
+    "tissue_fractions",
+]
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def plan_reading(
 
 
 def tile_grid(
-    bounds: tuple[int, int, int, int], side: int, stride: int | None = None
+    bounds: tuple[int, int, int, int], side: int, stride: int | None = None, *, shift: bool = False
 ) -> NDArray[np.int64]:
     """Top left corners of the tiles that lie wholly within ``bounds``, row by row.
 
@@ -104,6 +112,9 @@ def tile_grid(
     stride
         Distance between neighbours; ``side``, that is tiles that neither overlap nor leave a gap,
         by default.
+    shift
+        Move tiles that would reach over the right or the bottom edge inwards, up to it; without,
+        they are left out.
 
     Returns
     -------
@@ -113,21 +124,69 @@ def tile_grid(
     --------
     >>> tile_grid((0, 0, 5, 4), 2).tolist()
     [[0, 0], [2, 0], [0, 2], [2, 2]]
+    >>> tile_grid((0, 0, 5, 2), 2, shift=True).tolist()
+    [[0, 0], [2, 0], [3, 0]]
     """
     stride = side if stride is None else stride
     if side < 1 or stride < 1:
         raise ValueError(f"side and stride must be at least 1 px, got {side} and {stride}")
     left, top, width, height = bounds
-    xs = np.arange(left, left + width - side + 1, stride, dtype=np.int64)
-    ys = np.arange(top, top + height - side + 1, stride, dtype=np.int64)
+    xs, ys = (
+        _places(start, length, side, stride, shift)
+        for start, length in ((left, width), (top, height))
+    )
     grid_y, grid_x = np.meshgrid(ys, xs, indexing="ij")
     return np.stack([grid_x.ravel(), grid_y.ravel()], axis=1)
+
+
+def _places(start: int, length: int, side: int, stride: int, shift: bool) -> NDArray[np.int64]:
+    """Where tiles begin along one side."""
+    places = np.arange(start, start + length - side + 1, stride, dtype=np.int64)
+    end = start + length
+    # A tile that would begin within and end beyond, if it shows more than the last one.
+    over = shift and len(places) and places[-1] + side < end and places[-1] + stride < end
+    return np.append(places, end - side) if over else places
+
+
+def is_shifted(
+    corners: NDArray[np.int64], origin: tuple[int, int], stride: int
+) -> NDArray[np.bool_]:
+    """Which tiles were moved inwards: those off the grid that begins at ``origin``.
+
+    Examples
+    --------
+    >>> is_shifted(tile_grid((0, 0, 5, 2), 2, shift=True), (0, 0), 2).tolist()
+    [False, False, True]
+    """
+    return np.asarray(((corners - np.array(origin)) % stride).any(axis=1))
+
+
+def beyond_grid(
+    corners: NDArray[np.int64], side: int, origin: tuple[int, int], stride: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of tiles that were moved inwards, what the others do not show; of others, all.
+
+    Returns
+    -------
+    Corners (n, 2), and width and height (n, 2), in px at level 0.
+
+    Examples
+    --------
+    >>> corners, sizes = beyond_grid(np.array([[2, 0], [3, 0]]), 2, (0, 0), 2)
+    >>> corners.tolist(), sizes.tolist()
+    ([[2, 0], [4, 0]], [[2, 2], [1, 2]])
+    """
+    away = corners - np.array(origin)
+    off = away % stride
+    # The tile before it on the grid ends here, if tiles leave no gap.
+    shown = np.where(off > 0, np.clip(side - off, 0, side), 0)
+    return corners + shown, side - shown
 
 
 def tissue_fractions(
     mask: NDArray[np.bool_],
     corners: NDArray[np.int64],
-    side: int,
+    side: int | NDArray[np.int64],
     *,
     origin: tuple[int, int] = (0, 0),
     downsample: tuple[float, float] = (1.0, 1.0),
@@ -144,7 +203,7 @@ def tissue_fractions(
     corners
         (n, 2) x and y of the tiles in level-0 px.
     side
-        Side of the tiles in level-0 px.
+        Side of the tiles in level-0 px, or the width and height of each (n, 2).
     origin
         Level-0 position of the mask's top left corner.
     downsample
@@ -165,7 +224,8 @@ def tissue_fractions(
 
     x = (corners[:, 0] - origin[0]) / downsample[0]
     y = (corners[:, 1] - origin[1]) / downsample[1]
-    width, height = side / downsample[0], side / downsample[1]
+    sides = np.broadcast_to(side, corners.shape)
+    width, height = sides[:, 0] / downsample[0], sides[:, 1] / downsample[1]
     area = (
         _bilinear(integral, x + width, y + height)
         - _bilinear(integral, x, y + height)

@@ -20,7 +20,13 @@ def test_what_can_be_decided_again_is_an_option_of_decide_and_stands_in_a_table(
 
 def test_phases() -> None:
     assert FilterSettings.names("speed") == ("batch_size", "num_workers")
-    assert FilterSettings.names(per_input=True) == ("mpp_override", "tissue_mask", "coords")
+    assert FilterSettings.names(per_input=True) == (
+        "mpp_override",
+        "tissue_mask",
+        "edges",
+        "coords",
+        "covering",
+    )
     assert not {"batch_size", "num_workers"} & FilterSettings().record().keys()
     # How a run goes about its work stands in no key.
     assert RunSettings().record() == {}

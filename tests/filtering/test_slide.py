@@ -93,6 +93,27 @@ def test_progress_ends_at_the_total(path: Path) -> None:
     assert calls == [(done, 20, "case") for done in (0, 8, 16, 20)]
 
 
+def test_tiles_over_the_edge_are_moved_inwards(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = tissue_like(rng, 150, 200)
+    table = filter_slide(write_slide(tmp_path / "a.tif", pixels), BrightnessModel())
+    expected = [(x, y) for y in (0, 64, 86) for x in (0, 64, 128, 136)]
+    assert list(zip(table.x.tolist(), table.y.tolist(), strict=True)) == expected
+    assert table.shifted.tolist() == [x == 136 or y == 86 for x, y in expected]
+    assert table.columns()["shifted"].tolist() == table.shifted.tolist()
+    for x, y, value in zip(table.x, table.y, table.measurements["log_likelihood"], strict=True):
+        assert value == pixels[y : y + 64, x : x + 64, 0].mean()
+    assert table.warnings == ()
+
+
+def test_tiles_are_moved_for_tissue_that_others_do_not_show(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    # Up to the last whole tile, so that what one moved inwards would add is glass.
+    pixels = tissue_like(rng, 128, 200, (slice(None), slice(0, 192)))
+    table = filter_slide(write_slide(tmp_path / "a.tif", pixels), BrightnessModel())
+    assert (len(table), table.shifted.any()) == (6, False)
+
+
 def test_bounds_move_the_grid(fake_slide: Callable[..., Path], rng: np.random.Generator) -> None:
     # Of the three tiles within the bounds, the second holds the tissue.
     pixels = tissue_like(rng, 200, 300, (slice(20, 84), slice(74, 138)))
@@ -120,9 +141,8 @@ def test_resolution_warnings(path: Path) -> None:
         filter_slide(path, BrightnessModel(mpp=1.0), mpp=0.5)
     (warning,) = filter_slide(path, BrightnessModel(mpp=1.0), mpp=0.5, any_mpp=True).warnings
     assert "trained at 1" in warning
-    enlarged, at_edge = filter_slide(path, BrightnessModel(mpp=0.42)).warnings
+    (enlarged,) = filter_slide(path, BrightnessModel(mpp=0.42)).warnings
     assert "enlarged" in enlarged
-    assert "not judged: it lies at the right or bottom edge" in at_edge
     with pytest.raises(SlideError, match=r"case\.tif: the slide has 0\.5 um/px"):
         filter_slide(path, BrightnessModel(mpp=0.25))
 
@@ -132,7 +152,8 @@ def test_nothing_to_measure_is_said(tmp_path: Path, rng: np.random.Generator) ->
     table = filter_slide(glass, BrightnessModel())
     assert len(table) == 0
     assert math.isnan(table.kept_share)
-    assert list(table.columns())[5:] == ["log_likelihood", "p_value", *QUANTITIES, "keep", "reason"]
+    names = ["log_likelihood", "p_value", *QUANTITIES, "keep", "reason", "shifted"]
+    assert list(table.columns())[5:] == names
     assert any("no tile holds" in warning for warning in table.warnings)
     table = filter_slide(glass, BrightnessModel(patch_size=300))
     assert any("smaller than one tile" in warning for warning in table.warnings)

@@ -213,11 +213,11 @@ def test_given_tiles_are_measured_in_their_order(
     assert table.warnings == ()
 
 
-def test_of_larger_tiles_the_centre_is_measured(
+def test_of_larger_tiles_the_centre_is_measured_if_that_is_asked_for(
     slide: Path, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     file = write_trident(tmp_path / "a.h5", XY[1:3], patch_size=128, patch_size_level0=128)
-    table = filter_slide(slide, BrightnessModel(), coords=file)
+    table = filter_slide(slide, BrightnessModel(), coords=file, covering="centre")
     expected = [pixels[y + 32 : y + 96, x + 32 : x + 96, 0].mean() for x, y in XY[1:3]]
     assert table.measurements["log_likelihood"].tolist() == expected
     assert (table.width == 128).all()

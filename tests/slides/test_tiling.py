@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl2qc.images.resolution import TOLERANCE
-from rl2qc.slides.tiling import plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.tiling import (
+    beyond_grid,
+    is_shifted,
+    plan_reading,
+    tile_grid,
+    tissue_fractions,
+)
 
 PYRAMID = (1.0, 4.0, 16.0)
 
@@ -90,6 +96,54 @@ def test_tiles_do_not_overlap_and_leave_no_room(
     assert covered.max(initial=0) <= 1
     assert covered.sum() == (width // side) * side * (height // side) * side
     assert corners.tolist() == sorted(corners.tolist(), key=lambda c: (c[1], c[0]))
+
+
+@given(
+    st.integers(-5, 5),
+    st.integers(-5, 5),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 9),
+)
+def test_tiles_moved_inwards_leave_nothing(
+    x: int, y: int, width: int, height: int, side: int
+) -> None:
+    bounds = (x, y, width, height)
+    corners = tile_grid(bounds, side, shift=True)
+    if side > min(width, height):
+        assert not len(corners)
+        return
+    covered, fresh = np.zeros((2, height, width), int)
+    for cx, cy in corners - [x, y]:
+        assert min(cx, cy) >= 0
+        covered[cy : cy + side, cx : cx + side] += 1
+    assert covered.min() == 1
+    # What each shows and no other did is shown once.
+    for (cx, cy), (w, h) in zip(*beyond_grid(corners, side, (x, y), side), strict=True):
+        fresh[cy - y : cy - y + h, cx - x : cx - x + w] += 1
+    assert (fresh == 1).all()
+    plain = tile_grid(bounds, side).tolist()
+    moved = is_shifted(corners, (x, y), side)
+    assert corners[~moved].tolist() == plain
+    assert len(corners) == -(-width // side) * -(-height // side)
+
+
+def test_tiles_with_gaps_or_overlap_are_moved_where_they_would_begin_within() -> None:
+    assert tile_grid((0, 0, 11, 4), 4, 8, shift=True)[:, 0].tolist() == [0, 7]
+    assert tile_grid((0, 0, 7, 4), 4, 8, shift=True)[:, 0].tolist() == [0]
+    assert tile_grid((0, 0, 9, 4), 4, 2, shift=True)[:, 0].tolist() == [0, 2, 4, 5]
+    assert tile_grid((0, 0, 8, 4), 4, 2, shift=True)[:, 0].tolist() == [0, 2, 4]
+    corners, sizes = beyond_grid(np.array([[5, 0]]), 4, (0, 0), 2)
+    assert (corners.tolist(), sizes.tolist()) == ([[8, 0]], [[1, 4]])
+    corners, sizes = beyond_grid(np.array([[7, 0]]), 4, (0, 0), 8)
+    assert (corners.tolist(), sizes.tolist()) == ([[7, 0]], [[4, 4]])
+
+
+def test_tiles_of_any_shape_have_their_share() -> None:
+    mask = np.zeros((4, 6), bool)
+    mask[:, 3:] = True
+    found = tissue_fractions(mask, np.array([[2, 0], [3, 1]]), np.array([[2, 4], [3, 2]]))
+    assert found.tolist() == [0.5, 1.0]
 
 
 def test_stride() -> None:

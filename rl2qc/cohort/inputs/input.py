@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,8 +33,9 @@ class Input:
     coords
         The file of this slide's coordinates in a folder of many, None without one.
     mask
-        The file of this slide's tissue in a folder of many, or a word that is for it alone; None
-        without one.
+        The file of this slide's tissue in a folder of many; None without one.
+    own
+        Settings that are for this one alone.
     """
 
     name: str
@@ -42,8 +44,9 @@ class Input:
     images: tuple[Path, ...] = ()
     mpp: float | None = None
     coords: Path | None = None
-    mask: str | Path | None = None
+    mask: Path | None = None
     own_name: str = ""
+    own: Mapping[str, str] = field(default_factory=dict)
 
     def absolute(self) -> Input:
         """The same from anywhere: workers need not start where we are."""

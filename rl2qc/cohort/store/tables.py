@@ -214,6 +214,7 @@ def _columns(folder: Path, record: Record) -> _Columns:
     cells = check_tiles(folder, record)
     paths: Sequence[str] = cells.pop("path", ())
     cells.pop("reason", None)  # it follows from the quantities
+    cells.pop("shifted", None)  # from the grid
     keep = np.array([_WORDS[cell] for cell in cells.pop("keep")], np.bool_)
     whole: dict[str, Any] = {
         name: np.array([int(c) for c in cells.pop(name)], np.int64) for name in _WHOLE

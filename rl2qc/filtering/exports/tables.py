@@ -21,9 +21,11 @@ TILES = "tiles.csv"
 
 
 def write_csv(table: TileTable, path: Path) -> None:
-    """One row a tile; numbers keep every digit, ``keep`` is true or false."""
-    columns = table.columns()
-    columns["keep"] = np.where(table.keep, "true", "false")
+    """One row a tile; numbers keep every digit, ``keep`` and ``shifted`` are true or false."""
+    columns = {
+        name: np.where(values, "true", "false") if values.dtype == np.bool_ else values
+        for name, values in table.columns().items()
+    }
     # File names need not be valid text; they are written as the bytes that they are.
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,0 +1,47 @@
+"""What follows from the columns of a table and what is said of its slide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES
+from rl2qc.slides.tiling import is_shifted
+
+if TYPE_CHECKING:
+    from rl2qc.filtering.table import TileTable
+
+__all__ = ["OVER_REJECTED", "flags_of", "shifted_tiles", "tile_size_of"]
+
+OVER_REJECTED = "over-rejected"
+"""The flag of a slide that loses more of its tissue than was allowed."""
+
+
+def flags_of(table: TileTable) -> tuple[str, ...]:
+    """Why a person should look before a result is used."""
+    flags = {
+        "colours look wrong": bool(table.odd_colours),
+        "no tissue": table.kind == "slide" and not len(table) and not table.failures,
+        "out of distribution": len(table) >= MIN_TILES and table.drift >= DRIFT_ALARM,
+        OVER_REJECTED: table.rejected_share > table.max_rejected,
+        "unreadable tiles": table.unreadable > 0,
+    }
+    return tuple(name for name, raised in flags.items() if raised)
+
+
+def tile_size_of(table: TileTable) -> int | None:
+    """What a table that was not told knows of the size of its tiles."""
+    if table.coords is None and table.patch_size is not None:
+        return table.patch_size
+    if not len(table) or table.mpp is None or table.slide_mpp is None:
+        return None
+    return max(1, round(int(table.width[0]) * table.slide_mpp / table.mpp))
+
+
+def shifted_tiles(table: TileTable) -> NDArray[np.bool_]:
+    """(n,) which tiles lie off the grid."""
+    if table.step is None or table.bounds is None:
+        return np.zeros(len(table), np.bool_)
+    return is_shifted(np.stack([table.x, table.y], axis=1), table.bounds[:2], table.step)
