@@ -160,7 +160,7 @@ class Evidence:
             raise ValueError(f"evidence of shape {self.values.shape}")
         if not np.isfinite(self.values).all():
             raise ValueError("evidence that is not finite")
-        if len(self) and not 0 <= self.values.min() <= self.values.max() <= 1 + _ROUNDING:
+        if self.values.size and not 0 <= self.values.min() <= self.values.max() <= 1 + _ROUNDING:
             raise ValueError("probabilities outside [0, 1]")
         self._check_looks()
 

@@ -168,6 +168,8 @@ class SlideFile(_File):
     patch_size: Annotated[int, Field(ge=1, le=2**16)] | None = None
     tile_size: Annotated[int, Field(ge=1, le=2**20)] | None = None
     overlap: Annotated[int, Field(ge=-(2**20), le=2**20)] = 0
+    step: Pixels | None = None
+    covered: bool = False
     coords: dict[str, Any] | None = None
     odd_colours: Text = ""
     reference: ReferenceFile | None = None
