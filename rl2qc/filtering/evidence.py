@@ -87,7 +87,7 @@ class Evidence:
         if self.tiles is None or self.places is None:
             return self.cells
         down, across = self.cells.cells.shape[1:3]
-        width, height = self.places.max(0, initial=0) + (across, down)
+        width, height = np.add(self.places.max(0, initial=0), (across, down))
         nothing = encode_cells(np.zeros((1, 1, 1, len(self.cells.classes))), self.prior.cells)
         laid = np.broadcast_to(nothing, (len(self), height, width, 2)).copy()
         for cells, tile, (x, y) in zip(self.cells.cells, self.tiles, self.places, strict=True):

@@ -123,10 +123,11 @@ def filter_tiles(
     target = target_mpp(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
     with open_slide(path, mpp_override=settings.mpp_override, icc=settings.icc) as slide:
         seen = _look_at(slide, path, model.patch_size, target, settings, coords)
+        side, workers = seen.window.side, settings.num_workers
 
         def read(corner: NDArray[np.int64]) -> tuple[NDArray[np.uint8], None]:
             x, y = corner.tolist()
-            return seen.window.read(slide, x, y, seen.window.side), None
+            return seen.window.read(slide, x, y, side), None
 
         seen.window.expect(
             slide,
@@ -139,7 +140,7 @@ def filter_tiles(
         with ThreadPoolExecutor(1, thread_name_prefix="rl2qc-thumbnail") as pool:
             thumbnail = pool.submit(_thumbnail, slide, seen.overview)
             measured = measure_tiles(seen.looks, read, model, settings, progress, slide_name(path))
-            cell = CELL * seen.window.side / model.patch_size
+            cell = CELL * side / model.patch_size
             measured = worst_looks(measured, seen.corners, seen.looks, seen.of, cell)
     return _table(path, model, settings, seen, measured, thumbnail.result())
 
