@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +130,7 @@ def filter_tiles(
             x, y = corner.tolist()
             return seen.window.read(slide, x, y, side), None
 
-        seen.window.expect(
-            slide,
-            seen.looks,
-            seen.window.side,
-            workers=settings.num_workers,
-            window=settings.window,
-        )
+        seen.window.expect(slide, seen.looks, side, workers=workers, window=settings.window)
         # The picture is read beside the model, which has no need of it.
         with ThreadPoolExecutor(1, thread_name_prefix="rl2qc-thumbnail") as pool:
             thumbnail = pool.submit(_thumbnail, slide, seen.overview)
@@ -216,15 +211,16 @@ def _look_at(
     warnings += tissue.warnings
     if tissue.odd_colours:
         warnings.append(f"colours look wrong: {tissue.odd_colours}")
-    on = {"origin": info.bounds[:2], "downsample": overview.downsample}
-    fractions = tissue_fractions(tissue.mask, corners, side, **on)
+    share = partial(
+        tissue_fractions, tissue.mask, origin=info.bounds[:2], downsample=overview.downsample
+    )
+    fractions = share(corners, side)
     # What was asked for is measured, glass too.
     chosen = np.ones(len(corners), np.bool_)
     if step is not None:
         # Of a tile that was moved, also what the others do not show.
         shown = beyond_grid(corners, side, info.bounds[:2], step)
-        fresh = tissue_fractions(tissue.mask, *shown, **on)
-        chosen = np.minimum(fractions, fresh) >= settings.min_tissue
+        chosen = np.minimum(fractions, share(*shown)) >= settings.min_tissue
         if settings.edges == "leave":
             warnings += edge_warnings(tissue.mask, corners, side, info, overview)
     warnings += _nothing_there(chosen, side, settings, given)

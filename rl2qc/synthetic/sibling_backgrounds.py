@@ -62,8 +62,8 @@ def _stained(
 ) -> Scene:
     """A section of one stain: its optical densities for red, green and blue, as ``colour``."""
     amount = level * (1 + rough * (scene.noise(60) + 0.6 * scene.noise(20)))
-    density = np.clip(amount, 0.1 * level, None)[..., None] * np.asarray(colour, np.float32)
-    return scene.lay(scene.blob((glass_share, 0.5), 0.3), density)
+    density = np.clip(amount, 0.1 * level, None)[..., None] * np.asarray(colour)
+    return scene.lay(scene.blob((glass_share, 0.5), 0.3), density.astype(np.float32))
 
 
 def _blood(rng: np.random.Generator) -> DrawnOverview:
