@@ -29,8 +29,8 @@ _SOLID_SPREAD, _SOLID_RATIO, _SOLID_TINT, _MAIN_SHARE, _ALIKE = 1.8, 0.5, 0.5, 0
 _SAME_TINT, _GREY_TINT, _TINT_SHARE = 0.012, 0.02, 0.12
 # Dark: no channel above this.
 _DARK = 60
-# A backdrop of any colour covers this share of the picture.
-_BACKDROP = 0.2
+# A backdrop of any colour covers this share of the picture, and so many blocks.
+_BACKDROP, _BACKDROP_BLOCKS = 0.2, 200
 # As even as the main glass: its spread times, plus.
 _AS_EVEN = (1.4, 0.15)
 # Another glass of a tint that stains have, too: this share of the picture, up to its edge; or so
@@ -40,8 +40,8 @@ _OTHER_SHARE, _CLOSE = 0.05, 0.015
 _SAME_GLASS = 4.0
 # Planes are fitted to this many blocks at least, so many times, each to those that fit best.
 _PLANE_BLOCKS, _PLANE_ROUNDS = 20, 3
-# A label: this share of the picture, and a standard deviation of its blocks in grey levels.
-_LABEL_SHARE, _FLAT = 0.02, 0.8
+# A label: this share of the picture, so many blocks, and their standard deviation in grey levels.
+_LABEL_SHARE, _LABEL_BLOCKS, _FLAT = 0.02, 20, 0.8
 # No glass is so tinted, as differences between optical densities: by yellow, by anything else.
 _STAINED_YELLOW, _STAINED = 0.5, 0.25
 # Regions below these shares of the picture say nothing about light, or at all.
@@ -74,12 +74,13 @@ class Regions:
         if not self.count:
             return
         members = [self.labels == k for k in range(self.count)]
+        self.blocks = np.array([m.sum() for m in members])
         self.area = np.array([self.weight[m].sum() for m in members]) / counted_pixels
         self.colour = np.array([_median(self.block_colour[m], self.weight[m]) for m in members])
         self.spread = np.array(
             [np.average(self.block_spread[m], weights=self.weight[m]) for m in members]
         )
-        self.kept = np.array([m.sum() for m in members]) / np.maximum(blocks, 1)
+        self.kept = self.blocks / np.maximum(blocks, 1)
         self.flatness = np.array([float(self.block_colour[m].std(axis=0).max()) for m in members])
         self.filling = np.array([self.weight[m].sum() / whole[m].sum() for m in members])
         edge = np.ones((self.rows, self.columns), np.bool_)
@@ -148,8 +149,8 @@ class Regions:
         solid &= self._alike(_ALIKE, solid) >= _MAIN_SHARE
         clear = solid & ~_is_stained(np.full(3, 255.0), self.colour)
         backdrop = solid & self.at_edge & (self.area >= _BACKDROP) & (self.flatness < _FLAT)
-        # A drawn stain that is even is no backdrop: nothing is on it.
-        backdrop &= enough
+        # A drawn stain that is even is no backdrop: nothing is on it. Few blocks are always even.
+        backdrop &= enough & (self.blocks >= _BACKDROP_BLOCKS)
         # What is filled says nothing about the glass beside it.
         for candidates in (clear & ~self.filled, clear, backdrop):
             if candidates.any():
@@ -181,8 +182,9 @@ class Regions:
         glass &= neutral | (self.area >= _SPECK_SHARE)
         glass &= ~stained
         frame = (self.filled & ~stained) | (self.colour.max(axis=1) < _DARK)
-        # Labels of any colour, more even from end to end than any stain.
+        # Labels of any colour, more even from end to end than any stain: few blocks always are.
         label = stained & as_even & self.at_edge & (self.flatness < _FLAT)
+        label &= self.blocks >= _LABEL_BLOCKS
         frame |= label & (self.area >= _LABEL_SHARE)
         frame |= glass & (self.area < _LIGHT_SHARE)
         kinds = np.where(frame, _FRAME, np.where(glass, CLEAR, 0))
