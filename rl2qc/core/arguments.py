@@ -184,6 +184,8 @@ def check_paths(name: str, value: Any) -> list[str | Path]:
     found = list(value)
     if odd := {type(path).__name__ for path in found if not isinstance(path, str | os.PathLike)}:
         raise UsageError(f"{name} are given by their paths here, not as {', '.join(sorted(odd))}")
+    for path in found:
+        check_path(name, os.fspath(path))
     return [path if isinstance(path, str) else Path(path) for path in found]
 
 

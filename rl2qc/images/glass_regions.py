@@ -41,7 +41,7 @@ _SAME_GLASS = 4.0
 # Planes are fitted to this many blocks at least, so many times, each to those that fit best.
 _PLANE_BLOCKS, _PLANE_ROUNDS = 20, 3
 # A label: this share of the picture, so many blocks, and their standard deviation in grey levels.
-_LABEL_SHARE, _LABEL_BLOCKS, _FLAT = 0.02, 20, 0.8
+_LABEL_SHARE, _LABEL_BLOCKS, _FLAT = 0.02, 40, 0.8
 # No glass is so tinted, as differences between optical densities: by yellow, by anything else.
 _STAINED_YELLOW, _STAINED = 0.5, 0.25
 # Regions below these shares of the picture say nothing about light, or at all.
@@ -151,6 +151,8 @@ class Regions:
         backdrop = solid & self.at_edge & (self.area >= _BACKDROP) & (self.flatness < _FLAT)
         # A drawn stain that is even is no backdrop: nothing is on it. Few blocks are always even.
         backdrop &= enough & (self.blocks >= _BACKDROP_BLOCKS)
+        # Common stains absorb green most: a section that fills the picture, smooth from afar.
+        backdrop &= self.colour.argmin(axis=1) != 1
         # What is filled says nothing about the glass beside it.
         for candidates in (clear & ~self.filled, clear, backdrop):
             if candidates.any():

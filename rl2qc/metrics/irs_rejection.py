@@ -83,7 +83,7 @@ def rejection_plan(
     --------
     >>> plan = rejection_plan(800, 200, 0.8)
     >>> plan.looks[:3], plan.error <= 0.05, plan.rejects(200, 120)
-    ((10, 13, 17), True, True)
+    ((10, 13, 16), True, True)
     """
     as_count(n_generated, "n_generated")
     looks = _looks(n_generated)

@@ -89,7 +89,7 @@ def test_tiles_are_what_the_model_saw(tmp_path: Path, pixels: dict[str, np.ndarr
     settings = FilterSettings(alpha=0.1, mpp_override=0.25)
     run_cohort(jobs, BrightnessModel(), tmp_path / "out", settings)
     tiles = KeptTiles(tmp_path / "out")
-    assert len(tiles) == 1
+    assert len(tiles) == 4  # three of them moved inwards from over the edges
     np.testing.assert_array_equal(tiles.pixels(0), shrink(pixels["b"], 2)[:64, :64])
 
 
@@ -105,7 +105,9 @@ class RecordingModel(BrightnessModel):
         return super().measure(images)
 
 
-def measure_given(tmp_path: Path, pixels: np.ndarray, side: int, mpp: float) -> RecordingModel:
+def measure_given(
+    tmp_path: Path, pixels: np.ndarray, side: int, mpp: float, covering: str = "centre"
+) -> RecordingModel:
     """Filter a slide at the coordinates of an imported file of tiles of ``side`` level-0 px."""
     write_slide(tmp_path / "a.tif", pixels, levels=2)
     corners = [(x, y) for y in (0, 41) for x in (64, 3, 60)]
@@ -113,9 +115,9 @@ def measure_given(tmp_path: Path, pixels: np.ndarray, side: int, mpp: float) -> 
         coords = file.create_dataset("coords", data=corners)
         coords.attrs.update(patch_size=side, patch_level=0)
     model = RecordingModel(mpp=mpp)
-    settings = FilterSettings(alpha=0.0, coords=str(tmp_path / "a.h5"))
+    settings = FilterSettings(alpha=0.0, coords=str(tmp_path / "a.h5"), covering=covering)
     run_cohort(find_inputs([tmp_path / "a.tif"])[0], model, tmp_path / "out", settings)
-    assert len(model.seen) == len(corners)
+    assert len(model.seen) == len(corners) * (4 if covering == "whole" and side == 128 else 1)
     return model
 
 
@@ -133,6 +135,18 @@ def test_imported_tiles_are_what_the_model_saw(
         for i, seen in enumerate(model.seen):
             np.testing.assert_array_equal(tiles.pixels(i), seen)
     assert (tiles.tile(1).x, tiles.tile(1).y) == (3, 0)  # the imported tile's, not the centre's
+
+
+def test_imported_tiles_that_were_looked_at_in_parts_are_whole(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    pixels = tissue_like(rng, 192, 192)
+    model = measure_given(tmp_path, pixels, 128, 0.5, "whole")
+    tiles = KeptTiles(tmp_path / "out")
+    np.testing.assert_array_equal(tiles.pixels(1), pixels[:128, 3:131])
+    parts = model.seen[4:8]
+    whole = np.concatenate([np.hstack(parts[:2]), np.hstack(parts[2:])])
+    np.testing.assert_array_equal(tiles.pixels(1), whole)
 
 
 def test_imported_tiles_of_an_old_result(tmp_path: Path, rng: np.random.Generator) -> None:

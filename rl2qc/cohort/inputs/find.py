@@ -242,8 +242,6 @@ def _named_patches(files: Iterable[Path], *, as_slides: bool) -> set[Path]:
 
 
 def _expand(item: str | Path, warnings: list[str]) -> list[Path]:
-    if "\0" in str(item):
-        raise UsageError(f"no file name holds a NUL byte: {str(item)!r}")
     if os.path.lexists(item):
         return [Path(item)]
     matches, left = expand_glob(str(item))
