@@ -265,10 +265,12 @@ def _weights(table: Judged) -> NDArray[np.float64]:
 
 def _mostly(table: Judged, evidence: Evidence) -> NDArray[np.bool_]:
     """Which tiles mostly show each class (n, classes), and surely so: they are rejected, or show
-    more of it than clean tiles of any laboratory."""
+    more of it than clean tiles of any laboratory, as many that are kept do."""
     means, limit = _means(evidence), evidence.prior.limit
-    beyond = logit(means) > limit[: means.shape[1]]
-    return np.asarray((means > _MOST) & (beyond | ~table.keep[:, None]))
+    beyond = (logit(means) > limit[: means.shape[1]]) & table.keep[:, None]
+    mostly = means > _MOST
+    beyond &= (_weights(table) @ (beyond & mostly)) >= _FEW
+    return np.asarray(mostly & (beyond | ~table.keep[:, None]))
 
 
 def _doubtful(table: Judged) -> float:

@@ -107,6 +107,10 @@ def test_what_fills_a_tile_counts_as_all_of_it(table: TileTable) -> None:
     assert numbers_of(filled(table, [0.8] * 6, [True] * 6)).doubtful == 0
     # More than clean tiles of any laboratory show (log-odds 2) is damage, kept or not.
     assert filled(table, [0.95] * 6, [True] * 6).areas == pytest.approx({"ink": 1.0})
+    # Of few tiles that are kept, the network is not so sure.
+    few = filled(table, [0.95] + [0.01] * 5, [True] * 6)
+    assert few.areas == pytest.approx({"ink": 1 / 6})
+    assert replace(few, tissue_fraction=np.array([0.4, 1, 1, 1, 1, 1])).areas == {}
 
 
 def test_without_a_map_the_reasons_count(table: TileTable) -> None:
