@@ -7,7 +7,7 @@ ahead is bounded, so that memory does not grow with the slide.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import getattr_static
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -21,6 +21,7 @@ from rl2qc.errors import ImageError, SlideError, UsageError
 from rl2qc.filtering.evidence import Evidence
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.images.cells import CellMap
+from rl2qc.images.hue_order import hue_order
 from rl2qc.images.quantities import image_quantities
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import ReferenceQuantities
@@ -171,14 +172,16 @@ def find_model(model: TileModel | str | Path) -> TileModel:
 @dataclass(frozen=True)
 class Measured:
     """Indices of the items that were measured, their measurements (the model's, then
-    :data:`~rl2qc.images.quantity_names.QUANTITIES`) and extras, the failures, and the evidence of
-    a model that gives it."""
+    :data:`~rl2qc.images.quantity_names.QUANTITIES`) and extras, the failures, the evidence of a
+    model that gives it, and the order of hues of each
+    (:func:`rl2qc.images.hue_order.hue_order`)."""
 
     done: NDArray[np.int64]
     measurements: dict[str, NDArray[np.float64]]
     extras: list[Any]
     failures: list[tuple[Any, str]]
     evidence: Evidence | None = None
+    hue_orders: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def measure_tiles(
@@ -207,9 +210,10 @@ def measure_tiles(
     failures: list[tuple[Any, str]] = []
     batch: list[NDArray[np.uint8]] = []
     quantities: list[NDArray[np.float64]] = []
+    orders: list[float] = []
     measured: list[dict[str, NDArray[Any]]] = []
 
-    def attempt(item: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], Any] | str:
+    def attempt(item: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64], float, Any] | str:
         try:
             image, extra = read(item)
         except ReaderDied:
@@ -217,7 +221,7 @@ def measure_tiles(
             raise
         except (SlideError, ImageError) as error:
             return str(error)
-        return image, image_quantities(image), extra
+        return image, image_quantities(image), hue_order(image), extra
 
     results = read_ahead(attempt, items, workers=settings.num_workers, window=settings.window)
     told = 0
@@ -226,7 +230,8 @@ def measure_tiles(
             if isinstance(result, str):
                 failures.append((items[index], result))
             else:
-                image, found, extra = result
+                image, found, order, extra = result
+                orders.append(order)
                 batch.append(image)
                 quantities.append(found)
                 done.append(index)
@@ -246,6 +251,7 @@ def measure_tiles(
         extras,
         failures,
         _evidence(model, measured),
+        np.array(orders, np.float64),
     )
 
 

@@ -18,7 +18,9 @@ from rl2qc.errors import ImageError, UsageError, WorkError
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.table_facts import ODD_COLOURS
 from rl2qc.filtering.verdict import rules_in
+from rl2qc.images.hue_order import swapped_colours
 from rl2qc.images.patch_tissue import tissue_mask
 from rl2qc.images.resolution import check_scale
 from rl2qc.images.sources.ahead import PicturesAhead
@@ -163,6 +165,8 @@ def filter_images(
         *image_notes([str(files[i]) for i in measured.done], abouts),
         *_warnings(widths, heights, model.patch_size, measured),
     ]
+    if odd := swapped_colours(measured.hue_orders):
+        said.append(f"{ODD_COLOURS}: {odd}")
     zeros = np.zeros(len(measured.done), np.int64)
     table = TileTable(
         name=folder.resolve().name,
@@ -181,6 +185,7 @@ def filter_images(
         failures=tuple((str(file), reason) for file, reason in measured.failures),
         warnings=tuple(said),
         patch_size=model.patch_size,
+        odd_colours=odd,
         reference=model.quantities_,
         evidence=measured.evidence,
     )

@@ -22,9 +22,11 @@ from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_til
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
+from rl2qc.filtering.table_facts import ODD_COLOURS
 from rl2qc.filtering.tissue import SlideTissue, edge_warnings, find_tissue, mask_of
 from rl2qc.filtering.verdict import rules_in
 from rl2qc.images.cells import CELL
+from rl2qc.images.hue_order import swapped_colours
 from rl2qc.images.resolution import target_mpp
 from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
@@ -209,8 +211,6 @@ def _look_at(
     )
     tissue = find_tissue(overview, info, settings.tissue_mask)
     warnings += tissue.warnings
-    if tissue.odd_colours:
-        warnings.append(f"colours look wrong: {tissue.odd_colours}")
     share = partial(
         tissue_fractions, tissue.mask, origin=info.bounds[:2], downsample=overview.downsample
     )
@@ -270,6 +270,8 @@ def _table(
             f"{path}: none of its {count} tiles can be read: {measured.failures[0][1]}"
         )
     warnings = list(seen.warnings)
+    if odd := seen.tissue.odd_colours or swapped_colours(measured.hue_orders):
+        warnings.append(f"{ODD_COLOURS}: {odd}")
     if measured.failures:
         warnings.append(f"{len(measured.failures)} of {count} tiles cannot be read")
     given, corners, sides = seen.given, seen.corners[done], np.full(len(done), seen.side, np.int64)
@@ -307,7 +309,7 @@ def _table(
         covered=len(seen.looks) > len(seen.corners),
         level_dimensions=info.level_dimensions[plan.level],
         coords=None if given is None else given.about,
-        odd_colours=seen.tissue.odd_colours,
+        odd_colours=odd,
         reference=model.quantities_,
         evidence=measured.evidence,
     )

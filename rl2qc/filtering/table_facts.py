@@ -13,8 +13,10 @@ from rl2qc.slides.tiling import is_shifted
 if TYPE_CHECKING:
     from rl2qc.filtering.table import TileTable
 
-__all__ = ["OVER_REJECTED", "flags_of", "shifted_tiles", "tile_size_of"]
+__all__ = ["ODD_COLOURS", "OVER_REJECTED", "flags_of", "shifted_tiles", "tile_size_of"]
 
+ODD_COLOURS = "colours look wrong"
+"""The flag of a slide in colours that stained tissue does not have."""
 OVER_REJECTED = "over-rejected"
 """The flag of a slide that loses more of its tissue than was allowed."""
 
@@ -22,7 +24,7 @@ OVER_REJECTED = "over-rejected"
 def flags_of(table: TileTable) -> tuple[str, ...]:
     """Why a person should look before a result is used."""
     flags = {
-        "colours look wrong": bool(table.odd_colours),
+        ODD_COLOURS: bool(table.odd_colours),
         "no tissue": table.kind == "slide" and not len(table) and not table.failures,
         "out of distribution": len(table) >= MIN_TILES and table.drift >= DRIFT_ALARM,
         OVER_REJECTED: table.rejected_share > table.max_rejected,
