@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES
 from rl2qc.slides.tiling import is_shifted
-
-if TYPE_CHECKING:
-    from rl2qc.filtering.table import TileTable
 
 __all__ = ["ODD_COLOURS", "OVER_REJECTED", "flags_of", "shifted_tiles", "tile_size_of"]
 
@@ -21,7 +18,45 @@ OVER_REJECTED = "over-rejected"
 """The flag of a slide that loses more of its tissue than was allowed."""
 
 
-def flags_of(table: TileTable) -> tuple[str, ...]:
+class Told(Protocol):
+    """What of a :class:`~rl2qc.filtering.table.TileTable` they follow from."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def x(self) -> NDArray[np.int64]: ...
+    @property
+    def y(self) -> NDArray[np.int64]: ...
+    @property
+    def width(self) -> NDArray[np.int64]: ...
+    @property
+    def mpp(self) -> float | None: ...
+    @property
+    def slide_mpp(self) -> float | None: ...
+    @property
+    def patch_size(self) -> int | None: ...
+    @property
+    def step(self) -> int | None: ...
+    @property
+    def bounds(self) -> tuple[int, int, int, int] | None: ...
+    @property
+    def coords(self) -> dict[str, Any] | None: ...
+    @property
+    def odd_colours(self) -> str: ...
+    @property
+    def failures(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def unreadable(self) -> int: ...
+    @property
+    def drift(self) -> float: ...
+    @property
+    def rejected_share(self) -> float: ...
+    @property
+    def max_rejected(self) -> float: ...
+    def __len__(self) -> int: ...
+
+
+def flags_of(table: Told) -> tuple[str, ...]:
     """Why a person should look before a result is used."""
     flags = {
         ODD_COLOURS: bool(table.odd_colours),
@@ -33,7 +68,7 @@ def flags_of(table: TileTable) -> tuple[str, ...]:
     return tuple(name for name, raised in flags.items() if raised)
 
 
-def tile_size_of(table: TileTable) -> int | None:
+def tile_size_of(table: Told) -> int | None:
     """What a table that was not told knows of the size of its tiles."""
     if table.coords is None and table.patch_size is not None:
         return table.patch_size
@@ -42,7 +77,7 @@ def tile_size_of(table: TileTable) -> int | None:
     return max(1, round(int(table.width[0]) * table.slide_mpp / table.mpp))
 
 
-def shifted_tiles(table: TileTable) -> NDArray[np.bool_]:
+def shifted_tiles(table: Told) -> NDArray[np.bool_]:
     """(n,) which tiles lie off the grid."""
     if table.step is None or table.bounds is None:
         return np.zeros(len(table), np.bool_)

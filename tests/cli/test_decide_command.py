@@ -80,11 +80,12 @@ def test_a_flagged_slide_ends_it_with_3(
     done = rl2qc("decide", out, "--alpha", 0.71, "--method", "bh", "--fail-on-flag")
     assert (done.code, kept(out)) == (3, [False] * 6)
     lines = done.out.splitlines()
-    place = lines.index("verdicts: look 1")
-    assert lines[place + 1] == "  look  case: out of distribution: 100% of the tissue"
+    why = "noise or compression as a whole: 100% of the tissue"
+    place = lines.index("verdicts: drop 1")
+    assert lines[place + 1] == f"  drop  case: {why}"
     with (out / "summary.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["verdict"], row["why"]) == ("look", "out of distribution: 100% of the tissue")
+    assert (row["verdict"], row["why"]) == ("drop", why)
     # Half of them are left: that is for the user to say.
     lenient = ("--use-from", 0.5, "--drop-below", 0, "--max-rejected", 1, "--fail-on-flag")
     assert rl2qc("decide", out, "--alpha", 0.35, *lenient).code == 0

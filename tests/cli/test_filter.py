@@ -130,8 +130,8 @@ def test_resolutions_from_a_table(
     table.write_text("wsi,mpp\ncase,0.25\nnowhere,0.5\n")
     result = rl2qc_filter(slide, "-o", tmp_path / "out", "--mpp-csv", table)
     assert result.exit_code == 0, result.output
-    # 128 px tiles: one fits.
-    assert result.stdout.splitlines()[1].split()[2] == "1"
+    # 128 px tiles: one fits, and one is moved inwards.
+    assert result.stdout.splitlines()[1].split()[2] == "2"
     assert "nowhere, which is no slide of this run" in result.stderr
 
 

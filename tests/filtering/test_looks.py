@@ -116,10 +116,19 @@ def test_all_of_it_is_shown_and_read(tmp_path: Path, pixels: np.ndarray) -> None
     np.testing.assert_array_equal(kept[1], pixels[64:192, 128:256])
 
 
+def _covered(parts: np.ndarray, places: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Where any of the parts, each at its place, is true."""
+    found = np.zeros(shape, bool)
+    for part, (x, y) in zip(parts, places, strict=True):
+        found[y : y + part.shape[0], x : x + part.shape[1]] |= part
+    return found
+
+
 def test_evidence_of_all_looks_is_adapted_to_and_the_worst_decides(tmp_path: Path) -> None:
     single = toy_evidence(40)
     tiles = np.repeat(np.arange(10), 4)
-    grouped = single.grouped(tiles)
+    places = np.tile([[0, 0], [3, 0], [0, 3], [3, 3]], (10, 1))
+    grouped = single.grouped(tiles, places)
     assert len(grouped) == 10
     grouped.save(tmp_path / "a.npz")
     again = Evidence.load(tmp_path / "a.npz")
@@ -134,7 +143,17 @@ def test_evidence_of_all_looks_is_adapted_to_and_the_worst_decides(tmp_path: Pat
     others = judge(single.values, adaptation, single.prior).p_value.reshape(10, 4)
     rows = 4 * np.arange(10) + others.argmin(axis=1)
     np.testing.assert_array_equal(worst.values, single.values[rows])
-    np.testing.assert_array_equal(again.mask(adaptation), single.mask(adaptation)[rows])
-    grouped.grouped(tiles + 1).save(tmp_path / "b.npz")
+    # The masks of all looks, side by side; none overlaps another by a cell of damage.
+    down, across = single.cells.cells.shape[1:3]
+    whole, parts = again.mask(adaptation), single.mask(adaptation)
+    assert whole.shape == (10, down + 3, across + 3)
+    for part, tile, (x, y) in zip(parts, tiles, places, strict=True):
+        shown = whole[tile, y : y + down, x : x + across]
+        assert (shown[part > 0] > 0).all()
+    assert not whole[0][~_covered(parts[:4] > 0, places[:4], whole.shape[1:])].any()
+    grouped.grouped(tiles + 1, places).save(tmp_path / "b.npz")
     with pytest.raises(WorkError, match="not there"):
         Evidence.load(tmp_path / "b.npz")
+    grouped.grouped(tiles, places - 1).save(tmp_path / "c.npz")
+    with pytest.raises(WorkError, match="beside their tile"):
+        Evidence.load(tmp_path / "c.npz")

@@ -47,7 +47,8 @@ def measured(tmp_path: Path, rng: np.random.Generator) -> Callable[..., tuple[Pa
             coords.attrs.update(patch_size=side, patch_level=0)
         model = Recording(mpp)
         coords = str(tmp_path / "a.h5")
-        filter_cohort(slide, tmp_path / "out", model, alpha=0.0, coords=coords, **options)
+        options |= {"coords": coords, "covering": "centre"}
+        filter_cohort(slide, tmp_path / "out", model, alpha=0.0, **options)
         assert len(model.seen) == len(CORNERS)
         return tmp_path / "out", model
 

@@ -112,7 +112,7 @@ def test_every_file_names_them(out: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["reason"] for row in rows] == reasons
     header = list(rows[0])
-    assert header[header.index("p_value") + 1 :] == [*QUANTITIES, "keep", "reason"]
+    assert header[header.index("p_value") + 1 :] == [*QUANTITIES, "keep", "reason", "shifted"]
     assert parquet.read_table(out / "a" / "tiles.parquet")["reason"].to_pylist() == reasons
     features = json.loads((out / "a" / "tiles.geojson").read_text())["features"]
     tiles = [f["properties"] for f in features if f["properties"]["objectType"] == "tile"]
