@@ -28,6 +28,7 @@ from rl2qc.filtering.evidence import EVIDENCE
 from rl2qc.images.cells import CELL
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide
+from rl2qc.slides.scenes import split_scene
 
 __all__ = ["KeptTiles", "Tile"]
 
@@ -280,13 +281,17 @@ class KeptTiles(Dataset[Any]):
             self._cache = SharedCache()
         if number not in self._readers:
             source = self._sources[number]
-            if not source.path.exists():
+            if not split_scene(source.path)[0].exists():
                 raise SlideError(
                     f"{source.path} is gone: say where its slides are, KeptTiles(..., slides=DIR)"
                 )
             try:
                 self._readers[number] = open_slide(
-                    source.path, mpp_override=source.slide_mpp, icc=source.icc, cache=self._cache
+                    source.path,
+                    mpp_override=source.slide_mpp,
+                    icc=source.icc,
+                    cache=self._cache,
+                    reader=source.reader,
                 )
             except ReaderDied as error:
                 self._dead[number] = str(error)

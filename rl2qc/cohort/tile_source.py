@@ -11,6 +11,7 @@ from rl2qc.cohort.store.tables import seen_size
 from rl2qc.errors import UsageError
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.slides.readers.base import SlideReader
+from rl2qc.slides.scenes import split_scene
 
 __all__ = ["TileSource", "source_of_tiles"]
 
@@ -28,6 +29,7 @@ class TileSource:
     mpp: float | None
     slide_mpp: float | None
     icc: bool
+    reader: str | None
 
     def window(self, reader: SlideReader) -> TileWindow:
         """What the model saw of each tile."""
@@ -43,7 +45,7 @@ class TileSource:
 def source_of_tiles(folder: Path, record: Record, slides: str | Path | None) -> TileSource:
     about = record.slide
     path = Path(about["path"])
-    if slides is not None and (Path(slides) / path.name).exists():
+    if slides is not None and split_scene(Path(slides) / path.name)[0].exists():
         path = Path(slides) / path.name
     # Of tiles that were looked at in parts, all was seen.
     size = int(about["tile_size"]) if about.get("covered") else seen_size(folder, about)
@@ -62,4 +64,5 @@ def source_of_tiles(folder: Path, record: Record, slides: str | Path | None) -> 
         about.get("mpp"),
         about.get("slide_mpp"),
         about.get("icc", False),
+        about.get("reader"),
     )

@@ -49,9 +49,14 @@ class Extra:
     module: str
     package: str
 
+    @property
+    def installed(self) -> bool:
+        """Whether the module is there."""
+        return importlib.util.find_spec(self.module) is not None
+
     def require(self, what: str) -> None:
         """UsageError with the way out if the module is not installed; ``what`` needs it."""
-        if importlib.util.find_spec(self.module) is None:
+        if not self.installed:
             raise UsageError(f"{what} needs {self.module}: pip install {self.package!r}")
 
 

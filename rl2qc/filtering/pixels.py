@@ -168,7 +168,9 @@ class TilePixels:
         self._table, self._size = table, size
         self._slide: SlideReader | None = None
         if table.kind == "slide":
-            self._slide = open_slide(table.path, mpp_override=table.slide_mpp, icc=table.icc)
+            self._slide = open_slide(
+                table.path, mpp_override=table.slide_mpp, icc=table.icc, reader=table.reader
+            )
             self._window = TileWindow.of_record(
                 self._size,
                 table.level,

@@ -15,6 +15,13 @@ __all__ = ["FilterSettings"]
 _MPP = Interval(*PLAUSIBLE_MPP, unit="um/px")
 
 
+def _readers() -> tuple[str, ...]:
+    # Here, since --help must not wait for what reads slides.
+    from rl2qc.slides.readers.base import READERS
+
+    return tuple(READERS.names())
+
+
 @dataclass(frozen=True)
 class FilterSettings(Settings):
     """How tiles are cut, measured and decided on.
@@ -68,6 +75,14 @@ class FilterSettings(Settings):
         per_input=True,
     )
     any_mpp: bool = option(False, help="Allow --mpp far from what the model was trained at.")
+    reader: str | None = option(
+        None,
+        help="Reader of slides by name, such as fastslide, in place of the one that the file asks "
+        "for.",
+        show_default="by the file",
+        choices=_readers,
+        metavar="NAME",
+    )
     icc: bool = option(
         False, help="Take colours through the slide's ICC profile to sRGB (shifts scores)."
     )

@@ -124,7 +124,9 @@ def filter_tiles(
 ) -> TileTable:
     """:func:`filter_slide` where model, settings and coordinates are found already."""
     target = target_mpp(model.mpp, settings.mpp, any_mpp=settings.any_mpp)
-    with open_slide(path, mpp_override=settings.mpp_override, icc=settings.icc) as slide:
+    with open_slide(
+        path, mpp_override=settings.mpp_override, icc=settings.icc, reader=settings.reader
+    ) as slide:
         seen = _look_at(slide, path, model.patch_size, target, settings, coords)
         side, workers = seen.window.side, settings.num_workers
 
@@ -307,6 +309,7 @@ def _table(
         overlap=seen.overlap,
         step=seen.step,
         covered=len(seen.looks) > len(seen.corners),
+        reader=settings.reader,
         level_dimensions=info.level_dimensions[plan.level],
         coords=None if given is None else given.about,
         odd_colours=odd,

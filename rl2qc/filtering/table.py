@@ -88,8 +88,8 @@ class TileTable(TableViews):
     step
         Distance of neighbours on the grid in level-0 px; None for imported tiles and for results of
         before.
-    covered
-        Whether the model looked at tiles in parts, all of each.
+    covered, reader
+        Whether the model looked at all of each tile, in parts; what read the slide, if asked for.
     coords
         "layout" and "attributes" of the file that the tiles come from; None for a grid.
     odd_colours
@@ -158,6 +158,7 @@ class TileTable(TableViews):
     overlap: int = 0
     step: int | None = None
     covered: bool = False
+    reader: str | None = None
     level_dimensions: tuple[int, int] | None = None
     coords: dict[str, Any] | None = None
     odd_colours: str = ""

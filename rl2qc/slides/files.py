@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from rl2qc.slides.scenes import scene_path, split_scene
+
 __all__ = [
     "dicom_series",
     "group_slides",
@@ -22,6 +24,8 @@ _DICOM_SERIES = re.compile(rb"\x20\x00\x0e\x00UI(..)([0-9.]{1,64})", re.DOTALL)
 _DICOM_HEADER = 2**16
 # What DICOM files begin with, whatever their names: 128 bytes of anything, and this.
 _DICOM_SUFFIX, _DICOM_MAGIC = ".dcm", b"DICM"
+# Folders that are a slide, with a suffix of their own.
+_FOLDERS = (".zarr",)
 # Hamamatsu's index files name their images as "ImageFile=slide.jpg".
 _NAMED = re.compile(rb"=\s*([^\r\n=]+?)\s*$", re.MULTILINE)
 
@@ -95,10 +99,15 @@ def slide_name(path: Path) -> str:
 
     Examples
     --------
-    >>> slide_name(Path("cohort/case.ome.tiff"))
-    'case.ome'
+    >>> slide_name(Path("cohort/case.ome.tiff")), slide_name(Path("a.tiff@scene2"))
+    ('case.ome', 'a@scene2')
     """
+    file, scene = split_scene(path)
+    if scene is not None:
+        return scene_path(Path(slide_name(file)), scene).name
     place = slide_place(path)
+    if place.suffix.lower() in _FOLDERS:
+        return place.stem
     # DICOM files are often named by their UID, which ends in no suffix.
     whole = place.is_dir() or (is_dicom(place) and place.suffix.lower() != _DICOM_SUFFIX)
     return place.name if whole else place.stem

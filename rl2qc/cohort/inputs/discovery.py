@@ -11,7 +11,7 @@ from rl2qc.images.sources.decode import open_picture
 from rl2qc.images.sources.files import image_size, is_image, list_files
 from rl2qc.images.sources.pages import pages_of
 from rl2qc.images.sources.placeholders import is_regular
-from rl2qc.slides.readers.base import is_ambiguous, is_slide, may_be_slide
+from rl2qc.slides.readers.base import is_ambiguous, is_slide, is_slide_folder, may_be_slide
 
 __all__ = ["Contents", "look_into", "tell_apart"]
 
@@ -51,7 +51,7 @@ def look_into(folder: Path, *, as_slides: bool = False) -> Contents:
     >>> [file.name for file in found.slides], [file.name for file in found.images]
     (['a.svs'], ['a.png'])
     """
-    found = list_files(folder, _is_wanted)
+    found = list_files(folder, _is_wanted, whole=is_slide_folder)
     slides, images = tell_apart(found.files, as_slides=as_slides)
     return Contents(slides, images, found.warnings)
 

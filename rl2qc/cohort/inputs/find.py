@@ -22,7 +22,7 @@ from rl2qc.filtering.exports.registry import reserved_names
 from rl2qc.images.sources.base import open_images, source_of
 from rl2qc.images.sources.files import expand_glob, names_of
 from rl2qc.slides.files import group_slides
-from rl2qc.slides.readers.base import is_slide
+from rl2qc.slides.readers.base import is_slide, is_slide_folder, scenes_of
 
 __all__ = ["find_inputs"]
 
@@ -85,7 +85,7 @@ def find_inputs(
             found.add_list(path)
         elif path in patches:
             found.loose[path.parent][path] = None
-        elif path.is_dir():
+        elif path.is_dir() and not is_slide_folder(path):
             found.add_folder(path)
         else:
             found.add_slide(path)
@@ -117,7 +117,8 @@ class _Found:
     warnings: list[str] = field(default_factory=list)
 
     def add_slide(self, path: Path) -> None:
-        self.slides.setdefault(_real(path), path)
+        for scene in scenes_of(path):
+            self.slides.setdefault(_real(scene), scene)
 
     def add_images(self, item: Path) -> None:
         """What an image source knows that is no folder of files."""

@@ -170,6 +170,7 @@ class SlideFile(_File):
     overlap: Annotated[int, Field(ge=-(2**20), le=2**20)] = 0
     step: Pixels | None = None
     covered: bool = False
+    reader: Text | None = None
     coords: dict[str, Any] | None = None
     odd_colours: Text = ""
     reference: ReferenceFile | None = None

@@ -115,7 +115,16 @@ class Listing:
     warnings: list[str] = field(default_factory=list)
 
 
-def list_files(folder: Path, wanted: Callable[[Path], bool] = is_image) -> Listing:
+def _none(folder: Path) -> bool:
+    return False
+
+
+def list_files(
+    folder: Path,
+    wanted: Callable[[Path], bool] = is_image,
+    *,
+    whole: Callable[[Path], bool] = _none,
+) -> Listing:
     """The files below a folder that are wanted: the one listing, whoever asks.
 
     Links to files and to folders are followed, each folder once. Left out, and counted if they are
@@ -128,6 +137,8 @@ def list_files(folder: Path, wanted: Callable[[Path], bool] = is_image) -> Listi
     folder
     wanted
         Says of a file whether it is.
+    whole
+        Says of a folder whether it is one item, that is not looked into.
 
     Examples
     --------
@@ -138,7 +149,7 @@ def list_files(folder: Path, wanted: Callable[[Path], bool] = is_image) -> Listi
     >>> [file.name for file in list_files(top).files]
     ['a.jpg', 'b.PNG']
     """
-    walk = _Walk(folder, wanted)
+    walk = _Walk(folder, wanted, whole)
     walk.run()
     return Listing(walk.not_ours(), walk.left_out.warnings())
 
@@ -146,8 +157,10 @@ def list_files(folder: Path, wanted: Callable[[Path], bool] = is_image) -> Listi
 class _Walk:
     """One walk through a folder. Without recursion: folders may lie deeper than Python's stack."""
 
-    def __init__(self, folder: Path, wanted: Callable[[Path], bool]) -> None:
-        self.top, self.wanted = str(folder), wanted
+    def __init__(
+        self, folder: Path, wanted: Callable[[Path], bool], whole: Callable[[Path], bool]
+    ) -> None:
+        self.top, self.wanted, self.whole = str(folder), wanted, whole
         self.files: list[Path] = []
         self.left_out = LeftOut()
         self._own: set[str] = set()
@@ -199,6 +212,8 @@ class _Walk:
                         self.left_out.add("hidden", path, _count_pictures(path))
                 elif is_bin(name):
                     self.left_out.add("bin", path, _count_pictures(path))
+                elif self.whole(Path(path)):
+                    self.files.append(Path(path))
                 elif is_link:
                     self._links.append(path)
                 else:

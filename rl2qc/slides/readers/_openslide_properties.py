@@ -10,10 +10,9 @@ from pathlib import Path
 import openslide
 from PIL import ImageColor
 
-from rl2qc.errors import SlideError
-from rl2qc.images.resolution import TOLERANCE
 from rl2qc.slides.info import SlideInfo, settle_mpp
 from rl2qc.slides.readers._tiff_pages import other_pages
+from rl2qc.slides.readers.pixel_shape import square_pixels
 
 __all__ = ["describe_slide"]
 
@@ -74,27 +73,13 @@ def _mpp_along(properties: Mapping[str, str], name: str, tag: str) -> tuple[floa
     return unit / per_unit if unit is not None and per_unit else None, tag
 
 
-# Up to this ratio, pixels that are not square are taken for square, with a warning.
-_SQUARE = 0.02
-
-
 def _odd_pixels(properties: Mapping[str, str], file: Path, *, overridden: bool) -> tuple[str, ...]:
     """What is to be said of pixels that are not square; SlideError where tiles would not be."""
     x, _ = _recorded_mpp(properties)
     y, _ = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_Y, "tiff.YResolution")
-    if not x or not y or not abs(y / x - 1) > _SQUARE:
-        return ()
-    if overridden:
-        return (f"pixels are recorded as {x:g} x {y:g} um, and taken for square as you say",)
-    if max(x / y, y / x) > 1 + TOLERANCE:
-        raise SlideError(
-            f"{file} has pixels of {x:g} x {y:g} um, so its tiles would not be square: resample "
-            "it, or pass --mpp-override MPP if what it records is wrong"
-        )
-    return (f"pixels are not square: {x:g} x {y:g} um/px; {x:g} is used",)
+    return square_pixels(file, x, y, overridden=overridden)[1] if x and y else ()
 
 
-# Maker and model. Which device of that model it was is nobody's but the laboratory's.
 _SCANNER_PROPERTIES = (
     ("tiff.Make", "tiff.Model"),
     ("hamamatsu.Product",),

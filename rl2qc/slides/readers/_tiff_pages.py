@@ -68,7 +68,8 @@ def other_pages(file: Path, levels: Sequence[tuple[int, int]], vendor: str) -> t
         shapes = ", ".join(f"{w} x {h} px" for w, h in [levels[0], *others[:3]])
         warnings.append(
             f"the file holds {1 + len(others)} images of full resolution ({shapes}), of which the "
-            "first alone is read: save each section as a file"
+            "first alone is read: save each section as a file, or as OME-TIFF (pip install "
+            "'rl2qc[ome]')"
         )
     if pages[0].samples == 1:
         warnings.append("the slide has a single channel, which is taken for red, green and blue")

@@ -27,6 +27,7 @@ from rl2qc.slides.readers.contract import (
     SlideReader,
 )
 from rl2qc.slides.readers.isolated import IsolatedReader
+from rl2qc.slides.scenes import scene_path, split_scene
 
 __all__ = [
     "READERS",
@@ -39,15 +40,21 @@ __all__ = [
     "SlideReader",
     "is_ambiguous",
     "is_slide",
+    "is_slide_folder",
     "may_be_slide",
     "open_slide",
     "reader_of",
     "register_reader",
+    "scenes_of",
 ]
 
 
 def _never(path: Path) -> bool:
     return False
+
+
+def _one(path: Path) -> int:
+    return 1
 
 
 def _itself(path: Path) -> list[Path]:
@@ -73,6 +80,11 @@ class ReaderSpec:
         Whether a file or folder is for it; asked where no suffix tells.
     files
         All files of a slide, for formats that spread one over many.
+    folders
+        Ends of the names of folders that are one slide each.
+    scenes
+        How many slides a file holds; each is opened by a path of its own
+        (:mod:`rl2qc.slides.scenes`).
     extra
         The module that it needs, and the extra that brings it.
     versions
@@ -98,6 +110,8 @@ class ReaderSpec:
     ambiguous: frozenset[str] = frozenset()
     sniff: Callable[[Path], bool] = _never
     files: Callable[[Path], list[Path]] = _itself
+    folders: frozenset[str] = frozenset()
+    scenes: Callable[[Path], int] = _one
     extra: Extra | None = None
     versions: Callable[[], Mapping[str, str]] = field(default=dict)
     may_crash: bool = False
@@ -141,6 +155,20 @@ def may_be_slide(path: Path) -> bool:
     return is_ambiguous(path) or is_slide(path)
 
 
+def is_slide_folder(path: Path) -> bool:
+    """Whether a folder is one slide by its name."""
+    suffix = path.suffix.lower()
+    return bool(suffix) and any(suffix in spec.folders for spec in READERS)
+
+
+def scenes_of(path: Path) -> list[Path]:
+    """The slides in a file or folder; itself where there is one."""
+    if split_scene(path)[1] is not None:
+        return [path]
+    count = reader_of(path).scenes(path)
+    return [scene_path(path, i) for i in range(count)] if count > 1 else [path]
+
+
 def is_ambiguous(path: Path) -> bool:
     """Whether the name alone does not tell a slide from an image of a patch."""
     suffix = path.suffix.lower()
@@ -164,6 +192,7 @@ def open_slide(
     mpp_override: float | None = None,
     icc: bool = False,
     cache: SharedCache | None = None,
+    reader: str | None = None,
 ) -> SlideReader:
     """Open a slide by the reader that its name or its content asks for.
 
@@ -177,13 +206,15 @@ def open_slide(
         Take colours through the slide's ICC profile to sRGB.
     cache
         For decoded blocks, shared by several slides; None gives this one a cache of its own.
+    reader
+        The name of another reader.
 
     Raises
     ------
     SlideError
         A file that cannot be read, or a slide without a resolution.
     UsageError
-        The reader's module is not installed.
+        There is no reader of that name, or its module is not installed.
 
     Examples
     --------
@@ -195,9 +226,10 @@ def open_slide(
     check("mpp_override", mpp_override, float | None, within=Interval(*PLAUSIBLE_MPP, unit="um/px"))
     check("icc", icc, bool)
     # A pipe would be waited for without end, and a pointer is no slide.
-    if not path.is_dir() and (reason := why_unreadable(path)):
+    file, _ = split_scene(path)
+    if not file.is_dir() and (reason := why_unreadable(file)):
         raise SlideError(f"{path} cannot be opened as a slide: it {reason}")
-    spec = reader_of(path)
+    spec = reader_of(path) if reader is None else READERS.get(reader)
     if spec.extra is not None:
         spec.extra.require(f"reading {path.name}")
     if spec.may_crash and is_apart():
@@ -206,8 +238,12 @@ def open_slide(
 
 
 def _claimed(path: Path) -> ReaderSpec | None:
-    if not is_regular(path) and not path.is_dir() and path.exists():
+    file, _ = split_scene(path)
+    if not is_regular(file) and not file.is_dir() and file.exists():
         return None
-    suffix = path.suffix.lower()
-    named = next((spec for spec in READERS if suffix in spec.suffixes), None)
+    suffix = file.suffix.lower()
+    of_name = [s for s in READERS if suffix in (s.folders if file.is_dir() else s.suffixes)]
+    # Of two, the one whose library is there.
+    named = next((s for s in of_name if s.extra is None or s.extra.installed), None)
+    named = named or next(iter(of_name), None)
     return named or next((spec for spec in READERS if spec.sniff(path)), None)

@@ -8,6 +8,7 @@ ride along with every region, and a missing physical resolution goes unnoticed.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import threading
 import warnings
 from contextlib import suppress
@@ -183,6 +184,8 @@ def _unsupported(file: Path) -> str:
     """Why OpenSlide may not know a file."""
     if not file.exists():
         return "no such file"
+    if file.suffix.lower() == ".czi" and importlib.util.find_spec("pylibCZIrw") is None:
+        return "pip install 'rl2qc[czi]' to read CZI"
     with (
         warnings.catch_warnings(action="ignore"),  # Pillow's, of many pixels
         suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
