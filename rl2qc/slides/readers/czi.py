@@ -25,7 +25,10 @@ from rl2qc.slides.readers.pyramid import PyramidReader
 
 __all__ = ["CziReader"]
 
-_COLOURS = {"Bgr24": np.dtype(np.uint8), "Bgr48": np.dtype(np.uint16)}
+_COLOURS: Mapping[str, np.dtype[np.generic]] = {
+    "Bgr24": np.dtype(np.uint8),
+    "Bgr48": np.dtype(np.uint16),
+}
 # A level holds this share of what was scanned, or it is none.
 _LEVEL_SHARE = 0.95
 # Levels are halves of each other, up to rounding.

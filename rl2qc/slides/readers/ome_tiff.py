@@ -98,11 +98,13 @@ class OmeTiffReader(BlockReader):
             raise SlideError(
                 f"{self._file} cannot be read at x {x}, y {y}, level {level}: {_line(error)}"
             ) from error
-        pixels = planes[0][..., :3] if len(planes) == 1 else np.concatenate(planes, axis=2)
+        pixels: NDArray[Any] = (
+            planes[0][..., :3] if len(planes) == 1 else np.concatenate(planes, axis=2)
+        )
         pixels = pixels[..., self._order]
         if self._scale is None:
             return np.ascontiguousarray(pixels)
-        return np.rint(np.minimum(pixels * self._scale, 255)).astype(np.uint8)
+        return np.asarray(np.rint(np.minimum(pixels * self._scale, 255)), np.uint8)
 
     def _decode(
         self, page: Any, sample: int, level: _Level, column: int, row: int
@@ -119,8 +121,9 @@ class OmeTiffReader(BlockReader):
         if not count:
             # Never written: nothing was scanned.
             return np.full((*level.block[::-1], page.samplesperpixel), 255, page.dtype)
-        decoded, _, _ = page.decode(data, index, jpegtables=page.jpegtables)
-        return np.asarray(decoded)[0]
+        decoded: NDArray[Any] = np.asarray(page.decode(data, index, jpegtables=page.jpegtables)[0])
+        tile: NDArray[np.generic] = decoded[0]
+        return tile
 
 
 def _reopen(path: Path, mpp_override: float | None, icc: bool) -> OmeTiffReader:
