@@ -79,8 +79,8 @@ def with_settings(command: F) -> F:
 def _parameter(name: str, kind: Any, default: Any, about: Option) -> inspect.Parameter:
     flags = about.flags or ((f"--{name.replace('_', '-')}",) if kind is bool else ())
     metavar = about.metavar
-    choices = about.known_choices()
-    if metavar is None and choices and about.parse is None:
+    # To know the choices may take large libraries: they are asked for where they are shown.
+    if metavar is None and about.parse is None and (choices := about.known_choices()):
         metavar = "|".join(choices)
     option = typer.Option(
         *flags,
