@@ -42,6 +42,8 @@ def decide_command(
     rl2qc decide results/ --alpha 0.1 --method bh --max-rejected 0.3
 
     rl2qc decide results/ --format trident,histoqc
+
+    rl2qc decide results/ --corrections corrections.csv
     """
     from rl2qc.cohort.decide import decide
 
@@ -57,6 +59,8 @@ def decide_command(
     with if_stopped(left):
         result = decide(folder, settings=settings, progress=count)
     print(result.summary())
+    if result.corrections:
+        print(result.corrections)
     if result.reasons:
         print(result.reasons)
     if result.verdicts:

@@ -15,8 +15,10 @@ import numpy as np
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.cohort.store.tables import read_evidence
 from rl2qc.errors import WorkError
-from rl2qc.stats.adaptation import Adaptation, adapt, cohort_of, split_groups
+from rl2qc.filtering.corrected import Corrected
+from rl2qc.stats.adaptation import Adaptation, adapt, cohort_of
 from rl2qc.stats.prior import GeneralPrior
+from rl2qc.stats.splitting import split_groups
 
 __all__ = ["ALONE", "Beside", "cohort_adaptations"]
 
@@ -33,10 +35,13 @@ class Beside(NamedTuple):
         What is usual in the slides like it; None where there are none.
     apart
         Whether it is unlike all others, several of which are alike.
+    corrected
+        What a person said of its tiles and of others; None leaves what was said before.
     """
 
     cohort: Adaptation | None = None
     apart: bool = False
+    corrected: Corrected | None = None
 
 
 ALONE = Beside()
@@ -47,7 +52,7 @@ def cohort_adaptations(results: Sequence[ResultFolder]) -> dict[str, Beside]:
     """What is usual in the cohort of each result, by its name.
 
     Slides that differ in stain or scanner are cohorts of their own
-    (:func:`rl2qc.stats.adaptation.split_groups`). A slide that is alone in its cohort has none,
+    (:func:`rl2qc.stats.splitting.split_groups`). A slide that is alone in its cohort has none,
     and neither has one without evidence, or of a model with a reference of its own.
 
     Parameters

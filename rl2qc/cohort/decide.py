@@ -16,8 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from rl2qc.cohort.adapt import ALONE, cohort_adaptations
+from rl2qc.cohort.adapt import cohort_adaptations
 from rl2qc.cohort.changes import settings_of
+from rl2qc.cohort.corrections import with_corrections
 from rl2qc.cohort.decide_result import Decided, decide_result
 from rl2qc.cohort.page import bring_up_to_date
 from rl2qc.cohort.settings import DecideSettings
@@ -139,7 +140,21 @@ def decide(
         failures=failures,
         before=tuple(row.name for row in rows if row.status != "failed"),
         report=report,
+        corrections=_describe_corrections(decided),
     )
+
+
+def _describe_corrections(decided: Sequence[Decided]) -> str:
+    """What a person's corrections changed, in a line; "" without any."""
+    clean, bad = (sum(d.corrected[i] for d in decided) for i in (0, 1))
+    kept, rejected = (sum(d.moved[i] for d in decided) for i in (0, 1))
+    if not clean + bad + kept + rejected:
+        return ""
+    said = f"corrections: {clean} tiles called clean, {bad} bad"
+    if not kept + rejected:
+        return f"{said}; no other changes"
+    slides = sum(any(d.moved) for d in decided)
+    return f"{said}; {kept} others are kept and {rejected} rejected by them, on {slides} slides"
 
 
 def _decide_all(
@@ -153,7 +168,8 @@ def _decide_all(
         # Where none is named, each result keeps its own way.
         wide = settings.adapt is None or settings.adapt in COHORT_WIDE
         cohorts = cohort_adaptations(found) if wide else {}
-        usual = [cohorts.get(result.name, ALONE) for result in found]
+        beside = with_corrections(found, cohorts, settings.corrections)
+        usual = [beside[result.name] for result in found]
         for result in mapped(partial(decide_result, settings=settings), found, usual):
             decided.append(result)
             step(1)

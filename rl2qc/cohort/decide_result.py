@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from rl2qc.cohort.adapt import ALONE, Beside, cohort_adaptations
+from rl2qc.cohort.adapt import Beside, cohort_adaptations
 from rl2qc.cohort.changes import settings_of
+from rl2qc.cohort.corrections import with_corrections
 from rl2qc.cohort.settings import DecideSettings
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.locks import try_lock, wait_for_lock
@@ -16,6 +18,7 @@ from rl2qc.cohort.store.summary import row_of
 from rl2qc.cohort.store.tables import describe_table, read_table
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import Rl2qcError, WorkError
+from rl2qc.filtering.corrected import Corrected
 from rl2qc.filtering.decision import COHORT_WIDE
 from rl2qc.filtering.exports.files import export, remove_exports
 from rl2qc.filtering.exports.registry import FORMATS
@@ -31,12 +34,27 @@ _ADAPTING = "..adapting"
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of one result, and the formats that it is written in."""
+    """What became of one result.
+
+    Attributes
+    ----------
+    name
+    formats
+        Those that it is written in.
+    warnings, failure
+        What is to be said, and why it could not be decided.
+    corrected
+        How many of its tiles a person called clean, and bad.
+    moved
+        How many others are kept, and rejected, by what the corrections of other slides teach.
+    """
 
     name: str
     formats: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     failure: str = ""
+    corrected: tuple[int, int] = (0, 0)
+    moved: tuple[int, int] = (0, 0)
 
 
 def decide_result(result: ResultFolder, beside: Beside, settings: DecideSettings) -> Decided:
@@ -89,8 +107,7 @@ def settle(
     wanted = DecideSettings(**{name: getattr(settings, name) for name in names})
     with wait_for_lock(folder.lock(_ADAPTING)):
         found = folder.results()
-        cohorts = cohort_adaptations(found)
-        beside = {result.name: cohorts.get(result.name, ALONE) for result in found}
+        beside = with_corrections(found, cohort_adaptations(found), None)
         stale = [result for result in found if not _is_beside(result, beside[result.name])]
         failed = []
         with track(progress, "comparing slides", len(stale)) as step:
@@ -108,7 +125,12 @@ def _is_beside(result: ResultFolder, beside: Beside) -> bool:
     if record is None:
         return True
     cohort = beside.cohort and beside.cohort.to_dict()
-    return (cohort, beside.apart) == (record.slide.get("cohort"), record.slide.get("apart", False))
+    corrected = beside.corrected.to_dict() if beside.corrected else None
+    return (cohort, beside.apart, corrected) == (
+        record.slide.get("cohort"),
+        record.slide.get("apart", False),
+        record.slide.get("corrected"),
+    )
 
 
 def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) -> Decided:
@@ -117,7 +139,8 @@ def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) 
     remove_exports(result.path, result.written() - set(record.files))
     result.remove_temporary()
     assert settings.alpha is not None
-    table = read_table(result.path, record).decide(
+    decide = partial(
+        read_table(result.path, record).decide,
         settings.alpha,
         method=settings.method,
         adapt=settings.adapt,
@@ -125,6 +148,7 @@ def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) 
         apart=beside.apart,
         **rules_in(settings),
     )
+    table, corrected, moved = _corrected(decide, beside)
     present = [name for name in record.key["settings"]["formats"] if name in FORMATS]
     formats = tuple(dict.fromkeys((*present, *settings.formats)))
     planned = result.plan(table, formats, failures=bool(table.failures))
@@ -140,7 +164,19 @@ def _decide_one(result: ResultFolder, beside: Beside, settings: DecideSettings) 
     # Another version of rl2qc may have had other names.
     remove_exports(result.path, set(record.files) - files)
     result.settle()
-    return Decided(result.name, formats, tuple(warnings))
+    return Decided(result.name, formats, tuple(warnings), corrected=corrected, moved=moved)
+
+
+def _corrected(
+    decide: Callable[..., TileTable], beside: Beside
+) -> tuple[TileTable, tuple[int, int], tuple[int, int]]:
+    """The decision with corrections, how many there are, and what they change beside."""
+    table, said = decide(corrected=beside.corrected), beside.corrected
+    if not said:
+        return table, (0, 0), (0, 0)
+    plain, others = decide(corrected=Corrected()).keep, ~said.marked(len(table))
+    moved = int((table.keep & ~plain & others).sum()), int((~table.keep & plain & others).sum())
+    return table, (len(said.clean), len(said.bad)), moved
 
 
 def _rewrite(

@@ -168,6 +168,15 @@ class DecideSettings(Settings):
         show_default="what the run had",
         within=Interval(0, 1),
     )
+    corrections: str | Path | None = option(
+        None,
+        help="Take tiles as this list has them (slide, x, y or image, label: clean or bad), such "
+        "as the page of rl2qc review saves, and learn from it about other slides; none drops those "
+        "of before.",
+        phase="speed",
+        show_default="those of before",
+        metavar="FILE",
+    )
     formats: tuple[str, ...] = option(
         (),
         help="What to write beside what is there: {formats that need no pixels}.",
@@ -192,8 +201,10 @@ class DecideSettings(Settings):
     def check_alpha(self) -> None:
         """UsageError for a decision without an alpha."""
         changed = self.method != METHODS[0] or self.max_rejected is not None
-        if self.alpha is None and (changed or not self.formats):
-            raise UsageError("a decision needs an alpha: only formats can be added without one")
+        if self.alpha is None and (changed or not (self.formats or self.corrections)):
+            raise UsageError(
+                "a decision needs an alpha: only formats and corrections can be added without one"
+            )
 
 
 def _formats(given: str | Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rl2qc.cohort.store.folder import RUN
 from rl2qc.cohort.store.record import Record
-from rl2qc.cohort.store.tables import seen_size
+from rl2qc.cohort.store.seen_size import seen_size
 from rl2qc.errors import UsageError
 from rl2qc.filtering.pixels import TileWindow
 from rl2qc.slides.readers.base import SlideReader

@@ -7,7 +7,7 @@ that came later too, without a look at the pixels or the model's file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
 from rl2qc.images.cells import CellMap, encode_cells
-from rl2qc.stats.adaptation import Adaptation, cell_limits, judge, judge_own, unadapted
+from rl2qc.stats.adaptation import Adaptation, cell_limits, judge, judge_own, moved, unadapted
 from rl2qc.stats.looks import corrected, worst_of
 from rl2qc.stats.prior import GeneralPrior, logit
 
@@ -181,7 +181,10 @@ class Evidence:
 
 
 def judge_evidence(
-    evidence: Evidence | None, adapt: str, cohort: Adaptation | None
+    evidence: Evidence | None,
+    adapt: str,
+    cohort: Adaptation | None,
+    weights: Sequence[float] = (),
 ) -> tuple[Adaptation | None, dict[str, NDArray[np.float64]]]:
     """What evidence says beside what is usual: the adaptation, and the columns that follow from it.
 
@@ -193,6 +196,8 @@ def judge_evidence(
         One of :data:`rl2qc.filtering.decision.ADAPT`.
     cohort
         What is usual in the slides of its cohort; None where a slide stands alone.
+    weights
+        By how much each evidence weighs more, by a person's corrections; none is as it was taught.
 
     Returns
     -------
@@ -209,6 +214,7 @@ def judge_evidence(
         adaptation, judged = cohort, judge(values, cohort, prior)
     else:
         adaptation, judged = judge_own(values, prior, None if adapt == "slide" else cohort)
+    judged = moved(judged, values, weights, adaptation, prior) if any(weights) else judged
     score, p = -judged.score, judged.p_value
     if evidence.tiles is not None:
         worst = worst_of(p, evidence.tiles)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.filtering.corrected import Corrected
 from rl2qc.filtering.decision import COHORT_WIDE, keep_tiles, rejected_share
 from rl2qc.filtering.drift import score_drift
 from rl2qc.filtering.evidence import Evidence, judge_evidence
@@ -102,6 +103,8 @@ class TileTable(TableViews):
         How evidence is adapted (``decision.ADAPT``), to what, and what its cohort usually has.
     shown
         What files are called in columns and on pages: by default, by their paths.
+    corrected
+        What a person said of its tiles, and what that of other slides teaches; None for nothing.
     apart
         Whether it is unlike the other slides of its run, which are alike.
     use_from, drop_below, drop_area
@@ -168,6 +171,7 @@ class TileTable(TableViews):
     adaptation: Adaptation | None = field(default=None, repr=False)
     cohort: Adaptation | None = field(default=None, repr=False)
     shown: Callable[[Path], str] = field(default=str, repr=False)
+    corrected: Corrected | None = None
     apart: bool = False
     use_from: float = VerdictRules.use_from
     drop_below: float = VerdictRules.drop_below
@@ -274,21 +278,27 @@ class TileTable(TableViews):
         adapt: str | None = None,
         cohort: Adaptation | None = None,
         apart: bool = False,
+        corrected: Corrected | None = None,
         **rules: float | None,
     ) -> TileTable:
         """The same measurements, decided anew by :func:`rl2qc.filtering.decision.keep_tiles`.
 
         What is None stays as it is; ``cohort`` is what is usual in its slides, and ``apart`` says
-        that it is unlike the others. ``rules`` are thresholds of its verdict by name."""
+        that it is unlike the others. ``corrected`` tiles are decided by a person. ``rules`` are
+        thresholds of its verdict by name."""
+        corrected = self.corrected if corrected is None else corrected
+        weights = () if corrected is None else corrected.weights
         adapts = self.evidence is not None and self.evidence.adapts
         adapt = self.adapt if adapt is None else adapt
-        adaptation, judged = judge_evidence(self.evidence, adapt, cohort)
+        adaptation, judged = judge_evidence(self.evidence, adapt, cohort, weights)
         measurements = self.measurements | judged if judged else self.measurements
+        keep = keep_tiles(measurements["p_value"], alpha, method)
         given = {k: v for k, v in {**rules, "max_rejected": max_rejected}.items() if v is not None}
         decided = replace(
             self,
             measurements=measurements,
-            keep=keep_tiles(measurements["p_value"], alpha, method),
+            keep=keep if corrected is None else corrected.apply(keep),
+            corrected=corrected or None,
             alpha=alpha,
             method=method,
             adapt=adapt if adapts else "none",
@@ -304,6 +314,7 @@ class TileTable(TableViews):
         about = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _COLUMNS}
         for name in ADAPTATIONS:
             about[name] = about[name] and about[name].to_dict()
+        about["corrected"] = self.corrected and self.corrected.to_dict()
         if self.reference is not None:
             about["reference"] = {k: v.tolist() for k, v in self.reference.state().items()}
         columns = {name: column.tolist() for name, column in self.columns().items()}

@@ -42,7 +42,7 @@ __all__ = [
     "cohort_of",
     "judge",
     "judge_own",
-    "split_groups",
+    "moved",
     "unadapted",
 ]
 
@@ -62,9 +62,6 @@ _MIRROR = 1.0
 # More tiles than this say no more: neighbours are alike.
 _MOST = 1000
 _SCALES, _REACH = 25, 2.5
-# Slides that differ more, in log-odds, have another stain or scanner: halves of one laboratory's
-# tiles differ by 1.5 to 4.5, laboratories by 2.7 to 19 (median 7).
-_APART = 5.0
 # How far the cells' limits follow the group.
 _FOLLOW = 0.5
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
@@ -223,35 +220,6 @@ def cohort_of(groups: Sequence[Adaptation], prior: GeneralPrior) -> Adaptation:
     )
 
 
-def split_groups(groups: Sequence[Adaptation], prior: GeneralPrior) -> NDArray[np.int64]:
-    """Which slides of a cohort are alike: (slides,) numbers from 0 on.
-
-    Two slides differ by how far what is usual in one would move the scores of the other, whichever
-    way. Slides are joined by the mean of these differences.
-
-    Parameters
-    ----------
-    groups
-        What is usual in each slide.
-    prior
-        Its weights tell how much each evidence matters.
-    """
-    if len(groups) < 2:
-        return np.zeros(len(groups), np.int64)
-    # Here, since every command would wait for it.
-    from scipy.cluster.hierarchy import fcluster, linkage
-
-    places = np.stack([probability(group.usual) for group in groups]) * np.abs(prior.weights)
-    # Sorted first, so that the order of the slides makes no difference where distances tie.
-    order = np.lexsort(places.T)
-    tree = linkage(places[order], "average", "cityblock")
-    found = np.empty(len(groups), np.int64)
-    found[order] = fcluster(tree, _APART, "distance")
-    _, first, labels = np.unique(found, return_index=True, return_inverse=True)
-    # Numbered in the order in which they come.
-    return np.asarray(np.argsort(np.argsort(first))[labels], np.int64)
-
-
 def judge(evidence: ArrayLike, adaptation: Adaptation, prior: GeneralPrior) -> Judged:
     """Judge tiles by what is usual in a group that they are not part of, or are few of.
 
@@ -281,6 +249,43 @@ def judge_own(
         for i in range(len(rows))
     ]
     return found, Judged(*(np.concatenate(parts) for parts in zip(*apart, strict=True)))
+
+
+def moved(
+    judged: Judged,
+    evidence: ArrayLike,
+    weights: ArrayLike,
+    adaptation: Adaptation,
+    prior: GeneralPrior,
+) -> Judged:
+    """What is said of tiles where evidence weighs more or less.
+
+    Scores move by how far a tile's move exceeds that of the group's median tile, so that location
+    and scale stay what they were, and p-values with them.
+
+    Parameters
+    ----------
+    judged
+        As it was taught.
+    evidence : (n, E)
+    weights : (E,)
+        By how much each weighs more.
+    adaptation
+        What is usual in the group.
+    prior
+    """
+    rows = np.asarray(evidence, np.float64)
+    if not len(rows):
+        return judged
+    by = prior.exceeding(rows, adaptation.usual) @ np.asarray(weights, np.float64)
+    scores = prior.scores(rows, adaptation.usual)
+    own = np.float64(np.median(by))
+    # As a ratio: of few tiles, each was judged by what all others say.
+    ratio = _p_values(scores + by - own, adaptation, prior) / _p_values(scores, adaptation, prior)
+    tiny = np.finfo(np.float64).tiny
+    return judged._replace(
+        score=judged.score + by - own, p_value=np.clip(judged.p_value * ratio, tiny, 1)
+    )
 
 
 def cell_limits(adaptation: Adaptation, prior: GeneralPrior) -> Floats:

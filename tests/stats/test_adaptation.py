@@ -16,10 +16,10 @@ from rl2qc.stats.adaptation import (
     cohort_of,
     judge,
     judge_own,
-    split_groups,
     unadapted,
 )
 from rl2qc.stats.prior import GeneralPrior, logit, probability
+from rl2qc.stats.splitting import split_groups
 
 CLASSES = ("ink", "fold")
 MIDDLE, SCALE = 2.0, 0.6

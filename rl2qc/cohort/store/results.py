@@ -55,6 +55,8 @@ class CohortResult(Result):
         Names of the inputs that were finished before.
     report
         The page that shows it, None without one.
+    corrections
+        What a person's corrections changed, in a line; "" without any.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class CohortResult(Result):
     failures: tuple[tuple[str, str], ...] = ()
     before: tuple[str, ...] = ()
     report: Path | None = None
+    corrections: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)

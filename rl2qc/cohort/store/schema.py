@@ -142,6 +142,20 @@ class ReferenceFile(_File):
         return self
 
 
+class CorrectedFile(_File):
+    """What a person said of tiles (:class:`rl2qc.filtering.corrected.Corrected`)."""
+
+    clean: list[Count]
+    bad: list[Count]
+    weights: list[Number] = []
+
+    @model_validator(mode="after")
+    def _fits(self) -> CorrectedFile:
+        if set(self.clean) & set(self.bad):
+            raise ValueError("a tile is called clean and bad")
+        return self
+
+
 class SlideFile(_File):
     """What a record says of a table beside its columns."""
 
@@ -177,6 +191,7 @@ class SlideFile(_File):
     adapt: Text = "none"
     adaptation: AdaptationFile | None = None
     cohort: AdaptationFile | None = None
+    corrected: CorrectedFile | None = None
 
 
 class TableFile(_File):

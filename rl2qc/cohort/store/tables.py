@@ -13,12 +13,13 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.naming import Naming
 from rl2qc.cohort.store.record import FAILURES, FROM_RUN, Record, ResultFolder
+from rl2qc.cohort.store.seen_size import seen_size
 from rl2qc.core.files import file_digest, plain_cell
 from rl2qc.core.text import one_line
 from rl2qc.errors import WorkError
+from rl2qc.filtering.corrected import Corrected
 from rl2qc.filtering.evidence import EVIDENCE, Evidence
 from rl2qc.filtering.exports.overlay import THUMBNAIL
 from rl2qc.filtering.exports.tables import TILES
@@ -32,7 +33,6 @@ __all__ = [
     "kept_tiles",
     "read_evidence",
     "read_table",
-    "seen_size",
 ]
 
 # Told by the columns of tiles.csv, and by files of their own.
@@ -57,6 +57,7 @@ def describe_table(table: TileTable) -> dict[str, Any]:
         about["reference"] = {k: v.tolist() for k, v in table.reference.state().items()}
     for name in ADAPTATIONS:
         about[name] = about[name] and about[name].to_dict()
+    about["corrected"] = table.corrected and table.corrected.to_dict()
     about["coords"] = _marked(table.coords)
     return about
 
@@ -85,29 +86,6 @@ def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
         raise WorkError(f"{folder} holds no complete result: {error}") from error
     with _named(result.path):
         return _read(result.path, record)
-
-
-def seen_size(folder: Path, about: dict[str, Any]) -> int | None:
-    """Side in px of what the model saw of each tile, from a record of any day.
-
-    Parameters
-    ----------
-    folder
-        Of the result: records of before two sizes were told apart hold that of the tiles, which is
-        the model's but for imported ones, and for those the manifest of the run has the model's.
-    about
-        What the record says of the table.
-
-    Returns
-    -------
-    None where neither says it.
-    """
-    if "tile_size" in about or about.get("coords") is None:
-        size = about.get("patch_size")
-    else:
-        manifest = RunFolder(folder.resolve().parent).manifest()
-        size = (manifest.get("model") or {}).get("patch_size")
-    return int(size) if isinstance(size, int) else None
 
 
 @contextmanager
@@ -269,6 +247,9 @@ def read_evidence(folder: Path, record: Record) -> Evidence | None:
             sizes = about and (len(about["usual"]), len(about["high"]))
             if sizes and sizes != (len(evidence.prior.names), len(evidence.prior.classes)):
                 raise ValueError(f"{name} is that of another model")
+        weights = (record.slide.get("corrected") or {}).get("weights", ())
+        if weights and len(weights) != len(evidence.prior.names):
+            raise ValueError("corrections are those of another model")
     return evidence
 
 
@@ -299,9 +280,18 @@ def _about(folder: Path, record: Record) -> dict[str, Any]:
     for name in ADAPTATIONS:
         if about.get(name) is not None:
             about[name] = Adaptation.from_dict(about[name])
+    if about.get("corrected") is not None:
+        about["corrected"] = _corrected(about["corrected"], record.row["tiles"])
     about["coords"] = _numbers(about.get("coords"))
     about["path"] = Path(about["path"])
     return about
+
+
+def _corrected(about: dict[str, Any], tiles: int) -> Corrected:
+    found = Corrected.from_dict(about)
+    if max((*found.clean, *found.bad), default=0) >= tiles:
+        raise ValueError("corrections of tiles that are not there")
+    return found
 
 
 def _marked(value: Any) -> Any:
