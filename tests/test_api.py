@@ -22,6 +22,7 @@ CALLS = {
     "open_slide",
     "read_results",
     "reject",
+    "review",
     "score",
     "train",
 }

@@ -20,6 +20,7 @@ from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
 from rl2qc.cli.help import CommandWithNames
 from rl2qc.cli.reject import reject_command
+from rl2qc.cli.review import review_command
 from rl2qc.cli.score import score_command
 from rl2qc.cli.stopping import NOTHING_DONE, Stopped, catch_signals
 from rl2qc.cli.streams import prepare_streams
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("train")(train_command)
 app.command("filter", cls=CommandWithNames)(filter_command)
 app.command("decide", cls=CommandWithNames)(decide_command)
+app.command("review")(review_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
 app.command("reject")(reject_command)

@@ -21,8 +21,8 @@ from rl2qc.stats.correcting import fit_weights
 
 __all__ = ["COLUMNS", "LABELS", "with_corrections"]
 
-COLUMNS = ("slide", "x", "y", "image", "label")
-"""What a list of corrections holds; a tile of a slide is named by x and y, a patch by its image."""
+COLUMNS = ("slide", "x", "y", "file", "label")
+"""What a list of corrections holds; a tile of a slide is named by x and y, a patch by its file."""
 LABELS = ("clean", "bad")
 NONE = "none"
 """In place of a list: the corrections of before are dropped."""
@@ -88,9 +88,9 @@ def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks
     """The marks of a list, by result."""
     table = read_csv(path, COLUMNS[:1], "corrections")
     header = [name.lower() for name in table.header]
-    if not {"slide", "label"} <= set(header) or not {"x", "image"} & set(header):
+    if not {"slide", "label"} <= set(header) or not {"x", "file"} & set(header):
         raise UsageError(
-            f"corrections {path} needs the columns slide, label, and x and y or image: it has "
+            f"corrections {path} needs the columns slide, label, and x and y or file: it has "
             f"{', '.join(table.header)}"
         )
     said: defaultdict[str, dict[tuple[str, ...], str]] = defaultdict(dict)
@@ -101,7 +101,7 @@ def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks
             raise UsageError(
                 f"corrections {path}, line {line}: label must be clean or bad, got {label!r}"
             )
-        tile = (row["image"],) if row.get("image") else (row.get("x", ""), row.get("y", ""))
+        tile = (row["file"],) if row.get("file") else (row.get("x", ""), row.get("y", ""))
         before = said[row["slide"]].setdefault(tile, label)
         if before != label:
             place = " ".join(tile)

@@ -170,7 +170,7 @@ class DecideSettings(Settings):
     )
     corrections: str | Path | None = option(
         None,
-        help="Take tiles as this list has them (slide, x, y or image, label: clean or bad), such "
+        help="Take tiles as this list has them (slide, x, y or file, label: clean or bad), such "
         "as the page of rl2qc review saves, and learn from it about other slides; none drops those "
         "of before.",
         phase="speed",

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rl2qc.filtering.slide_mask import TISSUE, Mapped, SlideMask, slide_mask
 from rl2qc.images.reasons import DAMAGE_REASONS, FOREIGN, REASON_COLORS
 
-__all__ = ["MappedPicture", "draw_map", "key_of", "with_key"]
+__all__ = ["MappedPicture", "draw_around", "draw_map", "key_of", "with_key"]
 
 Colour = tuple[int, int, int]
 
@@ -78,6 +78,38 @@ def key_of(table: MappedPicture) -> list[tuple[Colour, str]]:
         for share, name in found
     ]
     return [*shown, (_REJECTED, f"{rejected} tiles rejected")] if rejected else shown
+
+
+def draw_around(
+    around: NDArray[np.uint8],
+    times: float,
+    mask: NDArray[np.uint8] | None,
+    classes: Sequence[str],
+) -> NDArray[np.uint8]:
+    """A tile in the middle of what is around it, framed, with outlines of what is damaged in it.
+
+    Parameters
+    ----------
+    around : (s, s, 3) uint8
+    times
+        Its side, in sides of the tile.
+    mask : (h, w) uint8
+        The class of each of the tile's cells, from 1; None for a model without a map.
+    classes
+        Their names.
+    """
+    pixels = np.array(around)
+    size = len(pixels)
+    first, side = round(size * (1 - 1 / times) / 2), max(1, round(size / times))
+    tile = pixels[first : first + side, first : first + side]
+    if mask is not None and mask.size:
+        at = np.arange(side)
+        labels = mask[np.ix_(at * mask.shape[0] // side, at * mask.shape[1] // side)]
+        for label, name in enumerate(classes, 1):
+            _outline(tile, labels == label, _colour(name), 1)
+    if times > 1:
+        tile[[0, -1]] = tile[:, [0, -1]] = _INK
+    return pixels
 
 
 def _at_pixels(

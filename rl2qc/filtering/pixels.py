@@ -14,12 +14,13 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from rl2qc.errors import WorkError
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReadsAhead, SlideReader, open_slide
-from rl2qc.slides.tiling import ReadPlan
+from rl2qc.slides.tiling import ReadPlan, plan_reading
 
 __all__ = ["TilePixels", "TileWindow"]
 
@@ -187,6 +188,23 @@ class TilePixels:
             return center_crop(read_named(table.image_paths[index]), self._size)
         x, y, side = int(table.x[index]), int(table.y[index]), int(table.width[index])
         return self._window.read(self._slide, x, y, side)
+
+    def around(self, index: int, times: float, size: int) -> NDArray[np.uint8]:
+        """Tile ``index`` in the middle of what is around it: a square of ``times`` its side, as
+        (size, size, 3) uint8; of a patch, itself."""
+        table = self._table
+        if self._slide is None:
+            image = self[index]
+            return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))
+        side = float(table.width[index]) * times
+        x = int(table.x[index] + table.width[index] / 2 - side / 2)
+        y = int(table.y[index] + table.height[index] / 2 - side / 2)
+        info = self._slide.info
+        finest = max(1.0, side / size)
+        plan = plan_reading(info.mpp, info.level_downsamples, info.mpp * finest)
+        shape = (max(1, round(side / plan.downsample)),) * 2
+        found = self._slide.read_region(x, y, shape, level=plan.level, scale=plan.scale).rgb
+        return np.asarray(Image.fromarray(found).resize((size, size), Image.Resampling.LANCZOS))
 
     def close(self) -> None:
         """Release the slide."""

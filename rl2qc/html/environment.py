@@ -106,13 +106,15 @@ def encode(
     return Picture(uri, picture.width, picture.height)
 
 
-def policy(scripts: Sequence[str] = ()) -> str:
+def policy(scripts: Sequence[str] = (), *, served: bool = False) -> str:
     """The content security policy of a page: its own styles and pictures, and these scripts.
 
     Parameters
     ----------
     scripts
         Texts of the scripts that the page holds; any other is not run.
+    served
+        Whether they may speak to the server that the page comes from.
 
     Examples
     --------
@@ -125,10 +127,14 @@ def policy(scripts: Sequence[str] = ()) -> str:
         hashes = (hashlib.sha256(script.encode()).digest() for script in scripts)
         known = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
         rules.append(f"script-src {known}")
+    if served:
+        rules.append("connect-src 'self'")
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
-def render(template: str, *, scripts: Sequence[str] = (), **content: Any) -> str:
+def render(
+    template: str, *, scripts: Sequence[str] = (), served: bool = False, **content: Any
+) -> str:
     """The text of a page.
 
     Parameters
@@ -137,6 +143,8 @@ def render(template: str, *, scripts: Sequence[str] = (), **content: Any) -> str
         Name of a file in ``html/templates`` that extends ``base.html.j2``.
     scripts
         What the page runs; nothing else is run.
+    served
+        Whether they may speak to the server that the page comes from.
     content
         What the template asks for.
 
@@ -150,7 +158,9 @@ def render(template: str, *, scripts: Sequence[str] = (), **content: Any) -> str
     if any("</script" in script.lower() or "<!--" in script for script in scripts):
         raise ValueError("a script on a page must hold neither </script nor <!--")
     page = environment().get_template(template)
-    return page.render(scripts=tuple(scripts), policy=policy(scripts), **content)
+    return page.render(
+        scripts=tuple(scripts), policy=policy(scripts, served=served), served=served, **content
+    )
 
 
 def write_page(

@@ -21,7 +21,7 @@ from rl2qc.filtering.evidence import EVIDENCE, Evidence
 Row = tuple[Any, ...]
 
 
-def write_list(path: Path, rows: Sequence[Row], header: str = "slide,x,y,image,label") -> Path:
+def write_list(path: Path, rows: Sequence[Row], header: str = "slide,x,y,file,label") -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header.split(","), *rows])
     return path
@@ -78,14 +78,14 @@ def test_a_run_that_goes_on_keeps_them(out: Path, tmp_path: Path, slide: Path) -
 @pytest.mark.parametrize(
     ("rows", "header", "said"),
     [
-        ([("case", 1, 1, "", "bad")], "slide,x,y,image,label", "not in these results: case 1 1"),
-        ([("nowhere", 0, 0, "", "bad")], "slide,x,y,image,label", "not in these results: nowhere"),
+        ([("case", 1, 1, "", "bad")], "slide,x,y,file,label", "not in these results: case 1 1"),
+        ([("nowhere", 0, 0, "", "bad")], "slide,x,y,file,label", "not in these results: nowhere"),
         (
             [("case", 0, 0, "", "bad"), ("case", 0, 0, "", "clean")],
-            "slide,x,y,image,label",
+            "slide,x,y,file,label",
             "line 3: case 0 0 is called clean and bad",
         ),
-        ([("case", 0, 0, "", "dirty")], "slide,x,y,image,label", "line 2: label must be clean"),
+        ([("case", 0, 0, "", "dirty")], "slide,x,y,file,label", "line 2: label must be clean"),
         ([("case", 0, 0)], "slide,x,y", "needs the columns slide, label"),
     ],
 )

@@ -16,11 +16,12 @@ from rl2qc.images.sources.tiles import whole_image
 
 __all__ = ["Exclusion", "read_paths"]
 
-_COLUMN = "file"
+_COLUMN, _LABEL, _BAD = "file", "label", "bad"
 
 
 def read_paths(path: str | Path) -> list[str]:
-    """The paths that a file lists: one a line, or the column "file" of a CSV file.
+    """The paths that a file lists: one a line, or the column "file" of a CSV file; where that has
+    a column "label", those that are called bad.
 
     Raises
     ------
@@ -40,7 +41,12 @@ def read_paths(path: str | Path) -> list[str]:
     if _COLUMN in (name.strip(' "') for name in header):
         table = read_csv(path, [_COLUMN], "--exclude")
         column = table.header.index(_COLUMN)
-        lines = [plain_cell(cells[column]) for _, cells in table.rows]
+        rows = [cells for _, cells in table.rows]
+        if _LABEL in table.header:
+            # Of corrections, what is bad is left out.
+            said = table.header.index(_LABEL)
+            rows = [cells for cells in rows if cells[said].strip().lower() == _BAD]
+        lines = [plain_cell(cells[column]) for cells in rows]
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise UsageError(f"--exclude {path} names no patch: one path a line, or a column file")
