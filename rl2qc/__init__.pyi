@@ -4,8 +4,8 @@ from rl2qc.benchmarking.result import Benchmark as Benchmark
 from rl2qc.benchmarking.settings import BenchmarkSettings as BenchmarkSettings
 from rl2qc.cohort.dataset import KeptTiles as KeptTiles
 from rl2qc.cohort.decide import decide as decide
-from rl2qc.cohort.review import review as review
 from rl2qc.cohort.filter import filter_cohort as filter_cohort
+from rl2qc.cohort.review import review as review
 from rl2qc.cohort.settings import DecideSettings as DecideSettings
 from rl2qc.cohort.settings import RunSettings as RunSettings
 from rl2qc.cohort.store.results import CohortResult as CohortResult

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from scipy.stats import rankdata
 
 from rl2qc.core.files import atomic_path
 from rl2qc.core.results import Result
@@ -19,7 +20,11 @@ from rl2qc.images.sources.base import PatchSource
 from rl2qc.model.detectors.base import Reference, Scores
 from rl2qc.model.detectors.folds import fold_rows
 from rl2qc.model.detectors.stages import StageDetector
+from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.network.statistics import Statistics
+from rl2qc.stats.adaptation import judge_own
+from rl2qc.stats.looks import corrected
+from rl2qc.stats.prior import GeneralPrior
 
 __all__ = ["Review", "review_reference"]
 
@@ -43,8 +48,11 @@ class Review(Result):
         The patches.
     score : (n,) float64
         The score "stages" by densities that did not see the patch.
-    log_likelihood, p_value : (n,) float64
-        What the model itself says, the former in nats; of patches that it was trained on, too well.
+    log_likelihood : (n,) float64
+        What the model itself says, nats; of patches that it was trained on, too well.
+    p_value : (n,) float64
+        Share of the reference that is as suspicious: by the score, and by a general model's
+        evidence of damage where there is one, the smaller of both, corrected for two looks.
     n_reference
         Of how many patches these are the least likely.
     """
@@ -105,7 +113,7 @@ class Review(Result):
             y = _TITLE + i // columns * (step + _CAPTION)
             picture = Image.fromarray(np.ascontiguousarray(self.source[i]))
             sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), (x, y))
-            draw.text((x, y + _SIDE), f"{i + 1}   score {self.score[i]:.2f}", _INK, font)
+            draw.text((x, y + _SIDE), f"{i + 1}   p {self.p_value[i]:.2g}", _INK, font)
             draw.text((x, y + _SIDE + 13), _short(self.source.names[i]), _FAINT, font)
         with atomic_path(path) as temporary:
             sheet.save(temporary)
@@ -116,13 +124,16 @@ def review_reference(
     statistics: Statistics,
     measure: Callable[[Statistics], Mapping[str, NDArray[np.float64]]],
     groups: Sequence[str] | None = None,
+    prior: GeneralPrior | None = None,
 ) -> Review:
-    """Find the 2 % of the reference, at least 10 patches, that are least like the rest of it.
+    """Find the 2 % of the reference, at least 10 patches, that are least like the rest of it, or
+    look damaged most.
 
     A model finds normal what it was trained on, artifacts included, so its own scores would hide
     them. Here every patch is scored by stage densities that did not see it: out of fold, and after
     a first round has set the least normal tenth aside, as robust estimates of covariance do [1]_.
-    Ties keep the order of the reference.
+    A general model's evidence is no density of the reference: what it was taught of damage counts
+    beside it. List and p-values are of the same score. Ties keep the order of the reference.
 
     Parameters
     ----------
@@ -134,6 +145,8 @@ def review_reference(
         :meth:`rl2qc.model.quality.QualityModel.measure_statistics` of that model.
     groups
         Slide or patient of each: a patch is not scored by densities that saw others of its group.
+    prior
+        What the network was taught of damage, whose evidence ends the statistics then.
 
     References
     ----------
@@ -141,12 +154,15 @@ def review_reference(
        estimator", Technometrics 1999 (the C-step).
     """
     score = _out_of_sample(statistics, groups)
+    p_value = rankdata(score, "max") / len(score)
+    if prior is not None:
+        evidence = statistics[:, STATISTICS_DIM:]
+        damage = judge_own(evidence, prior)[1].p_value
+        p_value = corrected(np.minimum(p_value, damage), np.full(len(score), 2))
     n = min(len(source), max(AT_LEAST, math.ceil(SHARE * len(source))))
-    rows = np.argsort(score, kind="stable")[:n]
-    measured = measure(statistics[rows])
-    return Review(
-        source.take(rows), score[rows], measured["log_likelihood"], measured["p_value"], len(source)
-    )
+    rows = np.lexsort((score, p_value))[:n]
+    likelihood = measure(statistics[rows])["log_likelihood"]
+    return Review(source.take(rows), score[rows], likelihood, p_value[rows], len(source))
 
 
 def _out_of_sample(statistics: Statistics, groups: Sequence[str] | None) -> Scores:

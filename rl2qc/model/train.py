@@ -125,7 +125,11 @@ def train(
     training_curve(history.train, history.held_out, history.best_epoch, files.curve)
     if review:
         model.review_ = review_reference(
-            fitted.source, fitted.statistics, model.measure_statistics, fitted.groups
+            fitted.source,
+            fitted.statistics,
+            model.measure_statistics,
+            fitted.groups,
+            prior=model.prior,
         )
         model.review_.to_csv(files.review)
         model.review_.to_png(files.sheet)

@@ -28,10 +28,16 @@ _HEAD = """
 const said = {}, at = id => document.getElementById(id);
 const press = key => document.activeElement.dispatchEvent(
   new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
-const choose = (id, value) => { at(id).value = value; at(id).dispatchEvent(new Event("change")); };
-const tiles = () => [...document.querySelectorAll(".tile")].filter(tile => !tile.hidden);
-const marks = () => [...document.querySelectorAll(".tile")].map(tile => tile.dataset.mark).join(",");
-URL.createObjectURL = blob => { blob.text().then(text => { said.list = text; tell(); }); return "#"; };
+const choose = (id, value) => {
+  at(id).value = value; at(id).dispatchEvent(new Event("change"));
+};
+const all = () => [...document.querySelectorAll(".tile")];
+const tiles = () => all().filter(tile => !tile.hidden);
+const marks = () => all().map(tile => tile.dataset.mark).join(",");
+URL.createObjectURL = blob => {
+  blob.text().then(text => { said.list = text; tell(); });
+  return "#";
+};
 const tell = () => { document.body.dataset.said = JSON.stringify(said); };
 """
 
@@ -54,9 +60,7 @@ def drive(
             patched.setattr(
                 review,
                 "render",
-                lambda name, scripts, **content: render(
-                    name, scripts=(*scripts, whole), **content
-                ),
+                lambda name, scripts, **content: render(name, scripts=(*scripts, whole), **content),
             )
             rl2qc.review(tmp_path / "out", tmp_path / "page.html", overwrite=True)
         done = subprocess.run(
