@@ -37,7 +37,8 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix, since writers choose the format by it. On any error the
     temporary file is removed and a file that already stood at ``final`` stays as it was. A link is
     written through: it stays, and what it leads to is new. ``-`` is standard output, and a device
-    or a pipe is written to when all is there; neither is ever replaced.
+    or a pipe is written to when all is there; neither is ever replaced. A folder is made alike, and
+    takes the place of a folder.
 
     Examples
     --------
@@ -64,9 +65,28 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
         if final.is_file():
             # Who may read it stays the owner's decision.
             shutil.copymode(final, temporary)
-        temporary.replace(final)
+        if temporary.is_dir():
+            _replace_folder(temporary, final)
+        else:
+            temporary.replace(final)
     finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """No system call puts a folder in the place of one that holds something."""
+    aside = final.parent / f".tmp-{secrets.token_hex(6)}"
+    if final.is_dir():
+        final.replace(aside)
+    try:
+        new.replace(final)
+    except OSError:
+        if aside.is_dir():
+            aside.replace(final)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def file_digest(path: Path) -> str:

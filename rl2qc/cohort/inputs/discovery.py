@@ -11,7 +11,13 @@ from rl2qc.images.sources.decode import open_picture
 from rl2qc.images.sources.files import image_size, is_image, list_files
 from rl2qc.images.sources.pages import pages_of
 from rl2qc.images.sources.placeholders import is_regular
-from rl2qc.slides.readers.base import is_ambiguous, is_slide, is_slide_folder, may_be_slide
+from rl2qc.slides.readers.base import (
+    is_ambiguous,
+    is_kept_beside,
+    is_slide,
+    is_slide_folder,
+    may_be_slide,
+)
 
 __all__ = ["Contents", "look_into", "tell_apart"]
 
@@ -52,8 +58,15 @@ def look_into(folder: Path, *, as_slides: bool = False) -> Contents:
     (['a.svs'], ['a.png'])
     """
     found = list_files(folder, _is_wanted, whole=is_slide_folder)
-    slides, images = tell_apart(found.files, as_slides=as_slides)
-    return Contents(slides, images, found.warnings)
+    beside = {file for file in found.files if is_kept_beside(file)}
+    slides, images = tell_apart([f for f in found.files if f not in beside], as_slides=as_slides)
+    warnings = list(found.warnings)
+    if beside:
+        what = "1 store" if len(beside) == 1 else f"{len(beside)} stores"
+        which = "" if len(beside) == 1 else ", such as"
+        first = min(beside)
+        warnings.append(f"left out, since SpatialData is no slide: {what}{which} {first}")
+    return Contents(slides, images, warnings)
 
 
 def _is_wanted(file: Path) -> bool:

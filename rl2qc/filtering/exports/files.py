@@ -40,6 +40,8 @@ def export(table: TileTable, folder: Path, formats: Iterable[str] = DEFAULT_FORM
         else:
             with atomic_path(final) as path:
                 spec.write(table, path)
+                if spec.carry is not None and final.exists():
+                    spec.carry(final, path)
         return final
 
     specs = [FORMATS.get(name) for name in formats]

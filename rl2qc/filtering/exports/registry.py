@@ -159,8 +159,8 @@ class ExportFormat:
         decision without a look at the slide, and returns how many pictures are missing.
     stands
         Whether what it would replace is at a path.
-    remove
-        Removes what ``write`` wrote to a path.
+    remove, carry
+        Removes what ``write`` wrote to a path; takes what others have added there since to the new.
     place, place_pattern
         What ``{place}`` stands for, and a glob that finds it for any table.
     finish, run_file, is_ours
@@ -191,6 +191,7 @@ class ExportFormat:
     sort: Callable[[Any, Path], int] | None = None
     stands: Callable[[Path], bool] = os.path.lexists
     remove: Callable[[Path], None] = _unlink
+    carry: Callable[[Path, Path], None] | None = None
     place: Callable[[Any], str] | None = None
     place_pattern: str = "*"
     finish: Callable[[ExportedRun], None] | None = None

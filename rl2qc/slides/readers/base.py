@@ -39,6 +39,7 @@ __all__ = [
     "SharedCache",
     "SlideReader",
     "is_ambiguous",
+    "is_kept_beside",
     "is_slide",
     "is_slide_folder",
     "may_be_slide",
@@ -82,6 +83,8 @@ class ReaderSpec:
         All files of a slide, for formats that spread one over many.
     folders
         Ends of the names of folders that are one slide each.
+    beside
+        Whether a folder of such a name is no slide but what a tool keeps beside slides.
     scenes
         How many slides a file holds; each is opened by a path of its own
         (:mod:`rl2qc.slides.scenes`).
@@ -111,6 +114,7 @@ class ReaderSpec:
     sniff: Callable[[Path], bool] = _never
     files: Callable[[Path], list[Path]] = _itself
     folders: frozenset[str] = frozenset()
+    beside: Callable[[Path], bool] = _never
     scenes: Callable[[Path], int] = _one
     extra: Extra | None = None
     versions: Callable[[], Mapping[str, str]] = field(default=dict)
@@ -159,6 +163,11 @@ def is_slide_folder(path: Path) -> bool:
     """Whether a folder is one slide by its name."""
     suffix = path.suffix.lower()
     return bool(suffix) and any(suffix in spec.folders for spec in READERS)
+
+
+def is_kept_beside(path: Path) -> bool:
+    """Whether a folder has the name of a slide, and is what a tool keeps beside slides."""
+    return is_slide_folder(path) and path.is_dir() and any(s.beside(path) for s in READERS)
 
 
 def scenes_of(path: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.files import read_json
 from rl2qc.core.names import stays_inside
 from rl2qc.core.registry import Extra
 from rl2qc.errors import SlideError
@@ -243,6 +244,12 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _is_spatialdata(folder: Path) -> bool:
+    """Whether it is a store of SpatialData, as LazySlide keeps one beside each slide."""
+    root = read_json(folder / "zarr.json").get("attributes") or read_json(folder / ".zattrs")
+    return isinstance(root, dict) and "spatialdata_attrs" in root
+
+
 def _scenes(path: Path) -> int:
     with suppress(SlideError):
         return len(_images(path))
@@ -268,6 +275,7 @@ register_reader(
         OmeZarrReader,
         folders=frozenset({".zarr"}),
         files=_files,
+        beside=_is_spatialdata,
         scenes=_scenes,
         extra=Extra("zarr", "rl2qc[ome]"),
         versions=_versions,
