@@ -31,7 +31,7 @@ from PIL import Image
 from rl2qc.errors import Rl2qcError
 from rl2qc.filtering.slide import filter_slide
 
-__all__ = ["FORMATS", "Outcome", "alter", "cap_memory", "fuzz_slides", "write_slides"]
+__all__ = ["FORMATS", "Outcome", "alter", "cap_memory", "fuzz_slides", "judged", "write_slides"]
 
 SIDE, TILE, MPP = 512, 128, 0.5
 _NUMBERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 1_375_731_840)
@@ -227,7 +227,7 @@ def alter(content: bytes, file: Path, rng: np.random.Generator) -> tuple[bytes, 
 def _places(file: Path) -> list[tuple[str, int, int]]:
     """The numbers of a header: what each is, where, and of how many bytes."""
     found = []
-    if file.suffix == ".dcm":
+    if file.suffix in (".dcm", ".czi"):
         return [("a number of the header", at, (2, 4)[at % 2]) for at in range(132, 1100)]
     with tifffile.TiffFile(file) as tiff:
         wide = tiff.is_bigtiff
@@ -284,7 +284,8 @@ def cap_memory(gigabytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def _verdict(path: Path) -> tuple[str, str]:
+def judged(path: Path) -> tuple[str, str]:
+    """What becomes of a slide, and what is said of it."""
     start = time.monotonic()
     try:
         model: Any = Even()
@@ -310,7 +311,7 @@ def fuzz_slides(count: int, seed: int = 0) -> list[Outcome]:
         good = write_slides(place)
         whole = {name: file.read_bytes() for name, file in good.items()}
         for name, file in good.items():
-            verdict, why = _verdict(file)
+            verdict, why = judged(file)
             if verdict != "judged":
                 raise SystemExit(f"{name} is not judged as it is: {why}")
         for number in range(count):
@@ -318,7 +319,7 @@ def fuzz_slides(count: int, seed: int = 0) -> list[Outcome]:
             content, what = alter(whole[name], good[name], rng)
             altered = place / f"{number}{good[name].suffix}"
             altered.write_bytes(content)
-            outcomes.append(Outcome(f"{name}: {what}", *_verdict(altered)))
+            outcomes.append(Outcome(f"{name}: {what}", *judged(altered)))
             altered.unlink()
     return outcomes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["scene_path", "split_scene"]
+__all__ = ["is_scene", "scene_path", "split_scene"]
 
 _SCENE = re.compile(r"^(.+)@scene([1-9]\d{0,3})$", re.DOTALL)
 
@@ -35,3 +35,9 @@ def split_scene(path: Path) -> tuple[Path, int | None]:
     if found is None or path.exists():
         return path, None
     return path.with_name(found[1]), int(found[2]) - 1
+
+
+def is_scene(path: Path) -> bool:
+    """Whether a path is that of a slide within a file that is there."""
+    file, scene = split_scene(path)
+    return scene is not None and file.exists()

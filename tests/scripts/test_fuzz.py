@@ -12,7 +12,9 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
-@pytest.mark.parametrize(("script", "count"), [("fuzz_slides.py", 20), ("fuzz_images.py", 68)])
+@pytest.mark.parametrize(
+    ("script", "count"), [("fuzz_slides.py", 20), ("fuzz_readers.py", 24), ("fuzz_images.py", 68)]
+)
 def test_altered_files_are_survived(script: str, count: int) -> None:
     done = subprocess.run(
         [sys.executable, SCRIPTS / script, "--count", str(count), "--seed", "7"],

@@ -23,6 +23,7 @@ from rl2qc.images.sources.base import open_images, source_of
 from rl2qc.images.sources.files import expand_glob, names_of
 from rl2qc.slides.files import group_slides
 from rl2qc.slides.readers.base import is_slide, is_slide_folder, scenes_of
+from rl2qc.slides.scenes import is_scene, split_scene
 
 __all__ = ["find_inputs"]
 
@@ -213,7 +214,9 @@ class _Found:
 
     def _mpp_of(self, files: Sequence[Path]) -> float | None:
         """What lists give for the files of one slide."""
-        real = map(_real, files) if self.resolutions else ()
+        # What is given for a file counts for every slide in it.
+        every = [place for file in files for place in dict.fromkeys((file, split_scene(file)[0]))]
+        real = map(_real, every) if self.resolutions else ()
         given = {self.resolutions[file] for file in real if file in self.resolutions}
         if len(given) > 1 and differ(min(given), max(given)):
             raise UsageError(
@@ -243,7 +246,7 @@ def _named_patches(files: Iterable[Path], *, as_slides: bool) -> set[Path]:
 
 
 def _expand(item: str | Path, warnings: list[str]) -> list[Path]:
-    if os.path.lexists(item):
+    if os.path.lexists(item) or is_scene(Path(item)):
         return [Path(item)]
     matches, left = expand_glob(str(item))
     warnings += left.warnings()

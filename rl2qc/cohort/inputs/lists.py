@@ -7,6 +7,7 @@ from pathlib import Path
 from rl2qc.core.csv_files import decimal, read_csv
 from rl2qc.errors import UsageError
 from rl2qc.images.resolution import PLAUSIBLE_MPP, is_plausible_mpp
+from rl2qc.slides.scenes import split_scene
 
 __all__ = ["read_mpp_table", "read_slide_list"]
 
@@ -44,7 +45,8 @@ def read_slide_list(path: str | Path) -> list[tuple[Path, float | None]]:
         if not name:
             raise UsageError(f"{path} names no slide in line {number}")
         beside = path.parent / name
-        found.append((beside if beside.exists() or not Path(name).exists() else Path(name), mpp))
+        here = not split_scene(beside)[0].exists() and split_scene(Path(name))[0].exists()
+        found.append((Path(name) if here else beside, mpp))
     if not found:
         raise UsageError(f"{path} lists no slides")
     return found

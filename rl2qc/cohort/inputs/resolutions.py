@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.errors import UsageError
 from rl2qc.slides.files import slide_name, slide_place
+from rl2qc.slides.scenes import split_scene
 
 __all__ = ["differ", "find_mpp", "unused"]
 
@@ -21,7 +22,10 @@ def _called(item: Input) -> tuple[str, ...]:
     path, place = item.path, slide_place(item.path)
     given = path if place == path else path.parent
     places = (str(path), str(given), str(place))
-    return (*places, item.name, path.name, place.name, slide_name(path), path.stem)
+    names = (*places, item.name, path.name, place.name, slide_name(path), path.stem)
+    file, scene = split_scene(path)
+    # What is given for a file counts for every slide in it.
+    return names if scene is None else (*names, str(file), file.name, slide_name(file), file.stem)
 
 
 def find_mpp(table: Mapping[str, float], item: Input, source: object) -> float | None:
