@@ -78,6 +78,9 @@ from rl2qc.scoring.settings import ScoreSettings as ScoreSettings
 from rl2qc.scoring.spec import MetricSpec as MetricSpec
 from rl2qc.scoring.spec import register_metric as register_metric
 from rl2qc.scoring.streaming import ImageSetScorer as ImageSetScorer
+from rl2qc.scoring.watch import watch as watch
+from rl2qc.scoring.watch_settings import WatchSettings as WatchSettings
+from rl2qc.scoring.watched import Watched as Watched
 from rl2qc.slides.readers.base import ReaderSpec as ReaderSpec
 from rl2qc.slides.readers.base import open_slide as open_slide
 from rl2qc.slides.readers.base import register_reader as register_reader

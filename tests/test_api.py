@@ -25,6 +25,7 @@ CALLS = {
     "review",
     "score",
     "train",
+    "watch",
 }
 THINGS = {
     "Damaged",
@@ -69,6 +70,7 @@ RESULTS = {
     "Rejection",
     "Scorecard",
     "TileTable",
+    "Watched",
 }
 SETTINGS = {
     "AgreeSettings",
@@ -81,6 +83,7 @@ SETTINGS = {
     "RunSettings",
     "ScoreSettings",
     "TrainSettings",
+    "WatchSettings",
 }
 METRICS = {
     "authenticity",

@@ -25,6 +25,7 @@ from rl2qc.cli.score import score_command
 from rl2qc.cli.stopping import NOTHING_DONE, Stopped, catch_signals
 from rl2qc.cli.streams import prepare_streams
 from rl2qc.cli.train import train_command
+from rl2qc.cli.watch import watch_command
 from rl2qc.errors import ExitCode, Rl2qcError
 
 __all__ = ["app", "main"]
@@ -45,6 +46,7 @@ app.command("review")(review_command)
 app.command("score")(score_command)
 app.command("compare")(compare_command)
 app.command("reject")(reject_command)
+app.command("watch")(watch_command)
 app.command("dice")(dice_command)
 app.command("agree")(agree_command)
 app.command("benchmark")(benchmark_command)

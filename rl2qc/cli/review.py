@@ -9,6 +9,7 @@ import typer
 
 from rl2qc.cli.console import say
 from rl2qc.cli.options import OverwriteOption
+from rl2qc.cli.stopping import if_stopped
 from rl2qc.core.text import printable
 from rl2qc.errors import ExitCode
 
@@ -63,7 +64,8 @@ def review_command(
 
         target = folder / CORRECTIONS
         check_targets({"--serve": target}, overwrite=overwrite)
-        serve_review(find_tiles(folder, limit=limit, progress=True), target, port, print)
+        with if_stopped(lambda: "what the page saved is kept"):
+            serve_review(find_tiles(folder, limit=limit, progress=True), target, port, print)
         return
     found = review(folder, html, limit=limit, overwrite=overwrite, progress=True)
     print(f"{len(found.tiles)} of {found.total} tiles, the most suspicious first")

@@ -23,6 +23,7 @@ __all__ = [
     "SizeChart",
     "StackedBars",
     "histogram",
+    "interval_chart",
     "size_chart",
     "stacked_bars",
 ]
@@ -236,6 +237,52 @@ def size_chart(n: Sequence[int], values: Sequence[float], limit: float = math.na
 
     points = tuple(at(1 - n[0] / size, value) for size, value in zip(n, values, strict=True))
     return SizeChart(points, None if math.isnan(limit) else at(1.0, limit), low, high, n[0])
+
+
+def interval_chart(
+    steps: Sequence[float],
+    values: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> Markup:
+    """Values at rising steps, with what lies within their intervals.
+
+    Examples
+    --------
+    >>> chart = interval_chart([0, 100], [4.0, 2.0], [3.0, math.nan], [5.0, math.nan])
+    >>> chart.count("polyline"), chart.count('class="between"'), "100" in chart
+    (1, 1, True)
+    """
+    ends = [v for v in (*values, *lows, *highs) if math.isfinite(v)]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    spread, first = (high - low) or 1.0, steps[0]
+    reach = (steps[-1] - first) or 1
+
+    def at(step: float, value: float) -> tuple[float, float]:
+        return (
+            round(_WIDTH * (step - first) / reach, 2),
+            round(_HEIGHT - 44 * (value - low) / spread - 3, 2),
+        )
+
+    lines = _line("curve", [at(*p) for p in zip(steps, values, strict=True) if math.isfinite(p[1])])
+    for step, value, bottom, top in zip(steps, values, lows, highs, strict=True):
+        if math.isfinite(value):
+            x, y = at(step, value)
+            lines += Markup('<line class="curve" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
+                round(x - 0.8, 2), round(x + 0.8, 2), y=y
+            )
+        if math.isfinite(bottom) and math.isfinite(top):
+            (x, y), (_, y_top) = at(step, bottom), at(step, top)
+            lines += Markup('<line class="between" x1="{x}" x2="{x}" y1="{}" y2="{}"/>').format(
+                y, y_top, x=x
+            )
+    return (
+        Markup('<div class="upright"><span>{}</span><span>{}</span></div>').format(
+            number(high), number(low)
+        )
+        + _svg(lines, "against the step")
+        + _axis(f"step {first:g}", f"{steps[-1]:g}")
+    )
 
 
 def _svg(

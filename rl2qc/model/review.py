@@ -167,6 +167,8 @@ def review_reference(
 
 def _out_of_sample(statistics: Statistics, groups: Sequence[str] | None) -> Scores:
     """Score (n,) of each patch by densities that did not see it."""
+    # Evidence of a general model is no part of any density.
+    statistics = statistics[:, :STATISTICS_DIM]
     fold = fold_rows(len(statistics), groups, seed=0)
     first = StageDetector().fit(Reference(statistics, fold)).out_of_fold_
     kept = first > np.quantile(first, _ASIDE)

@@ -19,8 +19,9 @@ from PIL import Image
 
 import rl2qc
 from rl2qc.cohort.review import find_tiles
-from rl2qc.cohort.review_server import Server, review_server
+from rl2qc.cohort.review_server import review_server
 from rl2qc.errors import UsageError
+from rl2qc.html.server import PageServer
 from rl2qc.images.sources.exclusion import read_paths
 
 pytestmark = pytest.mark.usefixtures("red_model")
@@ -100,7 +101,7 @@ def test_names_cannot_break_the_page(out: Path, tmp_path: Path, slide: Path) -> 
 
 
 @pytest.fixture
-def server(out: Path, tmp_path: Path) -> Iterator[Server]:
+def server(out: Path, tmp_path: Path) -> Iterator[PageServer]:
     with review_server(find_tiles(out), tmp_path / "corrections.csv") as made:
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
@@ -108,7 +109,7 @@ def server(out: Path, tmp_path: Path) -> Iterator[Server]:
         made.shutdown()
 
 
-def test_what_the_page_saves_is_written(server: Server, out: Path, tmp_path: Path) -> None:
+def test_what_the_page_saves_is_written(server: PageServer, out: Path, tmp_path: Path) -> None:
     with urlopen(server.url) as answer:
         page = html.unescape(answer.read().decode())
     assert "connect-src 'self'" in page
@@ -123,7 +124,7 @@ def test_what_the_page_saves_is_written(server: Server, out: Path, tmp_path: Pat
     assert read_paths(listed) == [first.file]
 
 
-def test_strangers_are_refused(server: Server, tmp_path: Path) -> None:
+def test_strangers_are_refused(server: PageServer, tmp_path: Path) -> None:
     place = server.url.replace("/?", "/corrections.csv?")
     header = "slide,x,y,file,label\r\n"
     for url, headers, content in (
@@ -146,7 +147,7 @@ def test_strangers_are_refused(server: Server, tmp_path: Path) -> None:
     assert client.getresponse().status == 413
 
 
-def test_a_second_server_on_the_port(server: Server, out: Path, tmp_path: Path) -> None:
+def test_a_second_server_on_the_port(server: PageServer, out: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be served"):
         review_server(find_tiles(out), tmp_path / "c.csv", server.server_port)
 

@@ -7,6 +7,7 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
+from toy_general import toy_prior
 
 from rl2qc.images.sources.base import as_source
 from rl2qc.model import review as module
@@ -14,6 +15,7 @@ from rl2qc.model.detectors.base import Reference
 from rl2qc.model.detectors.stages import StageDetector
 from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.review import _out_of_sample, review_reference
+from rl2qc.model.train import train
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +122,28 @@ def test_long_sheets_end_and_names_need_not_be_text(tiny_model, reference, tmp_p
     assert b"caf\xe9.png" in (tmp_path / "x.csv").read_bytes()
     with Image.open(tmp_path / "x.png") as sheet:
         assert sheet.size == (10 * 136 + 8, 34 + 20 * 166 + 8)
+
+
+def test_evidence_of_damage_counts_beside_density(rng, monkeypatch):
+    """What looks like the rest, and shows what the network was taught to be damage."""
+    prior = toy_prior()
+    statistics = rng.normal(size=(200, STATISTICS_DIM)).astype(np.float32)
+    evidence = rng.uniform(0, 0.1, (200, len(prior.names))).astype(np.float32)
+    evidence[[3, 30, 77], 0] = 0.95
+    rows = np.hstack([statistics, evidence])
+    source = as_source(np.zeros((200, 64, 64, 3), np.uint8))
+    found = review_reference(source, rows, lambda s: {"log_likelihood": s[:, 0]}, prior=prior)
+    assert set(found.source.names[:3]) == {"3", "30", "77"}
+    assert (np.diff(found.p_value) >= 0).all()
+    without = review_reference(source, rows, lambda s: {"log_likelihood": s[:, 0]})
+    assert not {"3", "30", "77"} <= set(without.source.names[:3])  # by chance they look like it
+
+
+def test_a_model_on_a_general_network(tmp_path, general_file, stained):
+    patches = stained(120, seed=4)
+    found = train(
+        patches, tmp_path / "m.safetensors", backbone=general_file, review=True, epochs=1, mpp=0.5
+    )
+    assert found.review_ is not None
+    assert len(found.review_) == 10
+    assert (np.diff(found.review_.p_value) >= 0).all()

@@ -38,7 +38,7 @@
   const look = () => {
     const tile = shown[current], box = at("zoom");
     at("large").replaceChildren(...[...tile.querySelectorAll(".large")].map(one => {
-      const copy = one.cloneNode(); copy.hidden = false; return copy;
+      const copy = one.cloneNode(); copy.loading = "eager"; return copy;
     }));
     at("what").textContent = tile.querySelector("figcaption").textContent;
     if (!box.open) box.showModal();

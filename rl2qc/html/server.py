@@ -1,0 +1,104 @@
+"""A page on this machine alone: it is shown to who knows a token, and what it saves is taken."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from rl2qc.errors import UsageError
+
+__all__ = ["PageServer", "page_server"]
+
+_HOST = "127.0.0.1"
+_MOST = 16 * 2**20
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves one page; ``url`` is where, with a token that nobody can guess."""
+
+    daemon_threads = True
+    url = ""
+
+
+def page_server(
+    page: Callable[[], str],
+    port: int = 0,
+    saves: Mapping[str, Callable[[bytes], str]] | None = None,
+) -> PageServer:
+    """A server that is not yet running.
+
+    Parameters
+    ----------
+    page
+        Its text, asked for each time.
+    port
+        0 takes a free one.
+    saves
+        What takes the content that the page puts to a name, and says what to answer; ValueError
+        for what it does not take.
+
+    Raises
+    ------
+    UsageError
+        The port is taken.
+    """
+    token, takers = secrets.token_urlsafe(24), saves or {}
+
+    class Handler(BaseHTTPRequestHandler):
+        server: PageServer
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the terminal."""
+
+        def do_GET(self) -> None:
+            if self._asked() == "":
+                self._answer(page(), "text/html")
+
+        def do_PUT(self) -> None:
+            name = self._asked()
+            if name is None:
+                return
+            if name not in takers:
+                return self.send_error(HTTPStatus.NOT_FOUND)
+            length = int(self.headers.get("Content-Length") or 0)
+            if not 0 < length <= _MOST:
+                return self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            try:
+                self._answer(takers[name](self.rfile.read(length)), "text/plain")
+            except ValueError:
+                self.send_error(HTTPStatus.BAD_REQUEST)
+
+        def _asked(self) -> str | None:
+            """What was asked for, by who knows the token and by this machine's own name; None
+            for strangers, who are refused."""
+            asked = urlsplit(self.path)
+            given = parse_qs(asked.query).get("token", [""])[0]
+            known = hmac.compare_digest(given.encode(), token.encode())
+            if known and self.headers.get("Host", "") == f"{_HOST}:{self.server.server_port}":
+                return asked.path.removeprefix("/")
+            self.send_error(HTTPStatus.FORBIDDEN)
+            return None
+
+        def _answer(self, text: str, kind: str) -> None:
+            content = text.encode()
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.end_headers()
+            self.wfile.write(content)
+
+    try:
+        server = PageServer((_HOST, port), Handler)
+    except OSError as error:
+        raise UsageError(
+            f"port {port} of {_HOST} cannot be served ({error.strerror}): is another one running? "
+            "--port 0 takes a free one"
+        ) from error
+    server.url = f"http://{_HOST}:{server.server_port}/?token={token}"
+    return server

@@ -1,0 +1,104 @@
+"""How a training run is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rl2qc.core.settings import Interval, Settings, option
+from rl2qc.features.base import DEFAULT_FEATURES
+from rl2qc.scoring.settings import ScoreSettings, split_names
+
+__all__ = ["WatchSettings"]
+
+
+@dataclass(frozen=True)
+class WatchSettings(Settings):
+    """How a training run is watched.
+
+    Raises
+    ------
+    UsageError
+        For options out of range, or a metric that is not known.
+
+    Examples
+    --------
+    >>> WatchSettings(metrics="rl2,kid").metrics
+    ('rl2', 'kid')
+    """
+
+    metrics: Sequence[str] = option(
+        ("rl2", "fid", "kid", "precision", "coverage", "irs_inf"),
+        help="Comma-separated names of what is computed of each set.",
+        parse=split_names,
+        metavar="NAMES",
+        show_default="rl2,fid,kid,precision,coverage,irs_inf",
+    )
+    features: Any = option(
+        DEFAULT_FEATURES,
+        help="What the metrics of features are computed on, as in rl2qc score.",
+        metavar="NAME|FILE|DIR",
+    )
+    group_pattern: str | None = option(
+        "auto",
+        help="Regular expression on file names whose first group is the slide or patient of a real "
+        "image; auto finds it, none takes each for itself.",
+        metavar="auto|none|PATTERN",
+    )
+    n_resamples: int = option(200, help="Resamples of each interval.", within=Interval(0))
+    level: float = option(0.95, help="Coverage of the intervals.", within=Interval(0, 1, "neither"))
+    diversity: float | None = option(
+        None,
+        help="Also reject a set, as early as that is certain, that covers a smaller share of the "
+        "real images (rl2qc reject).",
+        show_default="no set is rejected",
+        within=Interval(0, 1, "right"),
+    )
+    alpha: float = option(
+        0.05,
+        help="Probability of rejecting one that does cover them.",
+        within=Interval(0, 0.5, "neither"),
+    )
+    interval: float = option(
+        30.0, help="Seconds between looks at the folder.", phase="speed", within=Interval(0.01)
+    )
+    cache: bool = option(
+        True,
+        help="Read and keep features between runs.",
+        phase="speed",
+        flags=("--cache/--no-cache",),
+    )
+    out: str | Path | None = option(
+        None,
+        help="Where the results go.",
+        phase="speed",
+        flags=("--out", "-o"),
+        metavar="DIR",
+        show_default="RUN.watch",
+    )
+    once: bool = option(False, help="Score what is there, and end.", phase="speed")
+    tensorboard: bool = option(False, help="Write event files there, too.", phase="speed")
+    overwrite: bool = option(
+        False, help="Begin anew where another watch has its results.", phase="speed"
+    )
+    seed: int = option(0, help="Of every random draw.", within=Interval(0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.metrics, str):
+            object.__setattr__(self, "metrics", split_names(self.metrics))
+        self.score_settings()
+
+    def score_settings(self) -> ScoreSettings:
+        """How each set is scored."""
+        return ScoreSettings(
+            metrics=tuple(self.metrics),
+            features=self.features,
+            group_pattern=self.group_pattern,
+            n_resamples=self.n_resamples,
+            level=self.level,
+            cache=self.cache,
+            seed=self.seed,
+        )
