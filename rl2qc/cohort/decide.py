@@ -27,12 +27,16 @@ from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.cohort.store.results import CohortResult
 from rl2qc.cohort.store.runs import command_line, with_run
 from rl2qc.core.progress import Progress, track
+from rl2qc.core.text import printable
 from rl2qc.errors import UsageError
 from rl2qc.filtering.decision import COHORT_WIDE
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import OVER_REJECTED
 
 __all__ = ["decide"]
+
+# Slides that are named where corrections change them.
+_SHOWN = 3
 
 
 def decide(
@@ -115,7 +119,7 @@ def decide(
                 settings = settings.changes(alpha=level, method=method)
             decided = _decide_all(found, settings, progress)
             present = dict.fromkeys(name for result in decided for name in result.formats)
-            described = partial(_describe, folder, old, settings, started)
+            described = partial(_describe, folder, old, settings, started, decided)
             rows = folder.update(described, tuple(present))
             report: Path | None = None
             no_report: list[str] = []
@@ -153,8 +157,24 @@ def _describe_corrections(decided: Sequence[Decided]) -> str:
     said = f"corrections: {clean} tiles called clean, {bad} bad"
     if not kept + rejected:
         return f"{said}; no other changes"
-    slides = sum(any(d.moved) for d in decided)
-    return f"{said}; {kept} others are kept and {rejected} rejected by them, on {slides} slides"
+    moved = sorted((d for d in decided if any(d.moved)), key=lambda d: (-sum(d.moved), d.name))
+    slides = [f"{printable(d.name)} {d.moved[0]} kept, {d.moved[1]} rejected" for d in moved]
+    more = f"; {len(slides) - _SHOWN} more" if len(slides) > _SHOWN else ""
+    return (
+        f"{said}; {kept} others are kept and {rejected} rejected by them, on {len(slides)} slides "
+        f"({'; '.join(slides[:_SHOWN])}{more})"
+    )
+
+
+def _record_corrections(decided: Sequence[Decided]) -> dict[str, Any]:
+    """What ``run.json`` says of corrections, with the slides that they change; {} without any."""
+    said = _describe_corrections(decided)
+    if not said:
+        return {}
+    words = ("clean", "bad", "kept", "rejected")
+    counts = {d.name: (*d.corrected, *d.moved) for d in decided}
+    slides = {name: dict(zip(words, c, strict=True)) for name, c in counts.items() if any(c)}
+    return {"corrections": {"said": said, "slides": slides}}
 
 
 def _decide_all(
@@ -216,7 +236,11 @@ def _decision_of(folder: RunFolder, found: Sequence[ResultFolder]) -> tuple[floa
 
 
 def _describe(
-    folder: RunFolder, old: dict[str, Any], settings: DecideSettings, started: datetime
+    folder: RunFolder,
+    old: dict[str, Any],
+    settings: DecideSettings,
+    started: datetime,
+    decided: Sequence[Decided],
 ) -> dict[str, Any]:
     """What ``run.json`` says of the run, with the new decision."""
     # Where run.json is gone, nothing is known of the rest.
@@ -232,5 +256,6 @@ def _describe(
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 2),
         "finished": True,
         "settings": {name: value for name, value in asdict(settings).items() if name != "workers"},
+        **_record_corrections(decided),
     }
     return {**old, "settings": known, "runs": with_run(old, run)}

@@ -231,6 +231,7 @@ def _content(
         "versions": run.get("versions", {}),
         "finished": run.get("finished", False),
         "warnings": run_warnings(run, rows),
+        "corrections": _corrections(run),
         "alpha": float(settings.get("alpha", 0.05)),
         "alarm": DRIFT_ALARM,
         "steps": RANK_STEPS,
@@ -252,6 +253,13 @@ def _content(
         "sheets": {name: list(_sheet(read[name])) for name in SHEETS},
         "unread": sum(tile.image is None for name in SHEETS for tile in read[name]),
     }
+
+
+def _corrections(run: dict[str, Any]) -> str:
+    """What a person's corrections changed when it was decided last; "" without any."""
+    decided = [one for one in run.get("runs", ()) if one.get("what") == "decide"]
+    about = decided[-1].get("corrections") if decided else None
+    return str(about.get("said", "")) if isinstance(about, dict) else ""
 
 
 def _worst(row: SummaryRow) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.cohort.store.results import CohortResult
@@ -197,13 +198,14 @@ def find_tiles(
         total, kept, alpha = total + len(table), kept + int(table.keep.sum()), table.alpha
         p = adjusted(table.measurements["p_value"], table.method)
         # Of each slide no more than the page can show.
-        lowest = np.argsort(p, kind="stable")[:limit]
-        p_values.append(p[lowest])
-        numbers.append(np.full(len(lowest), number))
-        rows.append(lowest)
+        could = _most_in_doubt(p, table.alpha, limit, limit)
+        p_values.append(p[could])
+        numbers.append(np.full(len(could), number))
+        rows.append(could)
     chosen: list[tuple[int, int]] = []
     if p_values:
-        order = np.argsort(np.concatenate(p_values), kind="stable")[:limit]
+        half = (limit + 1) // 2
+        order = _most_in_doubt(np.concatenate(p_values), alpha, half, limit - half)
         of, places = np.concatenate(numbers)[order], np.concatenate(rows)[order]
         chosen = list(zip(of.tolist(), places.tolist(), strict=True))
     shown: dict[tuple[int, int], ReviewTile] = {}
@@ -217,10 +219,25 @@ def find_tiles(
     return ReviewedTiles(folder.path, tiles, total, kept, alpha, tuple(failures))
 
 
+def _most_in_doubt(
+    p: NDArray[np.float64], alpha: float, lowest: int, nearest: int
+) -> NDArray[np.int64]:
+    """Rows of so many of the lowest p-values, and so many others nearest to alpha, lowest first:
+    where many are rejected, errors among those that are kept must be found, too."""
+    order = np.argsort(p, kind="stable")
+    first, rest = order[:lowest], order[lowest:]
+    near = rest[np.argsort(_distance(p[rest], alpha), kind="stable")[:nearest]]
+    return np.concatenate([first, near[np.argsort(p[near], kind="stable")]])
+
+
+def _distance(p: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
+    return np.abs(np.log(np.maximum(p, 1e-12) / max(alpha, 1e-12)))
+
+
 def _shown(table: TileTable, rows: Sequence[int]) -> Iterator[tuple[int, ReviewTile]]:
     """These tiles of one table with their pictures, where their slide can still be read."""
     p, reasons = adjusted(table.measurements["p_value"], table.method), table.reasons
-    near = np.abs(np.log(np.maximum(p, 1e-12) / max(table.alpha, 1e-12)))
+    near = _distance(p, table.alpha)
     try:
         pixels: TilePixels | None = TilePixels(table)
     except (Rl2qcError, OSError):

@@ -27,6 +27,11 @@ def write_list(path: Path, rows: Sequence[Row], header: str = "slide,x,y,file,la
     return path
 
 
+def manifest_of(out: Path) -> dict[str, Any]:
+    """What run.json says of the last run."""
+    return dict(json.loads((out / "run.json").read_text())["runs"][-1])
+
+
 @pytest.fixture
 def out(tmp_path: Path, slide: Path, red_model: None) -> Path:
     """Six tiles with p-values .2, .3 ... .7, four of them kept, and a set of two patches."""
@@ -52,6 +57,7 @@ def test_they_decide_and_stay(out: Path, tmp_path: Path) -> None:
     ]
     found = rl2qc.decide(out, corrections=write_list(tmp_path / "c.csv", rows))
     assert found.corrections == "corrections: 1 tiles called clean, 2 bad; no other changes"
+    assert "1 tiles called clean, 2 bad; no other" in (out / "report.html").read_text()
     corrected = [True, False, True, True, True, False]
     assert (kept(out), kept(out, "set")[0]) == (corrected, False)
     assert found.alpha == 0.35
@@ -64,6 +70,7 @@ def test_they_decide_and_stay(out: Path, tmp_path: Path) -> None:
     assert "1 tiles called clean, 2 bad" in rl2qc.decide(out, formats="wsinfer").corrections
     assert len(rl2qc.KeptTiles(out)) == 5 + sum(kept(out, "set"))
     assert rl2qc.decide(out, 0.35, corrections="none").corrections == ""
+    assert "called clean" not in (out / "report.html").read_text()
     assert kept(out) == before
 
 
@@ -146,7 +153,13 @@ def test_others_are_taught_and_none_by_its_own(general: Path, tmp_path: Path) ->
             label = "bad" if values[i] > np.median(values) else "clean"
             rows.append((name, "", "", table.shown(table.image_paths[i]), label))
     before = {name: read_table(general / name).measurements["p_value"] for name in "abc"}
-    rl2qc.decide(general, corrections=write_list(tmp_path / "c.csv", rows))
+    stood = {name: read_table(general / name).keep for name in "abc"}
+    found = rl2qc.decide(general, corrections=write_list(tmp_path / "c.csv", rows))
+    now = read_table(general / "c").keep
+    kept, rejected = int((now & ~stood["c"]).sum()), int((~now & stood["c"]).sum())
+    assert kept + rejected > 0
+    assert f"on 1 slides (c {kept} kept, {rejected} rejected)" in found.corrections
+    assert manifest_of(general)["corrections"]["said"] == found.corrections
     tables = {name: read_table(general / name) for name in "abc"}
     weights = {name: table.corrected.weights for name, table in tables.items() if table.corrected}
     assert weights.keys() == set("abc")
@@ -157,9 +170,12 @@ def test_others_are_taught_and_none_by_its_own(general: Path, tmp_path: Path) ->
     assert one["a"].corrected is not None
     assert one["a"].corrected.weights == ()
     np.testing.assert_array_equal(one["a"].measurements["p_value"], before["a"])
+    slides = manifest_of(general)["corrections"]["slides"]
+    assert slides["a"] == {"clean": 6, "bad": 6, "kept": 0, "rejected": 0}
     taught = one["c"].corrected
     moved = (one["c"].measurements["p_value"] != before["c"]).any()
     assert moved == (taught is not None and any(taught.weights))
     rl2qc.decide(general, 0.05, corrections="none")
+    assert "corrections" not in manifest_of(general)
     for name, p in before.items():
         np.testing.assert_array_equal(read_table(general / name).measurements["p_value"], p)

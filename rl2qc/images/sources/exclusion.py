@@ -16,12 +16,12 @@ from rl2qc.images.sources.tiles import whole_image
 
 __all__ = ["Exclusion", "read_paths"]
 
-_COLUMN, _LABEL, _BAD = "file", "label", "bad"
+_COLUMN, _LABEL, _BAD, _CLEAN = "file", "label", "bad", "clean"
 
 
-def read_paths(path: str | Path) -> list[str]:
+def read_paths(path: str | Path, label: str = _BAD, option: str = "--exclude") -> list[str]:
     """The paths that a file lists: one a line, or the column "file" of a CSV file; where that has
-    a column "label", those that are called bad.
+    a column "label", those that are called ``label``: bad or clean.
 
     Raises
     ------
@@ -36,20 +36,21 @@ def read_paths(path: str | Path) -> list[str]:
     >>> read_paths(listed)
     ['a.png', 'b.png']
     """
-    lines = read_text(path, "--exclude").splitlines()
+    lines = read_text(path, option).splitlines()
     header = re.split(r"[,;\t|]", lines[0]) if lines else []
     if _COLUMN in (name.strip(' "') for name in header):
-        table = read_csv(path, [_COLUMN], "--exclude")
+        table = read_csv(path, [_COLUMN], option)
         column = table.header.index(_COLUMN)
         rows = [cells for _, cells in table.rows]
         if _LABEL in table.header:
-            # Of corrections, what is bad is left out.
             said = table.header.index(_LABEL)
-            rows = [cells for cells in rows if cells[said].strip().lower() == _BAD]
+            rows = [cells for cells in rows if cells[said].strip().lower() == label]
+            if not rows:
+                raise UsageError(f"{option} {path} calls no patch {label}")
         lines = [plain_cell(cells[column]) for cells in rows]
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise UsageError(f"--exclude {path} names no patch: one path a line, or a column file")
+        raise UsageError(f"{option} {path} names no patch: one path a line, or a column file")
     return names
 
 
@@ -64,6 +65,8 @@ class Exclusion:
     ----------
     lists
         Files that :func:`read_paths` reads.
+    include
+        Files of those that stay in, whatever the others say: of corrections, what is clean.
 
     Attributes
     ----------
@@ -71,12 +74,15 @@ class Exclusion:
         Patches that were left out so far.
     """
 
-    def __init__(self, lists: Sequence[str | Path]) -> None:
-        self._keys = {
-            name: _keys(name) | _keys(os.path.join(Path(path).parent, name))  # noqa: PTH118
-            for path in lists
-            for name in read_paths(path)
+    def __init__(self, lists: Sequence[str | Path], include: Sequence[str | Path] = ()) -> None:
+        staying = {
+            key
+            for path in include
+            for name in read_paths(path, _CLEAN, "--include")
+            for key in _keys_from(path, name)
         }
+        listed = {name: _keys_from(path, name) for path in lists for name in read_paths(path)}
+        self._keys = {name: keys for name, keys in listed.items() if not keys & staying}
         self._missing = set(self._keys)
         self.count = 0
 
@@ -105,6 +111,11 @@ class Exclusion:
     def missing(self) -> list[str]:
         """What was listed and found in no source so far."""
         return sorted(self._missing)
+
+
+def _keys_from(path: str | Path, name: str) -> set[str]:
+    """Of what a list names, from the current folder or from that of the list."""
+    return _keys(name) | _keys(os.path.join(Path(path).parent, name))  # noqa: PTH118
 
 
 def _keys(name: str) -> set[str]:

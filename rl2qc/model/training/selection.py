@@ -88,7 +88,9 @@ def select_patches(
         Patches that cannot be read or are too small, or tiles without tissue.
     """
     warnings: list[str] = []
-    excluded = Exclusion(settings.excluded) if settings.excluded else None
+    if settings.included and not settings.excluded:
+        raise UsageError("--include keeps some of what --exclude lists: there is no --exclude")
+    excluded = Exclusion(settings.excluded, settings.included) if settings.excluded else None
     source = as_source(patches, settings.patch_size)
     apart = None if held_out is None else as_source(held_out, source.size)
     check("groups", groups, Sequence[str] | None)

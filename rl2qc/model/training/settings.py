@@ -67,7 +67,14 @@ class TrainSettings(Settings):
     exclude: Sequence[str | Path] | str | Path = option(
         (),
         help="Leave out the patches listed here: one path a line, or a CSV file with a column "
-        "file, such as --review writes; may be repeated.",
+        "file, such as --review writes; of the list of rl2qc review, what is bad; may be repeated.",
+        metavar="FILE",
+        repeated=True,
+    )
+    include: Sequence[str | Path] | str | Path = option(
+        (),
+        help="Of what --exclude lists, keep the patches listed here; of the list of rl2qc review, "
+        "what is clean; may be repeated.",
         metavar="FILE",
         repeated=True,
     )
@@ -113,5 +120,13 @@ class TrainSettings(Settings):
     @property
     def excluded(self) -> tuple[Path, ...]:
         """The files of ``exclude``; one stands for itself."""
-        given = self.exclude
-        return tuple(map(Path, [given] if isinstance(given, str | Path) else given))
+        return _files(self.exclude)
+
+    @property
+    def included(self) -> tuple[Path, ...]:
+        """The files of ``include``."""
+        return _files(self.include)
+
+
+def _files(given: Sequence[str | Path] | str | Path) -> tuple[Path, ...]:
+    return tuple(map(Path, [given] if isinstance(given, str | Path) else given))

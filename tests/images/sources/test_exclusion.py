@@ -107,3 +107,20 @@ def test_rows_of_arrays_and_tiles_of_images(tmp_path, rng):
     (tmp_path / "list.txt").write_text("2\n0@64,0")
     left = Exclusion([tmp_path / "list.txt"])(cut_tiles(source))
     assert left.names == ("0@0,0", "1@0,0", "1@64,0", "3@0,0", "3@64,0")
+
+
+def test_corrections_leave_out_what_is_bad_and_keep_what_is_clean(folder, tmp_path):
+    said = tmp_path / "corrections.csv"
+    said.write_text(
+        "slide,x,y,file,label\ns,0,0,patches/a.png,bad\ns,0,0,patches/sub/d.png,clean\n"
+    )
+    (tmp_path / "review.csv").write_text("file\npatches/sub/d.png\n")
+    left = Exclusion([said, "review.csv"], include=[said])
+    kept = left(as_source("patches"))
+    assert [os.path.basename(n) for n in kept.names] == ["b, c.png", "d.png"]  # noqa: PTH119
+    assert (left.count, left.missing) == (1, [])
+    said.write_text("file,label\npatches/a.png,clean\n")
+    with pytest.raises(UsageError, match=r"--exclude .* calls no patch bad"):
+        Exclusion([said])
+    with pytest.raises(UsageError, match="cannot read --include"):
+        Exclusion([], include=[tmp_path / "nothing"])
