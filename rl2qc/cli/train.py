@@ -55,6 +55,8 @@ def train_command(
 
     rl2qc train patches/ --out mine.safetensors --mpp 0.5 --exclude mine.review.csv --overwrite
 
+    rl2qc train slides/ --out mine.safetensors --uncurated
+
     rl2qc train "tiles/*.png" -o mine.safetensors --group-pattern '^(.+?)_'
     """
     from rl2qc.model.train import TrainFiles, train

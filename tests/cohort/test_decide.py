@@ -32,7 +32,11 @@ from rl2qc.filtering.exports.registry import FORMATS
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
 
-EVERY = [spec.name for spec in FORMATS if spec.sort is None]
+EVERY = [
+    spec.name
+    for spec in FORMATS
+    if spec.sort is None and (spec.extra is None or spec.extra.installed)
+]
 
 
 class Model(BrightnessModel):

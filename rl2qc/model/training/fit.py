@@ -26,9 +26,16 @@ from rl2qc.model.training.flow import fit_flow, fit_jointly
 from rl2qc.model.training.reference import ReferencePass, measure_again, read_reference
 from rl2qc.model.training.selection import Selection, select_patches
 from rl2qc.model.training.settings import TrainSettings
+from rl2qc.model.training.slide_tiles import DrawnTiles, draw_tiles
 from rl2qc.model.training.split import Split, split_patches
+from rl2qc.model.training.suspects import damaged_patches, suspects
 
 __all__ = ["Fitted", "fit_reference"]
+
+# Of tiles that are drawn from slides, where nothing says otherwise.
+_SIZE, _MPP = 224, 0.5
+# Evidence of damage that one clean patch in a hundred has, and the share of a reference that may.
+_SURE, _SOME = 0.01, 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,28 +76,26 @@ def fit_reference(
     if settings.mode == "joint":
         # What was taught of another backbone's maps says nothing of this one's.
         trunk = replace(trunk, head=None, branch=None, prior=None)
+    said: tuple[str, ...] = ()
+    if settings.uncurated:
+        drawn, settings = _drawn(patches, settings, trunk, progress)
+        if drawn is not None:
+            patches, groups, said = drawn.patches, drawn.groups, drawn.warnings
     chosen = select_patches(
         patches, settings, held_out=held_out, groups=groups, backbone_mpp=trunk.mpp
     )
     # What cannot be split is told before the long part.
-    rule = (len(chosen), chosen.n_apart, chosen.groups, settings.holdout, settings.seed)
-    split_patches(*rule)
-    extractor = StatisticsExtractor(
-        trunk.backbone,
-        batch_size=settings.batch_size,
-        device=settings.device,
-        head=trunk.head,
-        branch=trunk.branch,
-    )
-    found = read_reference(
-        chosen.source,
-        extractor,
-        seed=settings.seed,
-        keep_pixels=settings.mode == "joint",
-        progress=progress,
-    )
+    split_patches(*_rule(chosen, settings))
+    extractor, found = _read(chosen.source, trunk, settings, progress)
     flat_warnings = _flat_warnings(found, chosen.source.names)
-    split = split_patches(*rule, duplicates=found.duplicates, names=chosen.source.names)
+    if settings.uncurated:
+        found, chosen, more = _without_suspects(found, chosen, trunk, settings)
+        said = (*said, more)
+    else:
+        said = _damage_warnings(found, chosen.source.names, trunk)
+    split = split_patches(
+        *_rule(chosen, settings), duplicates=found.duplicates, names=chosen.source.names
+    )
     found, density, history = _fit_density(found, split, extractor, settings, progress)
     detectors, calibration = DetectorSet.fit(
         Reference(
@@ -119,9 +124,84 @@ def fit_reference(
         head=trunk.head,
         branch=trunk.branch,
         taught=_taught(trunk, found),
-        warnings=(*chosen.warnings, *flat_warnings, *split.warnings),
+        warnings=(*said, *chosen.warnings, *flat_warnings, *split.warnings),
     )
     return Fitted(parts, chosen.source, found.statistics, split.groups)
+
+
+def _rule(
+    chosen: Selection, settings: TrainSettings
+) -> tuple[int, int | None, list[str] | None, float, int]:
+    """What the split follows."""
+    return len(chosen), chosen.n_apart, chosen.groups, settings.holdout, settings.seed
+
+
+def _read(
+    source: PatchSource, trunk: Trunk, settings: TrainSettings, progress: bool | Progress
+) -> tuple[StatisticsExtractor, ReferencePass]:
+    """What the backbone finds of every patch."""
+    extractor = StatisticsExtractor(
+        trunk.backbone,
+        batch_size=settings.batch_size,
+        device=settings.device,
+        head=trunk.head,
+        branch=trunk.branch,
+    )
+    return extractor, read_reference(
+        source,
+        extractor,
+        seed=settings.seed,
+        keep_pixels=settings.mode == "joint",
+        progress=progress,
+    )
+
+
+def _drawn(
+    patches: Patches, settings: TrainSettings, trunk: Trunk, progress: bool | Progress
+) -> tuple[DrawnTiles | None, TrainSettings]:
+    """Tiles of slides, at the backbone's own size and scale unless others were asked for."""
+    size, mpp = settings.patch_size or _SIZE, settings.mpp or trunk.mpp or _MPP
+    drawn = draw_tiles(
+        patches, size, mpp, most=settings.max_patches, seed=settings.seed, progress=progress
+    )
+    return drawn, settings if drawn is None else settings.changes(patch_size=size, mpp=mpp)
+
+
+def _without_suspects(
+    found: ReferencePass, chosen: Selection, trunk: Trunk, settings: TrainSettings
+) -> tuple[ReferencePass, Selection, str]:
+    """What is learnt from of an unsorted reference, and how much is not.
+
+    Raises
+    ------
+    UsageError
+        Hardly anything is left, so that what is usual cannot be told.
+    """
+    out = suspects(found.statistics, chosen.groups, trunk.prior, seed=settings.seed)
+    rows, count = np.flatnonzero(~out), len(out)
+    said = f"{out.sum()} of {count} patches ({out.mean():.0%}) look damaged or unlike the rest"
+    if 2 * out.sum() > count:
+        raise UsageError(
+            f"{said}: what is usual cannot be told from so few; sort them, or give more slides"
+        )
+    apart = chosen.n_apart
+    if apart is not None:
+        apart = int((rows >= count - apart).sum())
+    groups = None if chosen.groups is None else [chosen.groups[i] for i in rows]
+    left = replace(chosen, source=chosen.source.take(rows), n_apart=apart, groups=groups)
+    return found.take(rows), left, f"{said}, and were not learnt from"
+
+
+def _damage_warnings(found: ReferencePass, names: Sequence[str], trunk: Trunk) -> tuple[str, ...]:
+    """What is to be said of a sorted reference that shows what the backbone knows as damage."""
+    seen = damaged_patches(found.statistics, trunk.prior, _SURE)
+    if seen.mean() <= _SOME:
+        return ()
+    return (
+        f"{seen.sum()} of {len(seen)} reference patches look damaged, such as "
+        f"{names[int(seen.argmax())]}: look at them (--review), or leave out what looks so "
+        "(--uncurated)",
+    )
 
 
 def _flat_warnings(found: ReferencePass, names: Sequence[str]) -> list[str]:

@@ -55,6 +55,22 @@ class ReferencePass:
     flat: NDArray[np.bool_]
     pixels: NDArray[np.uint8] | None = None
 
+    def take(self, rows: Rows) -> ReferencePass:
+        """What was found of some of the patches."""
+        numbers = np.full(len(self.statistics), -1)
+        numbers[rows] = np.arange(len(rows))
+        copies = np.flatnonzero(numbers[self.sources] >= 0)
+        return ReferencePass(
+            self.statistics[rows],
+            self.damaged[copies],
+            numbers[self.sources[copies]],
+            self.quantities[rows],
+            self.duplicates[rows],
+            self.digests[rows],
+            self.flat[rows],
+            None if self.pixels is None else self.pixels[rows],
+        )
+
 
 def read_reference(
     source: PatchSource,

@@ -58,6 +58,12 @@ class TrainSettings(Settings):
         help="Cut all whole patches out of larger images, not the central one alone; those that "
         "are mostly glass are left out.",
     )
+    uncurated: bool = option(
+        False,
+        help="Nobody has sorted the reference: slides are understood too, of which tiles of tissue "
+        "are drawn, as many of each; what looks damaged, or is unlike the rest, is found out of "
+        "fold and left out, and how much that is is said.",
+    )
     group_pattern: str | None = option(
         None,
         help="Regular expression on the file name whose first group is the slide or patient: none "

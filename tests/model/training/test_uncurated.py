@@ -1,0 +1,140 @@
+"""A reference that nobody sorted: drawn from slides, cleaned out of fold, and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slide_helpers import tissue_like, write_slide
+from toy_general import toy_prior
+
+import rl2qc
+from rl2qc.errors import UsageError
+from rl2qc.images.sources.base import as_source
+from rl2qc.model.network.backbone import STATISTICS_DIM
+from rl2qc.model.training.reference import read_reference
+from rl2qc.model.training.slide_tiles import draw_tiles
+from rl2qc.model.training.suspects import damaged_patches, suspects
+
+
+@pytest.fixture
+def slides(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Three slides of tissue, one of them small, one of glass, and one that is none."""
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    for name, shape in (("a", (512, 640)), ("b", (512, 640)), ("small", (128, 192))):
+        write_slide(folder / f"{name}.tif", tissue_like(rng, *shape))
+    write_slide(folder / "glass.tif", np.full((256, 256, 3), 240, np.uint8))
+    (folder / "broken.svs").write_bytes(b"II*\0none")
+    return folder
+
+
+def test_tiles_are_drawn_from_each_slide_alike(slides: Path) -> None:
+    drawn = draw_tiles(slides, 64, 0.5, most=100)
+    assert drawn is not None
+    names, counts = np.unique(drawn.groups, return_counts=True)
+    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == {"a": 20, "b": 20, "small": 6}
+    assert drawn.patches.shape == (46, 64, 64, 3)
+    said = "\n".join(drawn.warnings)
+    assert "broken.svs is left out" in said
+    assert "small has 6 tiles of tissue alone" in said
+    assert "glass has 0 tiles" in said
+    # Of equal seeds the same tiles, and each of them as it is on the slide.
+    again = draw_tiles([str(p) for p in sorted(slides.iterdir())], 64, 0.5, most=100)
+    assert again is not None
+    np.testing.assert_array_equal(again.patches, drawn.patches)
+    other = draw_tiles(slides, 64, 0.5, most=100, seed=1)
+    assert other is not None
+    assert (other.patches != drawn.patches).any()
+
+
+def test_of_one_slide_its_parts_are_groups(slides: Path) -> None:
+    drawn = draw_tiles(slides / "a.tif", 64, 0.5, most=1000)
+    assert drawn is not None
+    assert len(drawn.patches) == 80
+    names, counts = np.unique(drawn.groups, return_counts=True)
+    assert (len(names), counts.max()) == (6, 16)
+
+
+def test_what_is_no_slide_is_left_to_others(slides: Path, patch_folder: Path) -> None:
+    assert draw_tiles(patch_folder, 64, 0.5) is None
+    assert draw_tiles(np.zeros((2, 64, 64, 3), np.uint8), 64, 0.5) is None
+    with pytest.raises(UsageError, match="slides beside patches"):
+        draw_tiles([slides / "a.tif", patch_folder], 64, 0.5)
+    with pytest.raises(UsageError, match="no tile of tissue"):
+        draw_tiles(slides / "glass.tif", 64, 0.5)
+
+
+def test_what_is_damaged_or_far_is_set_aside(rng: np.random.Generator) -> None:
+    prior = toy_prior()
+    statistics = rng.normal(size=(300, STATISTICS_DIM)).astype(np.float32)
+    evidence = rng.uniform(0, 0.1, (300, len(prior.names))).astype(np.float32)
+    evidence[:30, 0] = 0.95
+    statistics[30:60] *= 3
+    groups = [f"s{i // 20}" for i in rng.permutation(300)]
+    out = suspects(np.hstack([statistics, evidence]), groups, prior)
+    assert out[:30].all()
+    assert out[30:60].all()
+    assert out[60:].mean() < 0.1
+    assert damaged_patches(np.hstack([statistics, evidence]), prior)[:30].all()
+    # Without a general network, density alone tells.
+    alone = suspects(statistics, groups, None)
+    assert alone[30:60].all()
+    assert alone[60:].mean() < 0.1
+
+
+def test_some_of_a_pass_are_what_a_pass_over_some_finds(tiny_model, stained) -> None:
+    patches, rows = stained(30, seed=1), np.array([2, 3, 11, 29])
+    whole = read_reference(as_source(patches), tiny_model.extractor, seed=0).take(rows)
+    part = read_reference(as_source(patches[rows]), tiny_model.extractor, seed=0)
+    np.testing.assert_allclose(whole.statistics, part.statistics, atol=1e-5)
+    np.testing.assert_array_equal(whole.quantities, part.quantities)
+    np.testing.assert_array_equal(whole.digests, part.digests)
+    np.testing.assert_array_equal(whole.sources, part.sources)
+    assert len(whole.damaged) == len(part.damaged)
+
+
+@pytest.fixture
+def mixed(stained) -> np.ndarray:
+    patches = stained(140, seed=5)
+    patches[:20] = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3))
+    return patches
+
+
+def test_training_leaves_them_out_and_says_so(mixed, tmp_path, general_file) -> None:
+    options = {"backbone": general_file, "epochs": 1, "mpp": 0.5}
+    model = rl2qc.train(mixed, tmp_path / "m.safetensors", uncurated=True, **options)
+    (said,) = [w for w in model.warnings_ if "not learnt from" in w]
+    left = model.provenance["n_train"] + model.provenance["n_held_out"]
+    assert said.startswith(f"{140 - left} of 140 patches")
+    assert 20 <= 140 - left <= 50
+    # The model knows what it learnt from.
+    assert (model.p_values(mixed[:20]) < 0.05).mean() > 0.8
+
+
+def test_slides_are_learnt_from(slides, tmp_path, general_file) -> None:
+    options = {"backbone": general_file, "epochs": 1, "patch_size": 64, "mpp": 0.5}
+    model = rl2qc.train(slides, tmp_path / "m.safetensors", uncurated=True, **options)
+    assert (model.patch_size, model.mpp) == (64, 0.5)
+    assert any("broken.svs is left out" in w for w in model.warnings_)
+    with pytest.raises(UsageError, match=r"too few|no images|cannot"):
+        rl2qc.train(slides / "small.tif", tmp_path / "n.safetensors", uncurated=True, **options)
+    assert not (tmp_path / "n.safetensors").exists()
+
+
+def test_a_reference_that_is_mostly_damaged_is_refused(
+    mixed, tmp_path, tiny_model_file, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "rl2qc.model.training.fit.suspects", lambda s, *_, **__: np.arange(len(s)) < 80
+    )
+    with pytest.raises(UsageError, match="cannot be told from so few"):
+        rl2qc.train(
+            mixed,
+            tmp_path / "m.safetensors",
+            backbone=tiny_model_file,
+            uncurated=True,
+            epochs=1,
+            mpp=0.5,
+        )
