@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slide_helpers import BrightnessModel, damage, tissue_like, write_slide
+from slide_helpers import BrightnessModel, MappedModel, damage, tissue_like, write_slide
 from test_evidence import toy_evidence
 
 from rl2qc.cohort.dataset import KeptTiles
@@ -19,6 +19,7 @@ from rl2qc.filtering.evidence import Evidence, judge_evidence
 from rl2qc.filtering.looks import cover_tiles
 from rl2qc.filtering.pixels import TilePixels
 from rl2qc.filtering.slide import filter_slide
+from rl2qc.filtering.slide_mask import slide_mask
 from rl2qc.stats.adaptation import judge
 
 h5py = pytest.importorskip("h5py")
@@ -157,3 +158,50 @@ def test_evidence_of_all_looks_is_adapted_to_and_the_worst_decides(tmp_path: Pat
     grouped.grouped(tiles, places - 1).save(tmp_path / "c.npz")
     with pytest.raises(WorkError, match="beside their tile"):
         Evidence.load(tmp_path / "c.npz")
+
+
+class InkModel(MappedModel):
+    """Finds green cells."""
+
+    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        found = super().measure(images)
+        means = images.reshape(len(images), 8, 8, 8, 8, 3).mean(axis=(2, 4))
+        found["cells"][means[..., 1] > means[..., 0] + 60] = (1, 120)
+        return found
+
+
+class AdaptingInkModel(InkModel):
+    """The same without a reference of its own."""
+
+    adapts = True
+
+    def measure(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        found = super().measure(images)
+        found["evidence"] -= 6
+        found["cells"][found["cells"][..., 0] == 0] = (0, -120)
+        return found
+
+
+@pytest.mark.parametrize("model", [InkModel, AdaptingInkModel])
+@pytest.mark.parametrize("size", [128, 136, 160])
+@pytest.mark.parametrize("corner", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_ink_in_a_corner_is_drawn_there(
+    tmp_path: Path, pixels: np.ndarray, model: type[MappedModel], size: int, corner: tuple[int, int]
+) -> None:
+    left, top = (24 + side * (size - 32) for side in corner)
+    pixels[top : top + 32, left : left + 32] = (20, 160, 60)
+    slide = write_slide(tmp_path / "case.tif", pixels)
+    # A second tile, and one that the slide's edge cuts off: neither shows any.
+    corners = np.array([[24, 24], [200, 40], [320, 200]])
+    file = given_tiles(tmp_path / "case.h5", corners, size)
+    table = filter_slide(slide, model(), coords=file)
+    mask = slide_mask(table)
+    assert mask.step == 8
+    rows, columns = np.nonzero(mask.damaged)
+    # To a cell, since looks need not begin where cells do.
+    place = (columns.min() * 8, rows.min() * 8, columns.max() * 8 + 8, rows.max() * 8 + 8)
+    assert np.abs(np.subtract(place, (left, top, left + 32, top + 32))).max() <= 8
+    assert 9 <= mask.damaged.sum() <= 25
+    shares = table.columns()["share_" + mask.classes[np.bincount(mask.labels.ravel())[2:].argmax()]]
+    assert shares[0] == pytest.approx((32 / size) ** 2, rel=0.5)
+    assert not shares[1:].any()

@@ -74,7 +74,7 @@ def eight_bits(
     raise SlideError(f"{file} holds pixels of type {kind}: 8 or 16 bits without a sign are read")
 
 
-def to_micrometres(value: object, unit: str | None) -> float | None:
+def to_micrometres(value: object, unit: object) -> float | None:
     """A length in micrometres; None where it is none, or in a unit that is none.
 
     Examples
@@ -82,7 +82,7 @@ def to_micrometres(value: object, unit: str | None) -> float | None:
     >>> to_micrometres("250", "nm"), to_micrometres(0.5, None), to_micrometres(1, "pixel")
     (0.25, 0.5, None)
     """
-    factor = _UNITS.get((unit or "um").strip().lower())
+    factor = _UNITS.get(str(unit or "um").strip().lower())
     try:
         length = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -14,7 +14,8 @@ from pathlib import Path
 from rl2qc.core.apart import is_apart
 from rl2qc.core.arguments import Interval, check
 from rl2qc.core.registry import Extra, Registry
-from rl2qc.errors import SlideError
+from rl2qc.core.text import one_line
+from rl2qc.errors import Rl2qcError, SlideError
 from rl2qc.images.resolution import PLAUSIBLE_MPP
 from rl2qc.images.sources.placeholders import is_regular, why_unreadable
 from rl2qc.slides.readers.contract import (
@@ -241,9 +242,15 @@ def open_slide(
     spec = reader_of(path) if reader is None else READERS.get(reader)
     if spec.extra is not None:
         spec.extra.require(f"reading {path.name}")
-    if spec.may_crash and is_apart():
-        return IsolatedReader(spec.open, path, mpp_override=mpp_override, icc=icc, cache=cache)
-    return spec.open(path, mpp_override=mpp_override, icc=icc, cache=cache)
+    try:
+        if spec.may_crash and is_apart():
+            return IsolatedReader(spec.open, path, mpp_override=mpp_override, icc=icc, cache=cache)
+        return spec.open(path, mpp_override=mpp_override, icc=icc, cache=cache)
+    except (Rl2qcError, ImportError):
+        raise
+    # Whatever a damaged file brings about in a library.
+    except Exception as error:
+        raise SlideError(f"{path} cannot be opened as a slide: {one_line(error)}") from error
 
 
 def _claimed(path: Path) -> ReaderSpec | None:

@@ -26,6 +26,8 @@ from rl2qc.slides.scenes import split_scene
 __all__ = ["OmeZarrReader"]
 
 _METADATA = ("zarr.json", ".zattrs")
+# Sides of an image, in px, as of TIFF.
+_MOST_SIDE = 2**24
 _BLOCK_LIMIT = 2**26
 # So many files of pixels stand for all of them in a slide's identity.
 _SAMPLED = 500
@@ -110,8 +112,15 @@ class _Image:
                 raise SlideError(f"{folder} names a level outside itself: {dataset['path']!r}")
             self.levels.append(zarr.open_array(str(folder / within), mode="r"))
             self.scales.append(_scale(dataset) or [1.0] * len(axes))
+        self._folder = folder
         if not set("yx") <= set(self.axes) <= set("tczyx") or len(set(self.axes)) < len(axes):
             raise SlideError(f"{folder} has the axes {', '.join(axes)}, and a slide has y and x")
+        sizes = [self.size(level) for level in self.levels]
+        if not all(0 < side <= _MOST_SIDE for size in sizes for side in size):
+            raise SlideError(f"{folder} says that its levels have {sizes} px, so it is damaged")
+        (width, height), *others = sizes
+        if any(abs(width / w - height / h) > 0.1 * width / w for w, h in others if min(w, h) > 32):
+            raise SlideError(f"{folder} has levels of different shapes, {sizes} px: it is damaged")
 
     @property
     def focal_planes(self) -> int:
@@ -127,7 +136,7 @@ class _Image:
         width, height = (int(level.chunks[self.axes.index(axis)]) for axis in "xy")
         if width * height > _BLOCK_LIMIT:
             raise SlideError(
-                f"its chunks of {width} x {height} px are too large to be read in part"
+                f"{self._folder} has chunks of {width} x {height} px, too large to be read in part"
             )
         return width, height
 

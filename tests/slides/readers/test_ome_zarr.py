@@ -145,3 +145,41 @@ def test_a_chunk_that_is_damaged_costs_itself(tmp_path: Path, pixels: NDArray[np
         with pytest.raises(SlideError, match="cannot be read at x 0, y 0"):
             slide.read_region(0, 0, (8, 8))
         np.testing.assert_array_equal(slide.read_region(64, 64, (8, 8)).rgb, large[64:72, 64:72])
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value"),
+    [
+        ("0/.zarray", ("shape", 2), 2**40),
+        ("0/.zarray", ("shape", 2), 2**20),
+        ("0/.zarray", ("chunks", 2), 2**40),
+        ("1/.zarray", ("shape", 1), 2**20),
+        (".zattrs", ("multiscales", 0, "datasets"), []),
+        (".zattrs", ("multiscales", 0, "datasets", 0, "path"), 7),
+    ],
+)
+def test_numbers_that_lie_are_told_by_the_name(
+    tmp_path: Path, pixels: NDArray[np.uint8], file: str, keys: Sequence[Any], value: Any
+) -> None:
+    folder = write_image(tmp_path / "a.zarr", [pixels, shrink(pixels, 2)], 0.5)
+    root = json.loads((folder / file).read_text())
+    node = root
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    (folder / file).write_text(json.dumps(root))
+    with pytest.raises(SlideError, match=r"a\.zarr") as raised:
+        open_slide(folder)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_unit_that_is_none_is_no_resolution(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+    folder = write_image(tmp_path / "a.zarr", [pixels], 0.5)
+    root = json.loads((folder / ".zattrs").read_text())
+    for axis in root["multiscales"][0]["axes"]:
+        axis["unit"] = -1
+    (folder / ".zattrs").write_text(json.dumps(root))
+    with pytest.raises(SlideError, match="has no mpp"):
+        open_slide(folder)
+    with open_slide(folder, mpp_override=0.5) as slide:
+        assert slide.info.mpp == 0.5
