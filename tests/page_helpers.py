@@ -11,6 +11,11 @@ from pathlib import Path
 _VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
 
 
+def _beside(address: str) -> bool:
+    """Whether it leads to the page itself, or to a file beside it."""
+    return not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:|/", address)
+
+
 class Page(HTMLParser):
     """What a page holds, checked.
 
@@ -40,7 +45,7 @@ class Page(HTMLParser):
         values = dict(attrs)
         assert tag not in ("link", "iframe", "object", "embed", "form", "base")
         assert not any(name.startswith("on") for name in values), values
-        assert not {"href", "srcset", "action"} & values.keys() or values["href"].startswith("#")
+        assert not {"href", "srcset", "action"} & values.keys() or _beside(str(values["href"]))
         if tag == "img":
             self.sources.append(str(values["src"]))
             assert values["alt"]

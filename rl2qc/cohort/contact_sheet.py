@@ -15,7 +15,7 @@ from rl2qc.filtering.decision import adjusted
 from rl2qc.filtering.pixels import TilePixels
 from rl2qc.filtering.table import TileTable
 
-__all__ = ["SHEETS", "ContactSheets", "SheetTile"]
+__all__ = ["SHEETS", "ContactSheets", "SheetTile", "place_of"]
 
 SHEETS = ("kept", "borderline", "rejected")
 
@@ -147,11 +147,13 @@ def _rows(table: TileTable, rows: NDArray[np.int64]) -> TileTable:
     )
 
 
+def place_of(table: TileTable, i: int) -> str:
+    """Where to find a tile: its pixels at level 0 of the slide, or the name of its image."""
+    if table.kind == "slide":
+        return f"x {table.x[i]}, y {table.y[i]}"
+    return Path(table.shown(table.image_paths[i])).name
+
+
 def _sheet_tile(table: TileTable, i: int, reason: str, image: Image.Image | None) -> SheetTile:
-    place = (
-        f"x {table.x[i]}, y {table.y[i]}"
-        if table.kind == "slide"
-        else Path(table.shown(table.image_paths[i])).name
-    )
     p_value = float(table.measurements["p_value"][i])
-    return SheetTile(table.name, place, p_value, bool(table.keep[i]), reason, image)
+    return SheetTile(table.name, place_of(table, i), p_value, bool(table.keep[i]), reason, image)

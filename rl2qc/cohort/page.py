@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile
+from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile, place_of
 from rl2qc.cohort.store.folder import FAILED, PAGE, RunFolder
 from rl2qc.cohort.store.record import RECORD
 from rl2qc.cohort.store.summary import SummaryRow, run_warnings
 from rl2qc.cohort.store.tables import read_table
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES, score_drift
+from rl2qc.filtering.exports.tables import TILES
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.verdict import VERDICTS
 from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
@@ -35,6 +38,10 @@ __all__ = [
 
 # Longer sides of the pictures in px: a thousand slides must fit on a page that a browser opens.
 _THUMBNAIL, _OVERLAY = 200, 460
+# Inputs with pictures, the worst first: of more than these, the others have a line in a table.
+_PICTURED = 50
+# Rejected tiles of an input that the page names; all are in its table, to which it links.
+_NAMED = 30
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,15 @@ class ReasonShare:
     reason: str
     tiles: int
     share: float
+
+
+@dataclass(frozen=True)
+class _Rejected:
+    """A rejected tile: where to find it."""
+
+    place: str
+    p_value: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,8 @@ class _Slide:
     reasons: tuple[ReasonShare, ...]
     alarm: bool
     maps: bool = False
+    rejected: tuple[_Rejected, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,23 +119,32 @@ def write_cohort_page(out: str | Path, path: str | Path | None = None) -> Path:
     ranks: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
     kept: defaultdict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     tallies: defaultdict[str, list[SummaryRow]] = defaultdict(list)
-    slides = []
+    slides: list[_Slide] = []
+    # What needs a person's eye comes first.
+    rows = sorted(rows, key=lambda row: (-_worst(row), not row.flags))
     for row in rows:
-        table = _table(out, row)
+        pictured = len(slides) < _PICTURED
+        table = _table(out, row, thumbnail=pictured)
         if table is None:
-            slides.append(_Slide(row, None, None, StackedBars(()), (), False))
             continue
         sheets.add(table)
         scanner = row.scanner or ("images" if row.kind == "patches" else "not recorded")
         ranks[scanner].append(table.measurements["p_value"])
         kept[scanner].append(table.keep)
         tallies[scanner].append(row)
-        slides.append(_slide(row, table))
+        if pictured:
+            slides.append(_slide(row, table, _files(out / row.name, path.parent)))
     scanners = [
         _scanner(name, tallies[name], np.concatenate(ranks[name]), np.concatenate(kept[name]))
         for name in sorted(ranks)
     ]
     content = _content(out, rows, slides, scanners, sheets)
+    shown = {slide.row.name for slide in slides}
+    content["others"] = [
+        (row, _files(out / row.name, path.parent))
+        for row in rows
+        if row.name not in shown and row.status != "failed"
+    ]
     with RunFolder(out).hold():
         write_page(path, "cohort.html.j2", **content)
     return path
@@ -167,17 +194,41 @@ def reason_shares(rows: Sequence[SummaryRow]) -> tuple[ReasonShare, ...]:
     return tuple(ReasonShare(name, n, n / total) for name, n in counts.items() if n)
 
 
-def _table(out: Path, row: SummaryRow) -> TileTable | None:
+def _table(out: Path, row: SummaryRow, *, thumbnail: bool) -> TileTable | None:
     if row.status == "failed":
         return None
     try:
-        return read_table(out / row.name)
+        return read_table(out / row.name, thumbnail=thumbnail)
     # Another process may be replacing it just now.
     except WorkError:
         return None
 
 
-def _slide(row: SummaryRow, table: TileTable) -> _Slide:
+def _files(folder: Path, page: Path) -> dict[str, str]:
+    """Where the page finds what is beside it of an input: names and relative addresses."""
+    return {
+        name: quote(os.fsencode(Path(os.path.relpath(folder / name, page)).as_posix()))
+        for name in (TILES, "overlay.png")
+        if (folder / name).exists()
+    }
+
+
+def _rejected(table: TileTable) -> tuple[_Rejected, ...]:
+    """Rejected tiles, by reason, the least likely first; all reasons have their turn."""
+    p, reasons = table.measurements["p_value"], table.reasons
+    order = np.flatnonzero(~table.keep)
+    order = order[np.argsort(p[order], kind="stable")]
+    seen: defaultdict[str, int] = defaultdict(int)
+    turns = []
+    for i in order:
+        seen[str(reasons[i])] += 1
+        turns.append((seen[str(reasons[i])], i))
+    chosen = [i for _, i in sorted(turns, key=lambda turn: turn[0])[:_NAMED]]
+    tiles = (_Rejected(place_of(table, int(i)), float(p[i]), str(reasons[i])) for i in chosen)
+    return tuple(sorted(tiles, key=lambda tile: (tile.reason, tile.p_value)))
+
+
+def _slide(row: SummaryRow, table: TileTable, files: Mapping[str, str]) -> _Slide:
     thumbnail = picture = None
     if table.thumbnail is not None:
         thumbnail = encode(table.thumbnail, _THUMBNAIL, kind="overview")
@@ -188,7 +239,8 @@ def _slide(row: SummaryRow, table: TileTable) -> _Slide:
         picture = encode(slide, _OVERLAY, kind="overview")
     bars = stacked_bars(table.measurements["p_value"], table.keep)
     alarm = _alarm(row.drift, row.tiles)
-    return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm, table.maps)
+    reasons, rejected = reason_shares([row]), _rejected(table)
+    return _Slide(row, thumbnail, picture, bars, reasons, alarm, table.maps, rejected, files)
 
 
 def _scanner(
@@ -235,8 +287,7 @@ def _content(
         "alpha": float(settings.get("alpha", 0.05)),
         "alarm": DRIFT_ALARM,
         "steps": RANK_STEPS,
-        # What needs a person's eye comes first.
-        "slides": sorted(slides, key=lambda slide: (-_worst(slide.row), not slide.row.flags)),
+        "slides": slides,
         "scanners": scanners,
         "reasons": reason_shares(rows),
         "reason_names": ALL_REASONS,

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import csv
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -64,6 +67,33 @@ def test_the_page_holds_everything(results: Path) -> None:
     tiles = page.html.count("<figcaption>")
     assert len(page.sources) == 2 * 4 + tiles
     assert tiles > 24
+
+
+def test_rejected_tiles_are_named_and_lead_to_their_files(results: Path) -> None:
+    page = Page(write_cohort_page(results))
+    with (results / "dark" / "tiles.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    gone = [row for row in rows if row["keep"] == "false"]
+    assert gone
+    for row in gone:
+        assert f"x {row['x']}, y {row['y']} (p = {float(row['p_value']):.3f})" in page.text
+    addresses = re.findall(r'href="([^"]+)"', page.html)
+    assert "caf%E9/tiles.csv" in addresses
+    for address in addresses:
+        assert (results / os.fsdecode(unquote_to_bytes(address))).exists(), address
+
+
+def test_of_many_inputs_the_worst_have_pictures(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = write_cohort_page(results).stat().st_size
+    monkeypatch.setattr("rl2qc.cohort.page._PICTURED", 1)
+    page = Page(write_cohort_page(results))
+    assert len(page.sources) - page.html.count("<figcaption>") == 2
+    assert "4 more inputs" in page.text
+    for name in ("good <b>", "dark", "glass", "set"):
+        assert name in page.text[page.text.index("Inputs") :]
+    assert len(page.html) < whole
 
 
 def test_the_page_is_the_same_each_time(results: Path) -> None:

@@ -62,7 +62,9 @@ def describe_table(table: TileTable) -> dict[str, Any]:
     return about
 
 
-def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
+def read_table(
+    folder: str | Path, record: Record | None = None, *, thumbnail: bool = True
+) -> TileTable:
     """The table that ``rl2qc filter`` left in ``folder``, to the last digit.
 
     The thumbnail is as large as the overlay shows it, and None where none was stored.
@@ -73,6 +75,8 @@ def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
         The folder of one slide or set of patches.
     record
         Its record, if that was read before.
+    thumbnail
+        Whether to read that, too.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def read_table(folder: str | Path, record: Record | None = None) -> TileTable:
     except WorkError as error:
         raise WorkError(f"{folder} holds no complete result: {error}") from error
     with _named(result.path):
-        return _read(result.path, record)
+        return _read(result.path, record, thumbnail)
 
 
 @contextmanager
@@ -216,13 +220,13 @@ def _reached(folder: Path, record: Record) -> Callable[[str], Path]:
     return Naming(folder.parent).reached if record.paths == FROM_RUN else Path
 
 
-def _read(folder: Path, record: Record) -> TileTable:
+def _read(folder: Path, record: Record, thumbnail: bool) -> TileTable:
     return TileTable(
         **_about(folder, record),
         **vars(_columns(folder, record)),
         failures=_failures(folder / FAILURES),
         shown=Naming(folder.parent).shown,
-        thumbnail=_thumbnail(folder / THUMBNAIL),
+        thumbnail=_thumbnail(folder / THUMBNAIL) if thumbnail else None,
         evidence=read_evidence(folder, record),
     )
 
