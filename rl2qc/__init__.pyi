@@ -31,6 +31,7 @@ from rl2qc.filtering.patches import filter_patches as filter_patches
 from rl2qc.filtering.settings import FilterSettings as FilterSettings
 from rl2qc.filtering.slide import filter_slide as filter_slide
 from rl2qc.filtering.table import TileTable as TileTable
+from rl2qc.filtering.train import train as train
 from rl2qc.images.sources.base import ImageSource as ImageSource
 from rl2qc.images.sources.base import register_source as register_source
 from rl2qc.images.sources.images import PatchSource as PatchSource
@@ -56,7 +57,6 @@ from rl2qc.model.detectors.base import Detector as Detector
 from rl2qc.model.detectors.base import DetectorSpec as DetectorSpec
 from rl2qc.model.detectors.base import register_detector as register_detector
 from rl2qc.model.quality import QualityModel as QualityModel
-from rl2qc.model.train import train as train
 from rl2qc.model.training.settings import TrainSettings as TrainSettings
 from rl2qc.scoring.agree import agree as agree
 from rl2qc.scoring.agreement import Agreement as Agreement

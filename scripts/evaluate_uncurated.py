@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=260)
     parser.add_argument("--shares", default="0,.1,.3")
     parser.add_argument("--backbone", default="general")
+    parser.add_argument("--way", help="One of sorted, as it is, uncurated; all of them without.")
     given = parser.parse_args()
     rng = np.random.default_rng(0)
     source = as_source(given.folder, 224)
@@ -67,6 +68,8 @@ def main() -> None:
             "uncurated": (mixed, {"uncurated": True}),
         }
         for way, (patches, options) in ways.items():
+            if given.way and way != given.way:
+                continue
             with tempfile.TemporaryDirectory() as place:
                 out = Path(place) / "m.safetensors"
                 model = rl2qc.train(

@@ -59,7 +59,8 @@ def train_command(
 
     rl2qc train "tiles/*.png" -o mine.safetensors --group-pattern '^(.+?)_'
     """
-    from rl2qc.model.train import TrainFiles, train
+    from rl2qc.filtering.train import train
+    from rl2qc.model.train import TrainFiles
 
     started = time.monotonic()
     model = train(

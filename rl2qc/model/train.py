@@ -18,7 +18,7 @@ from rl2qc.model.review import review_reference
 from rl2qc.model.training.fit import fit_reference
 from rl2qc.model.training.settings import TrainSettings
 
-__all__ = ["TrainFiles", "train"]
+__all__ = ["TrainFiles", "check_files", "train"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def train(
     groups: Sequence[str] | None = changes.pop("groups", None)
     resolved = TrainSettings.resolve(settings, changes)
     files = TrainFiles(check_path("out", out))
-    _check_targets(files, review, resolved, overwrite)
+    check_files(files, review, resolved, overwrite)
     fitted = fit_reference(patches, resolved, held_out=held_out, groups=groups, progress=progress)
     model = QualityModel(fitted.parts, batch_size=resolved.batch_size, device=resolved.device)
     model.save(files.model)
@@ -136,9 +136,8 @@ def train(
     return model
 
 
-def _check_targets(
-    files: TrainFiles, review: bool, settings: TrainSettings, overwrite: bool
-) -> None:
+def check_files(files: TrainFiles, review: bool, settings: TrainSettings, overwrite: bool) -> None:
+    """UsageError for files that cannot, or must not, be written, before any work is done."""
     if files.model.suffix != ".safetensors":
         raise UsageError(f"--out must end in .safetensors, got {files.model.name}")
     excluded = [path.resolve() for path in settings.excluded]

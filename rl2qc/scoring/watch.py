@@ -15,6 +15,7 @@ from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.images.sources.base import open_images
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
 from rl2qc.scoring.checkpoint_sets import CheckpointSet, find_sets, stamp_of
+from rl2qc.scoring.event_files import EventFiles
 from rl2qc.scoring.reject import reject
 from rl2qc.scoring.score import score
 from rl2qc.scoring.watch_settings import WatchSettings
@@ -85,10 +86,11 @@ def watch(
     if not place.is_dir():
         raise UsageError(f"{place} is no folder: name the one that checkpoints' images appear in")
     folder = Path(settings.out or place.with_name(f"{place.name}.watch"))
+    settings.score_settings()  # what it does not know is told before the long part
     loaded = model if isinstance(model, QualityModel) else QualityModel.load(model)
     looking = _Looking(place, real, loaded, settings, folder, progress)
     looking.resume(overwrite=settings.overwrite)
-    writer = _writer(folder) if settings.tensorboard else None
+    events = EventFiles(folder) if settings.tensorboard else None
     before: dict[str, str] = {}
     while True:
         try:
@@ -105,7 +107,8 @@ def watch(
         looking.waiting = tuple(one.name for one in due if one not in settled)
         for one in settled:
             found = looking.score(one, stamps[one.name])
-            _log(writer, found)
+            if events is not None:
+                events.write(found.scores, found.step)
             if told is not None:
                 told(looking.watched())
         if settings.once:
@@ -195,7 +198,7 @@ class _Looking:
         )
         scores = {
             name: (row.value, row.low, row.high)
-            for name in settings.metrics
+            for name in settings.wanted
             if (row := card.metrics.get(name)) is not None
         }
         rejected = None
@@ -215,7 +218,7 @@ class _Looking:
     def watched(self) -> Watched:
         """All that is known."""
         ordered = sorted(self._sets.values(), key=lambda one: (one.step, one.name))
-        metrics = tuple(self._settings.metrics)
+        metrics = self._settings.wanted
         return Watched(self._run, self._folder, tuple(ordered), metrics, self.waiting)
 
     def write(self) -> None:
@@ -227,23 +230,3 @@ class _Looking:
         header = ["step", "set", "images", "metric", "value", "low", "high", "rejected"]
         write_csv(self._folder / TABLE, header, ([row[name] for name in header] for row in rows))
         known.to_html(self._folder / PAGE)
-
-
-def _writer(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            "event files need tensorboard: pip install 'rl2qc[tensorboard]'"
-        ) from error
-    return SummaryWriter(str(folder))
-
-
-def _log(writer: Any, found: WatchedSet) -> None:
-    if writer is None:
-        return
-    for metric, ends in found.scores.items():
-        for end, value in zip(("", "_low", "_high"), ends, strict=True):
-            if value == value:
-                writer.add_scalar(f"rl2qc/{metric}{end}", value, found.step)
-    writer.flush()

@@ -29,12 +29,12 @@ class WatchSettings(Settings):
     ('rl2', 'kid')
     """
 
-    metrics: Sequence[str] = option(
-        ("rl2", "fid", "kid", "precision", "coverage", "irs_inf"),
+    metrics: Sequence[str] | None = option(
+        None,
         help="Comma-separated names of what is computed of each set.",
         parse=split_names,
         metavar="NAMES",
-        show_default="rl2,fid,kid,precision,coverage,irs_inf",
+        show_default="those that a scorecard recommends",
     )
     features: Any = option(
         DEFAULT_FEATURES,
@@ -89,12 +89,21 @@ class WatchSettings(Settings):
         super().__post_init__()
         if isinstance(self.metrics, str):
             object.__setattr__(self, "metrics", split_names(self.metrics))
-        self.score_settings()
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """What is computed of each set."""
+        if self.metrics is not None:
+            return tuple(self.metrics)
+        # Here, since --help must not wait for all of them.
+        from rl2qc.scoring.spec import METRICS
+
+        return tuple(spec.name for spec in METRICS if spec.recommended)
 
     def score_settings(self) -> ScoreSettings:
         """How each set is scored."""
         return ScoreSettings(
-            metrics=tuple(self.metrics),
+            metrics=self.wanted,
             features=self.features,
             group_pattern=self.group_pattern,
             n_resamples=self.n_resamples,

@@ -69,6 +69,14 @@ class Watched(Result):
         What is computed.
     waiting
         Names of sets that are still being written.
+
+    Examples
+    --------
+    >>> one = WatchedSet("step_7", 7, "", {"swd": (0.5, 0.4, 0.6)}, images=9)
+    >>> watched = Watched(Path("run"), Path("run.watch"), (one,), ("swd",))
+    >>> print(watched.table())
+    step  set     images  swd  rejected
+       7  step_7       9  0.5  -
     """
 
     run: Path

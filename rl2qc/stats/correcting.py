@@ -13,9 +13,8 @@ Floats: TypeAlias = NDArray[np.float64]
 
 # Standard deviations that the changes may have, in log-odds; none at all is the first choice.
 _WIDTHS = (1.0, 3.0, 9.0)
-# Folds where all corrections come from one slide, and how much better (log-loss a tile) a width
-# must be to be taken for one that changes less.
-_FOLDS, _BETTER = 5, 0.01
+# How much better (log-loss a tile) a width must be to be taken for one that changes less.
+_BETTER = 0.01
 # Log-odds beyond this are no surer: one tile of which the model was sure must not outweigh others.
 _SUREST = 6.0
 
@@ -27,7 +26,8 @@ def fit_weights(
 
     The most likely :math:`w` of a logistic regression with the model's own margin as offset,
     :math:`P(bad) = \sigma(m + f \cdot w)`, and a Gaussian prior around none [1]_; its width is
-    chosen by leaving out one group at a time, and is 0 where changes do not help there.
+    chosen by leaving out one group at a time, and is 0 where changes do not help there, as it is
+    where all corrections are of one group.
 
     Parameters
     ----------
@@ -57,11 +57,10 @@ def fit_weights(
     True
     """
     none = np.zeros(features.shape[1])
-    if len(np.unique(bad)) < 2 and not len(bad) > 1:
+    # What one slide teaches cannot be tried on another.
+    if len(np.unique(groups)) < 2:
         return none
     margins = np.clip(margins, -_SUREST, _SUREST)
-    if len(np.unique(groups)) < 2:
-        groups = np.arange(len(bad)) % min(_FOLDS, len(bad))
     best, width = _loss(margins, bad), 0.0
     for tried in _WIDTHS:
         left_out = np.concatenate(

@@ -26,14 +26,11 @@ from rl2qc.model.training.flow import fit_flow, fit_jointly
 from rl2qc.model.training.reference import ReferencePass, measure_again, read_reference
 from rl2qc.model.training.selection import Selection, select_patches
 from rl2qc.model.training.settings import TrainSettings
-from rl2qc.model.training.slide_tiles import DrawnTiles, draw_tiles
 from rl2qc.model.training.split import Split, split_patches
 from rl2qc.model.training.suspects import damaged_patches, suspects
 
 __all__ = ["Fitted", "fit_reference"]
 
-# Of tiles that are drawn from slides, where nothing says otherwise.
-_SIZE, _MPP = 224, 0.5
 # Evidence of damage that one clean patch in a hundred has, and the share of a reference that may.
 _SURE, _SOME = 0.01, 0.03
 
@@ -76,11 +73,6 @@ def fit_reference(
     if settings.mode == "joint":
         # What was taught of another backbone's maps says nothing of this one's.
         trunk = replace(trunk, head=None, branch=None, prior=None)
-    said: tuple[str, ...] = ()
-    if settings.uncurated:
-        drawn, settings = _drawn(patches, settings, trunk, progress)
-        if drawn is not None:
-            patches, groups, said = drawn.patches, drawn.groups, drawn.warnings
     chosen = select_patches(
         patches, settings, held_out=held_out, groups=groups, backbone_mpp=trunk.mpp
     )
@@ -90,7 +82,7 @@ def fit_reference(
     flat_warnings = _flat_warnings(found, chosen.source.names)
     if settings.uncurated:
         found, chosen, more = _without_suspects(found, chosen, trunk, settings)
-        said = (*said, more)
+        said: tuple[str, ...] = (more,)
     else:
         said = _damage_warnings(found, chosen.source.names, trunk)
     split = split_patches(
@@ -154,17 +146,6 @@ def _read(
         keep_pixels=settings.mode == "joint",
         progress=progress,
     )
-
-
-def _drawn(
-    patches: Patches, settings: TrainSettings, trunk: Trunk, progress: bool | Progress
-) -> tuple[DrawnTiles | None, TrainSettings]:
-    """Tiles of slides, at the backbone's own size and scale unless others were asked for."""
-    size, mpp = settings.patch_size or _SIZE, settings.mpp or trunk.mpp or _MPP
-    drawn = draw_tiles(
-        patches, size, mpp, most=settings.max_patches, seed=settings.seed, progress=progress
-    )
-    return drawn, settings if drawn is None else settings.changes(patch_size=size, mpp=mpp)
 
 
 def _without_suspects(

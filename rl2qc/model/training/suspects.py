@@ -19,7 +19,7 @@ __all__ = ["damaged_patches", "suspects"]
 
 # Evidence of damage that so few clean patches have; rounds of densities, and the distance from the
 # median, in robust standard deviations, that is no longer taken for chance.
-_RARE, _ROUNDS, _FAR = 0.05, 2, 3.5
+_RARE, _ROUNDS, _FAR = 0.01, 2, 6.0
 _MAD = 1.4826
 # Densities of five folds need as many.
 _ENOUGH = 60
@@ -46,7 +46,7 @@ def suspects(
     """Which patches (n,) are not to be learnt from: damaged by evidence, or far from the others.
 
     Densities of the stages are fitted to what is left, and each patch is scored by those that did
-    not see its group; what lies 3.5 robust standard deviations below the median, with the spread of
+    not see its group; what lies 6 robust standard deviations below the median, with the spread of
     the better half, is set aside, twice, as in robust estimates of covariance [1]_.
 
     Parameters

@@ -11,10 +11,10 @@ from toy_general import toy_prior
 
 import rl2qc
 from rl2qc.errors import UsageError
+from rl2qc.filtering.slide_tiles import draw_tiles
 from rl2qc.images.sources.base import as_source
 from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.training.reference import read_reference
-from rl2qc.model.training.slide_tiles import draw_tiles
 from rl2qc.model.training.suspects import damaged_patches, suspects
 
 
