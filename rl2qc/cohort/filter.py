@@ -321,7 +321,9 @@ _EXECUTORS = dict(zip(EXECUTORS, (_local, _ray), strict=True))
 
 @cache
 def _versions() -> dict[str, str]:
-    readers = (reader.versions() for reader in READERS)
+    readers = (
+        reader.versions() for reader in READERS if reader.extra is None or reader.extra.installed
+    )
     return versions("nflows") | {
         name: version for found in readers for name, version in found.items()
     }

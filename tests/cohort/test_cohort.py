@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
 import json
 import shutil
 from pathlib import Path
@@ -11,8 +12,10 @@ from cohort_helpers import prepare_output, replace_writer, run_cohort
 from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
+import rl2qc
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
+from rl2qc.core.registry import Extra
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.filtering.table import TileTable
@@ -349,3 +352,24 @@ def test_broken_slides_fail_in_one_line(shared_data: Path, tmp_path: Path) -> No
     rows = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
     assert [row.status for row in rows] == ["failed"] * 3
     assert all(row.error and "\n" not in row.error for row in rows)
+
+
+def test_a_run_needs_no_extra(
+    tmp_path: Path, tissue: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of formats whose libraries are not installed have no versions to tell."""
+    asked = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in {"fastslide", "pylibCZIrw", "zarr", "imagecodecs"}:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return asked(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr(Extra, "installed", property(lambda extra: False))
+    jobs, _ = find_inputs([write_slide(tmp_path / "a.tif", tissue)])
+    (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
+    assert row.status == "done"
+    rl2qc.filter_cohort(tmp_path / "a.tif", tmp_path / "again", BrightnessModel())
+    known = json.loads((tmp_path / "again" / "run.json").read_text())["versions"]
+    assert not {"fastslide", "zarr"} & set(known)
