@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -191,10 +191,13 @@ class TarImages(Encoded):
             self._file = os.getpid(), os.open(self.path, os.O_RDONLY)
         return self._file[1]
 
-    def __del__(self) -> None:
+    # Bound here: where the interpreter ends, modules are gone before objects.
+    def __del__(
+        self, getpid: Callable[[], int] = os.getpid, close: Callable[[int], None] = os.close
+    ) -> None:
         found = getattr(self, "_file", None)
-        if found is not None and found[0] == os.getpid():
-            os.close(found[1])
+        if found is not None and found[0] == getpid():
+            close(found[1])
 
 
 def _unpacked(path: Path) -> IO[bytes] | None:
