@@ -13,6 +13,7 @@ from PIL import Image
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 import rl2qc
+from rl2qc.cohort.filter import _versions
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.core.registry import Extra
@@ -365,11 +366,13 @@ def test_a_run_needs_no_extra(
             raise importlib.metadata.PackageNotFoundError(name)
         return asked(name)
 
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(Extra, "installed", property(lambda extra: False))
-    jobs, _ = find_inputs([write_slide(tmp_path / "a.tif", tissue)])
-    (row,) = run_cohort(jobs, BrightnessModel(), tmp_path / "out")
-    assert row.status == "done"
-    rl2qc.filter_cohort(tmp_path / "a.tif", tmp_path / "again", BrightnessModel())
-    known = json.loads((tmp_path / "again" / "run.json").read_text())["versions"]
+    write_slide(tmp_path / "a.tif", tissue)
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.metadata, "version", version)
+        patched.setattr(Extra, "installed", property(lambda extra: False))
+        _versions.cache_clear()
+        found = rl2qc.filter_cohort(tmp_path / "a.tif", tmp_path / "out", BrightnessModel())
+    _versions.cache_clear()
+    assert [row.status for row in found.rows] == ["done"]
+    known = json.loads((tmp_path / "out" / "run.json").read_text())["versions"]
     assert not {"fastslide", "zarr"} & set(known)

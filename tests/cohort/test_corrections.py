@@ -163,7 +163,10 @@ def test_others_are_taught_and_none_by_its_own(general: Path, tmp_path: Path) ->
     tables = {name: read_table(general / name) for name in "abc"}
     weights = {name: table.corrected.weights for name, table in tables.items() if table.corrected}
     assert weights.keys() == set("abc")
-    assert len({*weights.values()}) == 3
+    # Of two sets the third learns; each of the two would learn of one, which cannot be tried.
+    assert (weights["a"], weights["b"]) == ((), ())
+    assert any(weights["c"])
+    assert (tables["c"].measurements["p_value"] != before["c"]).any()
     # Of one set alone, that set learns nothing.
     rl2qc.decide(general, corrections=write_list(tmp_path / "d.csv", rows[:12]))
     one = {name: read_table(general / name) for name in "abc"}
