@@ -10,19 +10,18 @@ many were read, refused and killed their helper, and each that was wrong.
 
 from __future__ import annotations
 
-import argparse
 import io
 import tempfile
 import time
 import zlib
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
-from fuzz_slides import Outcome, cap_memory, tissue
+from fuzz_slides import tissue
+from fuzzing.command import Outcome, run
 from PIL import Image, features
 
 from rl2qc.errors import ImageError
@@ -163,17 +162,7 @@ def fuzz_images(count: int, seed: int = 0) -> list[Outcome]:
 
 def main() -> None:
     """Alter, read, count."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--gigabytes", type=float, default=4.0, help="bound on memory")
-    chosen = parser.parse_args()
-    cap_memory(chosen.gigabytes)
-    outcomes = fuzz_images(chosen.count, chosen.seed)
-    for outcome in outcomes:
-        if outcome.verdict in ("wrong", "killed"):
-            print(f"{outcome.verdict.upper()} {outcome.what}: {outcome.why}")
-    print(dict(Counter(outcome.verdict for outcome in outcomes)))
+    run(fuzz_images, __doc__, 1000)
 
 
 if __name__ == "__main__":

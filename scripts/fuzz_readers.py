@@ -8,18 +8,17 @@ of one of its files, numbers of its JSON among them; ``filter`` must judge it or
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
-from fuzz_slides import MPP, SIDE, TILE, Outcome, alter, cap_memory, judged, tissue
+from fuzz_slides import MPP, SIDE, TILE, alter, judged, tissue
+from fuzzing.command import Outcome, run
 
 from rl2qc.slides.readers.base import READERS
 
@@ -142,17 +141,7 @@ def fuzz_readers(count: int, seed: int = 0) -> list[Outcome]:
 
 def main() -> None:
     """Alter, filter, count."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--gigabytes", type=float, default=4.0, help="bound on memory")
-    chosen = parser.parse_args()
-    cap_memory(chosen.gigabytes)
-    outcomes = fuzz_readers(chosen.count, chosen.seed)
-    for outcome in outcomes:
-        if outcome.verdict in ("wrong", "killed"):
-            print(f"{outcome.verdict.upper()} {outcome.what}: {outcome.why}")
-    print(dict(Counter(outcome.verdict for outcome in outcomes)))
+    run(fuzz_readers, __doc__, 150)
 
 
 if __name__ == "__main__":

@@ -11,27 +11,30 @@ that was wrong.
 
 from __future__ import annotations
 
-import argparse
 import io
-import resource
 import struct
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+from fuzzing.command import Outcome, run
 from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.errors import Rl2qcError
 from rl2qc.filtering.slide import filter_slide
 
-__all__ = ["FORMATS", "Outcome", "alter", "cap_memory", "fuzz_slides", "judged", "write_slides"]
+__all__ = [
+    "FORMATS",
+    "alter",
+    "fuzz_slides",
+    "judged",
+    "write_slides",
+]
 
 SIDE, TILE, MPP = 512, 128, 0.5
 _NUMBERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 1_375_731_840)
@@ -44,15 +47,6 @@ class Even:
 
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         return {"p_value": 1 / (1 + images.std(axis=(1, 2, 3)))}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an altered file: "judged", "refused", "killed" or "wrong", and why."""
-
-    what: str
-    verdict: str
-    why: str = ""
 
 
 def tissue(side: int = SIDE, seed: int = 0) -> NDArray[np.uint8]:
@@ -277,13 +271,6 @@ def _zeros(data: bytearray, file: Path, rng: np.random.Generator) -> tuple[bytes
 # ------------------------------------------------------------ the trial
 
 
-def cap_memory(gigabytes: float) -> None:
-    """Bound what this process and its helpers may take beside what is taken by now."""
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    most = taken + int(gigabytes * 2**30)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
 def judged(path: Path) -> tuple[str, str]:
     """What becomes of a slide, and what is said of it."""
     start = time.monotonic()
@@ -326,17 +313,7 @@ def fuzz_slides(count: int, seed: int = 0) -> list[Outcome]:
 
 def main() -> None:
     """Alter, filter, count."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--gigabytes", type=float, default=4.0, help="bound on memory")
-    chosen = parser.parse_args()
-    cap_memory(chosen.gigabytes)
-    outcomes = fuzz_slides(chosen.count, chosen.seed)
-    for outcome in outcomes:
-        if outcome.verdict in ("wrong", "killed"):
-            print(f"{outcome.verdict.upper()} {outcome.what}: {outcome.why}")
-    print(dict(Counter(outcome.verdict for outcome in outcomes)))
+    run(fuzz_slides, __doc__, 300)
 
 
 if __name__ == "__main__":
