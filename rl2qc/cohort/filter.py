@@ -127,6 +127,11 @@ def filter_cohort(
     folder, watcher = RunFolder(out), progress_of(progress)
     taken = by_codes(folder, found[part::parts], private=run.private)
     folder.prepare((item.name for item in taken), overwrite=run.overwrite)
+    if settings.reader is not None:
+        # Once, before any slide fails for it.
+        extra = READERS.get(settings.reader).extra
+        if extra is not None:
+            extra.require(f"reader {settings.reader}")
     executor = _executor(model, run)
     # Last, since it takes longest: everything that can be wrong with the call is known by now.
     loaded = find_model(model)

@@ -376,3 +376,15 @@ def test_a_run_needs_no_extra(
     assert [row.status for row in found.rows] == ["done"]
     known = json.loads((tmp_path / "out" / "run.json").read_text())["versions"]
     assert not {"fastslide", "zarr"} & set(known)
+
+
+def test_a_reader_that_is_not_installed_is_wrong_usage(
+    tmp_path: Path, tissue: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Extra, "installed", property(lambda extra: False))
+    write_slide(tmp_path / "a.tif", tissue)
+    with pytest.raises(UsageError, match="reader fastslide needs fastslide"):
+        rl2qc.filter_cohort(
+            tmp_path / "a.tif", tmp_path / "out", BrightnessModel(), reader="fastslide"
+        )
+    assert not (tmp_path / "out" / "run.json").exists()
