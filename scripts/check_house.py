@@ -3,8 +3,9 @@
     python scripts/check_house.py
 
 names each function above 60 lines (signature and docstring apart), each signature above 8
-parameters, each file above 350 lines (of tests: 500), each docstring heading that is not NumPy's
-and each word of a docstring in single backticks, and ends with 1 if there is one. Commands of the
+parameters, each file above 350 lines (of tests: 500), each docstring heading that is not NumPy's,
+each word of a docstring in single backticks, each name that two files of tests share (they are
+modules without packages: pytest collects one), and ends with 1 if there is one. Commands of the
 command line may have more parameters: each is an option.
 """
 
@@ -45,7 +46,18 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 def check(root: Path) -> list[str]:
     """A line for each thing that is too large, or misnamed."""
     files = [file for folder in FOLDERS for file in sorted((root / folder).rglob("*.py"))]
-    return [line for file in files for line in check_file(file, file.relative_to(root))]
+    return [
+        *(line for file in files for line in check_file(file, file.relative_to(root))),
+        *check_names([file.relative_to(root) for file in files if file.name != "conftest.py"]),
+    ]
+
+
+def check_names(places: list[Path]) -> Iterator[str]:
+    """The files of tests, and their helpers, that have the name of another."""
+    first: dict[str, Path] = {}
+    for place in places:
+        if place.parts[0] == "tests" and first.setdefault(place.name, place) != place:
+            yield f"{place}: {first[place.name]} has this name, give it one of its own"
 
 
 def check_file(file: Path, place: Path) -> Iterator[str]:

@@ -48,6 +48,14 @@ def test_large_things_are_named(found, text, line):
     assert found("rl2qc/a.py", text) == [line]
 
 
+def test_files_of_tests_have_names_of_their_own(found):
+    for place in ("rl2qc/a/b.py", "rl2qc/c/b.py", "tests/a/conftest.py", "tests/c/conftest.py"):
+        assert found(place, "") == []
+    assert found("tests/a/test_b.py", "") == []
+    shared = "tests/c/test_b.py: tests/a/test_b.py has this name, give it one of its own"
+    assert found("tests/c/test_b.py", "") == [shared]
+
+
 def test_code_and_roles_stand_in_backticks(found):
     assert found("rl2qc/a.py", '"""Adds ``a`` by :func:`~b.c` and :math:`d`."""') == []
 
