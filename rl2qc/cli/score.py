@@ -104,6 +104,8 @@ def score_command(
 
     rl2qc score generated/ -r real/ --metrics rl2,fid,kid --features inception
 
+    rl2qc score generated/ -r real/ --features model,imagenet.pth,imagenet.pth:normalized
+
     rl2qc score generated/ -r training_images/ --unseen other_real_images/
     """
     targets = {
@@ -131,6 +133,8 @@ def score_command(
     )
     answer = f"{card.answer()}\n\n" if card.headline else ""
     text = f"{card.describe()}\n\n{answer}{card.table(short=not all_metrics)}"
+    if card.extractors is not None:
+        text += f"\n\nextractors side by side\n{card.extractors.table()}"
     if curve:
         needed = "no curve: it needs at least 20 images a set and --n-resamples above 0"
         text += f"\n\nagainst the number of images\n{card.curve_table() or needed}"

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.core.registry import Extra, Registry, nearest
+from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ __all__ = [
     "Extractor",
     "ExtractorSpec",
     "FeatureExtractor",
-    "find_extractors",
     "finite_floats",
-    "get_extractor",
     "register_extractor",
 ]
 
@@ -91,7 +89,7 @@ class Extractor(Protocol):
 class FeatureExtractor:
     """An extractor with all that may be asked of one; the defaults are those of most.
 
-    :func:`find_extractors` gives these alone, whatever it was given.
+    :func:`~rl2qc.features.find.find_extractors` gives these alone, whatever it was given.
 
     Attributes
     ----------
@@ -221,52 +219,6 @@ def register_extractor(spec: ExtractorSpec, *, replace: bool = False) -> Extract
     return EXTRACTORS.register(spec, replace=replace)
 
 
-def find_extractors(
-    features: str | Path | Extractor, model: QualityModel, titles: Sequence[str]
-) -> dict[str, FeatureExtractor]:
-    """The extractor of each set of images that ``--features`` names, by the set's title.
-
-    Parameters
-    ----------
-    features
-        - an :class:`Extractor`; what it returns is checked;
-        - the name of a registered one, such as ``"model"``, ``"latents"`` (of ``model``),
-          ``"imagenet-resnet18"`` (patches at their own size), ``"inception"``;
-        - a file: an rl2qc model, whose backbone is taken with its preprocessing, or the weights
-          of a ResNet-18 (safetensors, or a state dict ``.pt``/``.pth`` read without running any
-          of its code), with ImageNet's normalisation;
-        - a folder of features that were computed elsewhere, ``TITLE.npy`` for each set.
-    model
-        Gives the device and the batch size as well.
-    titles
-        Of the sets of images; features from a folder are of one set only.
-
-    Raises
-    ------
-    UsageError
-        Neither a known name, a path nor an extractor; or its extra is not installed.
-    WorkError
-        Weights are not at hand and cannot be fetched; the message says where to put them.
-    CheckpointError
-        The file holds other things than such weights.
-    """
-    if not isinstance(features, str | Path):
-        return dict.fromkeys(titles, _complete(features))
-    spec = _spec(features)
-    if spec.extra is not None:
-        spec.extra.require(f"the extractor {spec.name}")
-    if spec.open is not None:
-        opened = spec.open(Path(features), model, titles)
-        return {title: _complete(opened[title]) for title in titles}
-    assert spec.make is not None
-    return dict.fromkeys(titles, _complete(spec.make(model)))
-
-
-def get_extractor(features: str | Path | Extractor, model: QualityModel) -> FeatureExtractor:
-    """The extractor of a single set of images; see :func:`find_extractors`."""
-    return find_extractors(features, model, ("images",))["images"]
-
-
 def finite_floats(array: NDArray[np.generic], what: str) -> NDArray[np.float32]:
     """Features from elsewhere as float32; UsageError, which names ``what``, for no numbers."""
     if array.dtype.kind not in "fiu":
@@ -276,61 +228,3 @@ def finite_floats(array: NDArray[np.generic], what: str) -> NDArray[np.float32]:
     if not np.isfinite(floats).all():
         raise UsageError(f"{what} must be finite in float32: there is NaN or infinity")
     return floats
-
-
-def _spec(features: str | Path) -> ExtractorSpec:
-    """The spec of a name or of a path; a known name comes first, whatever lies there."""
-    name = str(features)
-    if name in EXTRACTORS and EXTRACTORS.get(name).make is not None:
-        return EXTRACTORS.get(name)
-    if name:  # Path("") is the current folder
-        for spec in EXTRACTORS:
-            if spec.accepts is not None and spec.accepts(Path(features)):
-                return spec
-    known = tuple(spec.name for spec in EXTRACTORS if spec.make is not None)
-    raise UsageError(f"no features {name!r}{nearest(name, known)} Give {_known()}")
-
-
-def _known() -> str:
-    # Names come first, then kinds of paths.
-    *most, last = (s.name for s in sorted(EXTRACTORS, key=lambda spec: spec.make is None))
-    return f"{', '.join(most)} or {last}"
-
-
-_MEMBERS = ("name", "dim", "identity", "extract")
-
-
-def _complete(extractor: Any) -> FeatureExtractor:
-    """An extractor with all that may be asked of it; what somebody else's returns is checked."""
-    if isinstance(extractor, FeatureExtractor):
-        return extractor
-    if isinstance(extractor, Extractor):
-        return _Checked(extractor)
-    lacking = ", ".join(m for m in _MEMBERS if not hasattr(extractor, m))
-    raise UsageError(
-        f"features must be {_known()}, or an extractor, and {type(extractor).__name__} has no "
-        f"{lacking}"
-    )
-
-
-class _Checked(FeatureExtractor):
-    """An extractor that is none of ours; what it returns is checked."""
-
-    def __init__(self, extractor: Extractor) -> None:
-        self._extractor = extractor
-        self.name, self.dim, self.identity = extractor.name, extractor.dim, extractor.identity
-
-    def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
-        """Features (n, dim) float32; UsageError for anything else."""
-        what = f"features of the extractor {self.name}"
-        array = np.asarray(self._extractor.extract(source, progress=progress))
-        features = finite_floats(array, what)
-        if features.shape != (len(source), self.dim):
-            wanted = (len(source), self.dim)
-            raise UsageError(f"{what} must have the shape {wanted}, got {features.shape}")
-        return features
-
-    def probabilities(self, features: ArrayLike) -> NDArray[np.float64] | None:
-        """Those of the extractor where it has classes."""
-        own = getattr(self._extractor, "probabilities", None)
-        return None if own is None else np.asarray(own(features), np.float64)

@@ -32,6 +32,7 @@ from rl2qc.scoring.other_scores import (
 from rl2qc.scoring.rows import Resampled, Stacks
 from rl2qc.scoring.sample_size import size_warnings
 from rl2qc.scoring.settings import CompareSettings, ScoreSettings
+from rl2qc.scoring.side_by_side import side_by_side
 from rl2qc.scoring.spec import MetricSpec, Value, chosen_metrics
 from rl2qc.scoring.values import full_values
 from rl2qc.stats.agreement import RankAgreement, rank_agreement
@@ -143,6 +144,7 @@ def compare(
         {n: tuple(v.n_generated or 0 for v in found.values[n]) for n in known},
         {name: _unclear(differences[name], titles, pairs) for name in values if ranked},
         _verdicts(from_first, titles[0], directions, known),
+        side_by_side(measured.by_extractor, titles, specs, chosen),
     )
 
 

@@ -13,6 +13,7 @@ from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import interval, layout, number
 from rl2qc.scoring.quote import Quoted, QuotedTable, comparison_table
 from rl2qc.scoring.results import plain
+from rl2qc.scoring.side_by_side import SideBySide
 from rl2qc.scoring.spec import MetricSpec
 from rl2qc.stats.agreement import RankAgreement
 from rl2qc.stats.difference import Difference
@@ -50,6 +51,8 @@ class Comparison(Result, Quoted, OldNames):
         are no intervals. Empty without agreement.
     verdicts
         By metric and other generator, what their difference says.
+    extractors
+        The same images by each of several extractors; None for one.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Comparison(Result, Quoted, OldNames):
     n_generated: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     unclear: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
     verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    extractors: SideBySide | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`).
@@ -114,6 +118,7 @@ class Comparison(Result, Quoted, OldNames):
                 for name, row in self.values.items()
             },
             "agreement": agreement,
+            "extractors": None if self.extractors is None else self.extractors.to_dict(),
             "provenance": dict(self.provenance),
             # Its old name, for one release.
             "run": dict(self.provenance),
@@ -184,6 +189,8 @@ class Comparison(Result, Quoted, OldNames):
             lines += ["", *layout(table, right=(1, 2))]
         if self.agreement is not None:
             lines += ["", *_agreement_lines(self.agreement, self.generators, self.unclear)]
+        if self.extractors is not None:
+            lines += ["", self.extractors.table()]
         lines += ["", "↑ higher, ↓ lower is better"]
         if n_verdicts := sum(map(len, self.differences.values())):
             level = self.provenance["settings"]["level"]

@@ -13,7 +13,7 @@ from rl2qc.features.looks import LooksOf
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.metrics.matrices import Rows
 
-__all__ = ["ImageSet"]
+__all__ = ["ByExtractor", "ImageSet"]
 
 # Bounds of what is held of pixels at once.
 _MOST_IMAGES, _MOST_BYTES = 1000, 96 << 20
@@ -140,3 +140,21 @@ class ImageSet:
         found = self.take(rows)
         pixels = np.stack([found.source[i] for i in range(len(found))])
         return replace(found, arrays={**found.arrays, "pixels": pixels}), rows
+
+
+@dataclass(frozen=True, eq=False)
+class ByExtractor:
+    """The sets by one of several extractors.
+
+    Attributes
+    ----------
+    name, identity, dim
+        Of the extractor.
+    sets
+        By title.
+    """
+
+    name: str
+    identity: str
+    dim: int
+    sets: dict[str, ImageSet]

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from rl2qc.core.progress import Progress
 from rl2qc.core.provenance import versions
 from rl2qc.errors import UsageError
-from rl2qc.features.base import FeatureExtractor, find_extractors
+from rl2qc.features.base import FeatureExtractor
 from rl2qc.features.cache import FeatureCache
+from rl2qc.features.find import find_all
 from rl2qc.features.looks import Looks, LooksOf
 from rl2qc.features.of_model import ModelStatistics
 from rl2qc.features.precomputed import PrecomputedFeatures
@@ -30,7 +31,7 @@ from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
 from rl2qc.scoring.encoding import WEIGHED, Control, Encodings, harmonized
 from rl2qc.scoring.groups import effective_number, found_groups, given_groups
-from rl2qc.scoring.image_sets import ImageSet
+from rl2qc.scoring.image_sets import ByExtractor, ImageSet
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import MetricSpec
 
@@ -58,6 +59,8 @@ class Measured:
         How the sets are encoded.
     control
         Real images encoded as the generated ones, where these are encoded differently.
+    by_extractor
+        The same sets by each of several extractors, the one of ``sets`` first; empty for one.
     """
 
     sets: Mapping[str, ImageSet]
@@ -65,6 +68,7 @@ class Measured:
     warnings: tuple[str, ...]
     encodings: Encodings
     control: Control | None = None
+    by_extractor: tuple[ByExtractor, ...] = ()
 
 
 def measure_sets(
@@ -117,12 +121,13 @@ def measure_sets(
     }
     needs = {need for spec in specs for need in spec.needs}
     with _batches_of(judge, settings.batch_size):
-        extractors = find_extractors(settings.features, judge, list(sources))
+        extractors, *others = find_all(settings.extractors, judge, list(sources))
         measure = _Measuring(judge, settings, needs, progress)
         looks = {title: measure.looks(source) for title, source in sources.items()}
         encodings = Encodings.of(sources, looks)
         if settings.harmonize:
-            _check_computed(extractors)
+            for by in (extractors, *others):
+                _check_computed(by)
             sources, recipes = harmonized(sources, encodings)
             looks = {title: measure.looks(source) for title, source in sources.items()}
             encodings = Encodings.of(sources, looks, recipes)
@@ -133,15 +138,11 @@ def measure_sets(
             found[title] = known
             sets[title] = ImageSet(source, arrays, known.labels, looks=looks[title])
         control = measure.control(sets["real"], extractors["real"], encodings)
-    for title, source in sources.items():
-        rows_given = isinstance(extractors[title], PrecomputedFeatures) or title in given
-        if rows_given and natural_order(source.names) != list(range(len(source))):
-            warnings.append(
-                f"the rows given for {title} are taken in the order of the sorted file names, "
-                f"in which 10 comes before 2: is that theirs?"
-            )
+        beside = tuple(measure.beside(by, sets) for by in others)
+    warnings += _order_warnings(sources, (extractors, *others), set(given))
     if unseen is not None:
-        sets["real"] = sets["real"].beside(sets[UNSEEN])
+        for of in (sets, *(other.sets for other in beside)):
+            of["real"] = of["real"].beside(of[UNSEEN])
     extractor = extractors["real"]
     made = {
         "patch_size": sources["real"].size,
@@ -154,11 +155,30 @@ def measure_sets(
         "checkpoint": judge.name,
         "checkpoint_sha256": judge.sha256,
         "device": str(judge.device),
-        "settings": {**settings.record(), "features": extractor.name},
+        "settings": {
+            **settings.record(),
+            "features": ",".join([extractor.name, *(other.name for other in beside)]),
+        },
         "versions": versions(),
     }
     said = (*encodings.warnings(), *warnings, *_likelihood_warnings(needs, sets["real"]))
-    return Measured(sets, made, said, encodings, control)
+    main = ByExtractor(extractor.name, extractor.identity, extractor.dim, sets)
+    return Measured(sets, made, said, encodings, control, (main, *beside) if beside else ())
+
+
+def _order_warnings(
+    sources: Mapping[str, PatchSource],
+    extractors: Sequence[Mapping[str, FeatureExtractor]],
+    given: set[str],
+) -> list[str]:
+    """Where rows come from elsewhere, and the names of the images sort as others number them."""
+    return [
+        f"the rows given for {title} are taken in the order of the sorted file names, in which 10 "
+        "comes before 2: is that theirs?"
+        for title, source in sources.items()
+        if title in given or any(isinstance(by[title], PrecomputedFeatures) for by in extractors)
+        if natural_order(source.names) != list(range(len(source)))
+    ]
 
 
 def _check_computed(extractors: Mapping[str, FeatureExtractor]) -> None:
@@ -258,6 +278,21 @@ class _Measuring:
         if probabilities is not None:
             arrays["probabilities"] = probabilities
         return arrays
+
+    def beside(
+        self, extractors: Mapping[str, FeatureExtractor], sets: Mapping[str, ImageSet]
+    ) -> ByExtractor:
+        """The same images by another extractor: its features alone."""
+        by = extractors["real"]
+        found = {}
+        for title, images in sets.items():
+            features = self._features(extractors[title], images.source)
+            if self.settings.distance == "cosine":
+                _check_cosine(images.source, features)
+            found[title] = ImageSet(
+                images.source, {"features": features}, images.groups, looks=images.looks
+            )
+        return ByExtractor(by.name, by.identity, by.dim, found)
 
     def looks(self, source: PatchSource) -> LooksOf | None:
         """Thumbnails and traces; None of a set too large to be held."""

@@ -16,8 +16,9 @@ from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import layout, number
 from rl2qc.errors import UsageError
-from rl2qc.features.base import FeatureExtractor, find_extractors
+from rl2qc.features.base import FeatureExtractor
 from rl2qc.features.cache import FeatureCache
+from rl2qc.features.find import find_extractors
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.images.sources.sizes import at_one_size

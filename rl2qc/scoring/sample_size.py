@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from rl2qc.metrics.matrices import Rows
 from rl2qc.scoring.image_sets import ImageSet
@@ -29,6 +30,11 @@ def curves(metrics: Sequence[Resampled]) -> dict[str, Curve]:
 
     Metrics that have no curve are left out; without resamples there is none.
     """
+    with threadpool_limits(1):  # small products: threads would wait for each other
+        return _curves(metrics)
+
+
+def _curves(metrics: Sequence[Resampled]) -> dict[str, Curve]:
     drawn: dict[int, _Draws] = {}
     found = {}
     for metric in metrics:

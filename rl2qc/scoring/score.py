@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
+from numpy.typing import ArrayLike
 
 from rl2qc.core.arrays import read_array
-from rl2qc.core.progress import Progress, track
+from rl2qc.core.progress import Progress
 from rl2qc.core.renamed import old_keyword
 from rl2qc.core.text import one_line
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import Patches
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
-from rl2qc.scoring.baselines import Baselines, Found
+from rl2qc.scoring.baselines import Baselines
+from rl2qc.scoring.card_rows import card_rows
 from rl2qc.scoring.control import (
     controls,
     encoding_words,
@@ -30,20 +28,16 @@ from rl2qc.scoring.control import (
 from rl2qc.scoring.copies import copies, duplicates, paired_with
 from rl2qc.scoring.evidence import evidence_of
 from rl2qc.scoring.headline import Finding, headline
-from rl2qc.scoring.intervals import interval_of
 from rl2qc.scoring.judging import Case
 from rl2qc.scoring.judging import judged as judged_rows
 from rl2qc.scoring.measure import Measured, measure_sets
-from rl2qc.scoring.results import MetricResult
-from rl2qc.scoring.rows import Resampled, Stacks
+from rl2qc.scoring.rows import Stacks
 from rl2qc.scoring.sample_size import curves, size_warnings
 from rl2qc.scoring.scorecard import Scorecard
 from rl2qc.scoring.settings import ScoreSettings
-from rl2qc.scoring.spec import Value, chosen_metrics
-from rl2qc.scoring.values import full_values
+from rl2qc.scoring.side_by_side import side_by_side
+from rl2qc.scoring.spec import chosen_metrics
 from rl2qc.scoring.verdict import MANY_COPIES
-from rl2qc.stats.baseline import Baseline
-from rl2qc.stats.resampling import Interval
 
 __all__ = ["score"]
 
@@ -122,7 +116,7 @@ def score(
     copied = copies(generated_set, reference)
     stacks = Stacks((reference, generated_set), settings)
     metrics = [stacks.of(spec) for spec in specs]
-    found = _rows(metrics, Baselines(stacks), progress)
+    found = card_rows(metrics, Baselines(stacks), progress)
     smallest = min(len(generated_set), len(reference))
     twice = duplicates(generated_set)
     # Copies have the names of what they copy: they are no pairs because of that.
@@ -144,8 +138,7 @@ def score(
         encoding_words(measured, worth),
         reference.n_groups,
     )
-    with threadpool_limits(1):
-        against_n = curves(metrics)
+    against_n = curves(metrics)
     defined = [spec for spec in specs if not math.isnan(rows[spec.name].value)]
     few = size_warnings(defined, {"generated": generated_set, "real": reference})
     made = {
@@ -161,6 +154,7 @@ def score(
         against_n,
         evidence_of(stacks, found.baselines),
         headline(rows, finding),
+        side_by_side(measured.by_extractor, ["generated"], specs, settings),
     )
 
 
@@ -176,98 +170,6 @@ def _counted(measured: Measured, finding: Finding) -> dict[str, Any]:
         "n_unseen": 0 if real.unseen is None else len(real.unseen),
         "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
     }
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Every metric by name, the values behind its baseline, and why some are not to be judged."""
-
-    rows: Mapping[str, MetricResult]
-    baselines: Mapping[str, NDArray[np.float64]]
-    unjudged: Mapping[str, str]
-
-
-def _rows(metrics: Sequence[Resampled], baselines: Baselines, progress: bool | Progress) -> _Rows:
-    values = full_values([m for m in metrics if not (m.n_resamples and m.spec.from_baselines)])
-    rows, of_real, unjudged = {}, {}, {}
-    # Thousands of small products: threads would wait for each other longer than they work.
-    with threadpool_limits(1), track(progress, "resampling", len(metrics)) as step:
-        for metric in metrics:
-            name = metric.spec.name
-            value = values[name] if name in values else _of_baselines(metric, baselines)
-            rows[name], found = _row(metric, value, baselines)
-            if value.unjudged:
-                unjudged[name] = value.unjudged
-            if found is not None and len(found.values):
-                of_real[name] = found.values
-            step(1)
-    return _Rows(rows, of_real, unjudged)
-
-
-def _of_baselines(metric: Resampled, baselines: Baselines) -> Value:
-    assert metric.spec.from_baselines is not None
-    try:
-        return metric.spec.from_baselines(metric, baselines)
-    except ValueError as error:
-        return Value(math.nan, str(error))
-
-
-def _row(
-    metric: Resampled, value: Value, baselines: Baselines
-) -> tuple[MetricResult, Found | None]:
-    """One metric with its interval and its baseline."""
-    row = MetricResult(
-        value.value,
-        metric.spec.higher_is_better,
-        metric.spec.meaning,
-        low=value.low,
-        high=value.high,
-        std=value.std,
-        n_real=value.n_real or 0,
-        n_generated=value.n_generated or 0,
-        note=value.note,
-        method=value.method,
-    )
-    if math.isnan(value.value):
-        return row, None
-    notes, found = [value.note], None
-    try:
-        row = _with_interval(row, interval_of(metric, value))
-    except ValueError as error:
-        notes.append(f"no interval: {error}")
-    try:
-        found = baselines.find(metric, value)
-    except ValueError as error:
-        notes.append(f"no baseline: {error}")
-    if found is not None:
-        row = _beside(row, found.baseline)
-        notes.append(found.note)
-    return replace(row, note="; ".join(filter(None, notes))), found
-
-
-def _with_interval(row: MetricResult, found: Interval | None) -> MetricResult:
-    if found is None:
-        return row
-    return replace(
-        row,
-        low=found.low,
-        high=found.high,
-        method=found.method + " by slide" * found.by_group,
-        n_resamples=found.n_resamples,
-    )
-
-
-def _beside(row: MetricResult, found: Baseline) -> MetricResult:
-    return replace(
-        row,
-        baseline=found.value,
-        baseline_low=found.low,
-        baseline_high=found.high,
-        observed=found.observed,
-        percentile=found.percentile,
-        baseline_n_real=found.n_real,
-        baseline_n_generated=found.n_generated,
-    )
 
 
 def _load_array(title: str, given: ArrayLike | str | Path) -> ArrayLike:

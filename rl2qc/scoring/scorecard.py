@@ -19,6 +19,7 @@ from rl2qc.scoring.page import write_page
 from rl2qc.scoring.quote import Quoted, QuotedTable, score_table
 from rl2qc.scoring.requirements import failed, read_requirements
 from rl2qc.scoring.results import Curve, MetricResult
+from rl2qc.scoring.side_by_side import SideBySide
 from rl2qc.scoring.spec import METRICS
 
 __all__ = ["SCHEMA_VERSION", "Scorecard", "schema"]
@@ -50,6 +51,8 @@ class Scorecard(Result, Quoted, OldNames):
         The arrays behind the numbers, for the page.
     headline
         Realism, diversity, memorisation and coverage, a plain line each.
+    extractors
+        The same images by each of several extractors; None for one.
 
     Examples
     --------
@@ -69,6 +72,7 @@ class Scorecard(Result, Quoted, OldNames):
     against_n: Mapping[str, Curve] = field(default_factory=dict)
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     headline: tuple[Line, ...] = ()
+    extractors: SideBySide | None = None
 
     def __getitem__(self, name: str) -> float:
         return self.metrics[name].value
@@ -80,6 +84,7 @@ class Scorecard(Result, Quoted, OldNames):
             "headline": [line.to_dict() for line in self.headline],
             "metrics": {name: metric.to_dict() for name, metric in self.metrics.items()},
             "against_n": {name: curve.to_dict() for name, curve in self.against_n.items()},
+            "extractors": None if self.extractors is None else self.extractors.to_dict(),
             "provenance": dict(self.provenance),
             # Its old name, for one release.
             "run": {k: v for k, v in self.provenance.items() if k != "seconds"},

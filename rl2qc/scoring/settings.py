@@ -32,6 +32,18 @@ def split_names(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
+def split_features(text: str) -> str | tuple[str, ...]:
+    """One extractor, or several that a comma separates; a path may hold commas.
+
+    Examples
+    --------
+    >>> split_features("model"), split_features("model, latents")
+    ('model', ('model', 'latents'))
+    """
+    names = split_names(text)
+    return text if len(names) < 2 or Path(text).exists() else names
+
+
 @dataclass(frozen=True)
 class ScoreSettings(Settings):
     """How to score.
@@ -59,8 +71,10 @@ class ScoreSettings(Settings):
         help="What the metrics of features are computed on: model, latents, imagenet-resnet18, "
         "inception, a weights file, or a folder of features computed elsewhere (real.npy and "
         "generated.npy, in compare NAME.npy of every set; one row an image). In Python also an "
-        "extractor of your own.",
-        metavar="NAME|FILE|DIR",
+        "extractor of your own. NAME:normalized stretches each image first. Several, with commas "
+        "between them, stand side by side; the card is of the first.",
+        parse=split_features,
+        metavar="NAME|FILE|DIR,..",
     )
     distance: Literal["euclidean", "cosine"] = option(
         "euclidean",
@@ -136,6 +150,17 @@ class ScoreSettings(Settings):
             object.__setattr__(self, "metrics", split_names(self.metrics))
         if self.metrics is not None:
             chosen_metrics(self.metrics)
+        if isinstance(self.features, str):
+            object.__setattr__(self, "features", split_features(self.features))
+        elif isinstance(self.features, list):
+            object.__setattr__(self, "features", tuple(self.features))
+        if not self.extractors:
+            raise UsageError("no features chosen: name at least one extractor")
+
+    @property
+    def extractors(self) -> tuple[Any, ...]:
+        """All that features are asked of; the card is of the first."""
+        return self.features if isinstance(self.features, tuple) else (self.features,)
 
 
 @dataclass(frozen=True)

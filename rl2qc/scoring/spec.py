@@ -175,6 +175,8 @@ class MetricSpec:
         Whether it stands in the short table, and answers that question.
     cite
         BibTeX entries to be cited with it ("@article{...}"), or keys of those of the package.
+    by_extractor
+        Whether several extractors are held against each other by it, unless metrics are named.
     more
         What a higher value is called in a comparison, where it is not simply better.
 
@@ -219,6 +221,7 @@ class MetricSpec:
     question: Question = ""
     recommended: bool = False
     cite: tuple[str, ...] = ()
+    by_extractor: bool = False
     more: str = ""
 
     def __post_init__(self) -> None:

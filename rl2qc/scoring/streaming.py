@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import ImageError, UsageError
-from rl2qc.features.base import FeatureExtractor, get_extractor
+from rl2qc.features.base import FeatureExtractor
 from rl2qc.features.cache import FeatureCache
+from rl2qc.features.find import get_extractor
 from rl2qc.features.looks import Looks
 from rl2qc.features.of_model import ModelStatistics
 from rl2qc.images.sources.base import Patches, as_source

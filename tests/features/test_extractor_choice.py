@@ -13,7 +13,7 @@ from network_helpers import IMAGENET, normalised, pooled
 from safetensors.torch import save_file
 
 from rl2qc.errors import CheckpointError, UsageError, WorkError
-from rl2qc.features.base import get_extractor
+from rl2qc.features.find import get_extractor
 from rl2qc.features.inception import InceptionFeatures
 from rl2qc.features.of_model import ModelFeatures
 

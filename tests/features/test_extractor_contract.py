@@ -13,10 +13,9 @@ from rl2qc.errors import UsageError
 from rl2qc.features.base import (
     EXTRACTORS,
     ExtractorSpec,
-    find_extractors,
-    get_extractor,
     register_extractor,
 )
+from rl2qc.features.find import find_extractors, get_extractor
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rl2qc.features.base import get_extractor
 from rl2qc.features.cache import FeatureCache
+from rl2qc.features.find import get_extractor
 from rl2qc.features.networks import NetworkFeatures, weights_hash
 from rl2qc.features.of_model import ModelFeatures, ModelLatents, ModelStatistics
 from rl2qc.model.network.backbone import POOLED

@@ -103,6 +103,7 @@ _SHARED: Any = {
 register_metric(
     MetricSpec(
         name="fid",
+        by_extractor=True,
         cite=("heusel2017fid",),
         order=40,
         higher_is_better=False,
@@ -121,6 +122,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="r_fid",
+        by_extractor=True,
         cite=("osuala2023medigan",),
         order=41,
         higher_is_better=True,

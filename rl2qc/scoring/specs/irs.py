@@ -109,6 +109,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="irs_adjusted",
+        by_extractor=True,
         cite=("dombrowski2025irs",),
         question="Coverage",
         recommended=True,

@@ -85,6 +85,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="coverage",
+        by_extractor=True,
         cite=("naeem2020prdc",),
         question="Coverage",
         recommended=True,
