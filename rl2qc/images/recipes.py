@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -122,15 +122,15 @@ def find_recipe(source: PatchSource, of: Encoding, to: Encoding, kinds: Sequence
     return min(tried, key=miss)
 
 
-def reencoded(source: PatchSource, recipe: Recipe) -> PatchSource:
-    """The same images, each encoded by a recipe before it is cropped."""
+def reencoded(source: PatchSource, recipe: Callable[[_Pixels], _Pixels]) -> PatchSource:
+    """The same images, each encoded by a recipe, or whatever changes one, before it is cropped."""
     return replace(source, items=_Reencoded(source.items, recipe))
 
 
 class _Reencoded(Images):
     """Images that are encoded as they are read."""
 
-    def __init__(self, images: Images, recipe: Recipe) -> None:
+    def __init__(self, images: Images, recipe: Callable[[_Pixels], _Pixels]) -> None:
         self._images, self._recipe = images, recipe
 
     def __len__(self) -> int:

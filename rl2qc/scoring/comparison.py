@@ -11,7 +11,7 @@ from rl2qc.core.renamed import OldNames
 from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import interval, layout, number
-from rl2qc.scoring.quote import Quoted, QuotedTable, comparison_table
+from rl2qc.scoring.quote import Quoted, QuotedTable, comparison_table, fitted_words
 from rl2qc.scoring.results import plain
 from rl2qc.scoring.side_by_side import SideBySide
 from rl2qc.scoring.spec import MetricSpec
@@ -157,7 +157,8 @@ class Comparison(Result, Quoted, OldNames):
         listed = ", ".join(f"{title} {n}" for title, n in made["n_generated"].items())
         return (
             f"{listed} generated against {made['n_real']} real images, {made['patch_size']} px, "
-            f"model {made['checkpoint']} ({made['checkpoint_sha256'][:12]}), "
+            f"model {made['checkpoint']} ({made['checkpoint_sha256'][:12]})"
+            f"{fitted_words(made)}, "
             f"features {made['features']}"
         )
 

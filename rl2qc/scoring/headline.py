@@ -272,6 +272,7 @@ def _beside(rows: _Rows) -> str:
     return "; ".join(
         f"{spec.name} {number(row.observed)}, of real against real {number(row.baseline)} "
         f"({number(row.baseline_low)} to {number(row.baseline_high)})"
+        + (f", {row.as_far_as}" if row.as_far_as else "")
         for spec, row in rows
     )
 

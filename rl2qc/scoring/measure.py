@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,25 @@ from rl2qc.core.progress import Progress
 from rl2qc.core.provenance import versions
 from rl2qc.errors import UsageError
 from rl2qc.features.base import FeatureExtractor
-from rl2qc.features.cache import FeatureCache
 from rl2qc.features.find import find_all
-from rl2qc.features.looks import Looks, LooksOf
-from rl2qc.features.of_model import ModelStatistics
 from rl2qc.features.precomputed import PrecomputedFeatures
 from rl2qc.images.pairs import natural_order
-from rl2qc.images.recipes import Recipe, reencoded
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.images.sources.notes import abouts_of, difference_warnings, scale_notes
 from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.metrics.inception import inception_score
-from rl2qc.model.network.backbone import POOLED
 from rl2qc.model.quality import QualityModel
-from rl2qc.scoring.encoding import WEIGHED, Control, Encodings, harmonized
+from rl2qc.scoring.encoding import Control, Encodings, harmonized
+from rl2qc.scoring.fitting import fit_to_real
 from rl2qc.scoring.groups import effective_number, found_groups, given_groups
 from rl2qc.scoring.image_sets import ByExtractor, ImageSet
+from rl2qc.scoring.measuring import Measuring
 from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.spec import MetricSpec
 
 __all__ = ["UNSEEN", "Measured", "measure_sets"]
 
-LOOKED_AT_MOST = 20_000
-"""Images of a set up to which all are looked at for overlaps, duplicates and traces."""
 UNSEEN = "unseen"
 """Title of the real images that the generator has not seen."""
 
@@ -61,6 +56,8 @@ class Measured:
         Real images encoded as the generated ones, where these are encoded differently.
     by_extractor
         The same sets by each of several extractors, the one of ``sets`` first; empty for one.
+    measuring
+        What measured them.
     """
 
     sets: Mapping[str, ImageSet]
@@ -69,6 +66,7 @@ class Measured:
     encodings: Encodings
     control: Control | None = None
     by_extractor: tuple[ByExtractor, ...] = ()
+    measuring: Measuring | None = None
 
 
 def measure_sets(
@@ -122,7 +120,7 @@ def measure_sets(
     needs = {need for spec in specs for need in spec.needs}
     with _batches_of(judge, settings.batch_size):
         extractors, *others = find_all(settings.extractors, judge, list(sources))
-        measure = _Measuring(judge, settings, needs, progress)
+        measure = Measuring(judge, settings, needs, progress)
         looks = {title: measure.looks(source) for title, source in sources.items()}
         encodings = Encodings.of(sources, looks)
         if settings.harmonize:
@@ -137,12 +135,12 @@ def measure_sets(
             known = groups[title] or found_groups(source, arrays.get("features"), looks[title])
             found[title] = known
             sets[title] = ImageSet(source, arrays, known.labels, looks=looks[title])
-        control = measure.control(sets["real"], extractors["real"], encodings)
         beside = tuple(measure.beside(by, sets) for by in others)
+        measure, fitted = fit_to_real(measure, sets, [by.sets for by in beside])
+        control = measure.control(sets["real"], extractors["real"], encodings)
     warnings += _order_warnings(sources, (extractors, *others), set(given))
-    if unseen is not None:
-        for of in (sets, *(other.sets for other in beside)):
-            of["real"] = of["real"].beside(of[UNSEEN])
+    for of in (sets, *(other.sets for other in beside)) if unseen is not None else ():
+        of["real"] = of["real"].beside(of[UNSEEN])
     extractor = extractors["real"]
     made = {
         "patch_size": sources["real"].size,
@@ -153,6 +151,7 @@ def measure_sets(
         "features_identity": extractor.identity,
         "dtype": "float32 features, float64 metrics",
         "checkpoint": judge.name,
+        "fitted": fitted and fitted.record(),
         "checkpoint_sha256": judge.sha256,
         "device": str(judge.device),
         "settings": {
@@ -163,7 +162,9 @@ def measure_sets(
     }
     said = (*encodings.warnings(), *warnings, *_likelihood_warnings(needs, sets["real"]))
     main = ByExtractor(extractor.name, extractor.identity, extractor.dim, sets)
-    return Measured(sets, made, said, encodings, control, (main, *beside) if beside else ())
+    return Measured(
+        sets, made, said, encodings, control, (main, *beside) if beside else (), measure
+    )
 
 
 def _order_warnings(
@@ -201,7 +202,8 @@ def _likelihood_warnings(needs: set[str], real: ImageSet) -> list[str]:
         return []
     return [
         f"the filter keeps {kept:.0%} of the real images: they are unlike this model's reference, "
-        "so train a model on your own clean patches (rl2qc train) before trusting likelihoods"
+        "so fit the flow to real images (--fit), or train a model on your own clean patches "
+        "(rl2qc train), before trusting RL2 and likelihoods"
     ]
 
 
@@ -239,96 +241,6 @@ def _check_size(title: str, n: int, specs: Sequence[MetricSpec], settings: Score
     for spec in specs:
         if spec.check is not None:
             spec.check(title, n, settings)
-
-
-@dataclass(frozen=True)
-class _Measuring:
-    """What is measured of each set, and how."""
-
-    model: QualityModel
-    settings: ScoreSettings
-    needs: set[str]
-    progress: bool | Progress
-    cache: FeatureCache = field(default_factory=FeatureCache)
-
-    def __call__(
-        self,
-        source: PatchSource,
-        extractor: FeatureExtractor,
-        probabilities: NDArray[np.float64] | None,
-    ) -> dict[str, NDArray[Any]]:
-        arrays: dict[str, NDArray[Any]] = {}
-        follows = extractor.follows is self.model
-        if follows or self.needs & {"latents", "likelihood"}:
-            # What the model's features, latents and scores all follow from.
-            of_stages = self._features(ModelStatistics(self.model), source)
-            judged = self.model.measure_statistics(of_stages)
-            arrays["latents"] = self.model.latents_of_features(of_stages[:, POOLED].copy())
-            arrays["log_likelihood"] = judged["log_likelihood"]
-            arrays["keep"] = judged["p_value"] > self.settings.alpha
-        if follows:
-            arrays["features"] = extractor.of_statistics(of_stages)
-        elif self.needs & {"features", "probabilities"}:
-            arrays["features"] = self._features(extractor, source)
-        if "features" in arrays:
-            if self.settings.distance == "cosine":
-                _check_cosine(source, arrays["features"])
-            if probabilities is None:
-                probabilities = extractor.probabilities(arrays["features"])
-        if probabilities is not None:
-            arrays["probabilities"] = probabilities
-        return arrays
-
-    def beside(
-        self, extractors: Mapping[str, FeatureExtractor], sets: Mapping[str, ImageSet]
-    ) -> ByExtractor:
-        """The same images by another extractor: its features alone."""
-        by = extractors["real"]
-        found = {}
-        for title, images in sets.items():
-            features = self._features(extractors[title], images.source)
-            if self.settings.distance == "cosine":
-                _check_cosine(images.source, features)
-            found[title] = ImageSet(
-                images.source, {"features": features}, images.groups, looks=images.looks
-            )
-        return ByExtractor(by.name, by.identity, by.dim, found)
-
-    def looks(self, source: PatchSource) -> LooksOf | None:
-        """Thumbnails and traces; None of a set too large to be held."""
-        if len(source) > LOOKED_AT_MOST:
-            return None
-        return LooksOf(self._features(Looks(), source))
-
-    def control(
-        self, real: ImageSet, extractor: FeatureExtractor, found: Encodings
-    ) -> Control | None:
-        """Some real images, and the same encoded as the generated set is; None without need."""
-        if not found.differences.get("generated") or isinstance(extractor, PrecomputedFeatures):
-            return None
-        recipe = found.recipe(real.source, "real", "generated")
-        if recipe == Recipe():
-            return None
-        some = real.take(real.drawn(WEIGHED, self.settings.seed))
-        again = reencoded(some.source, recipe)
-        return Control(some, ImageSet(again, self(again, extractor, None)), recipe)
-
-    def _features(self, by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
-        known: NDArray[np.float32] | None = source.items.measured(by.identity, source.size)
-        if known is not None:
-            return known
-        if self.settings.cache and by.cached:
-            return self.cache.features(by, source, progress=self.progress)
-        return by.extract(source, progress=self.progress is True)
-
-
-def _check_cosine(source: PatchSource, features: NDArray[np.float32]) -> None:
-    nonzero = features.any(axis=1)
-    if not nonzero.all():
-        raise UsageError(
-            f"the cosine distance of {source.names[int(np.argmin(nonzero))]} is undefined, all its "
-            "features being 0: leave the image out or take --distance euclidean"
-        )
 
 
 def _probabilities(title: str, source: PatchSource, given: ArrayLike) -> NDArray[np.float64]:

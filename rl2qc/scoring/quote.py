@@ -15,7 +15,15 @@ from rl2qc.core.text import number
 from rl2qc.scoring.results import MetricResult
 from rl2qc.scoring.spec import METRICS
 
-__all__ = ["Quoted", "QuotedTable", "bibtex", "comparison_table", "methods", "score_table"]
+__all__ = [
+    "Quoted",
+    "QuotedTable",
+    "bibtex",
+    "comparison_table",
+    "fitted_words",
+    "methods",
+    "score_table",
+]
 
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -165,11 +173,20 @@ def methods(made: Mapping[str, Any], names: Sequence[str]) -> str:
     return (
         f"Scores ({', '.join(names)}) of generated images ({counted}) against {real} were computed "
         f"at {made['patch_size']} px with {known}, model {made['checkpoint']} (SHA-256 "
-        f"{made['checkpoint_sha256'][:12]}), features {made['features']}, seed {settings['seed']}"
+        f"{made['checkpoint_sha256'][:12]}){fitted_words(made)}, features {made['features']}, "
+        f"seed {settings['seed']}"
         f"{encoded}; {settings['level']:.0%} intervals and real-against-real baselines are of "
         f"{settings['n_resamples']} resamples"
         f"{' of whole groups' if groups else ''}."
     )
+
+
+def fitted_words(made: Mapping[str, Any]) -> str:
+    """What the flow was fitted to, where that is not the model's own reference."""
+    if (fitted := made.get("fitted")) is None:
+        return ""
+    of = f" of {fitted['groups']} groups" if fitted["groups"] else ""
+    return f" with its flow fitted to {fitted['n_real']} other real images{of}"
 
 
 def bibtex(names: Sequence[str]) -> str:

@@ -38,6 +38,7 @@ from rl2qc.scoring.settings import ScoreSettings
 from rl2qc.scoring.side_by_side import side_by_side
 from rl2qc.scoring.spec import chosen_metrics
 from rl2qc.scoring.verdict import MANY_COPIES
+from rl2qc.scoring.yardstick import with_scales
 
 __all__ = ["score"]
 
@@ -125,7 +126,7 @@ def score(
     worth = controls(specs, measured.control, settings)
     rows = judged_rows(
         specs,
-        with_controls(found.rows, worth),
+        with_scales(specs, with_controls(found.rows, worth), measured, settings),
         {**unjudged_by_encoding(specs, measured, worth), **found.unjudged},
         Case(smallest, len(copied), partner is not None),
     )

@@ -16,7 +16,7 @@ from rl2qc.core.text import interval, layout, number
 from rl2qc.scoring.evidence import Evidence
 from rl2qc.scoring.headline import Line, to_text
 from rl2qc.scoring.page import write_page
-from rl2qc.scoring.quote import Quoted, QuotedTable, score_table
+from rl2qc.scoring.quote import Quoted, QuotedTable, fitted_words, score_table
 from rl2qc.scoring.requirements import failed, read_requirements
 from rl2qc.scoring.results import Curve, MetricResult
 from rl2qc.scoring.side_by_side import SideBySide
@@ -111,7 +111,7 @@ class Scorecard(Result, Quoted, OldNames):
         return (
             f"{made['n_generated']} generated against {made['n_real']} real images, "
             f"{made['patch_size']} px, model {made['checkpoint']} "
-            f"({made['checkpoint_sha256'][:12]}), features {made['features']}, "
+            f"({made['checkpoint_sha256'][:12]}){fitted_words(made)}, features {made['features']}, "
             f"{made['seconds']} s"
         )
 
@@ -153,7 +153,7 @@ class Scorecard(Result, Quoted, OldNames):
         level = f"interval: {self.provenance['settings']['level']:.0%}."
         notes = (_LEGEND, level, *self.resample_notes(), *self.group_notes())
         lines += textwrap.wrap(" ".join(notes), 100, break_on_hyphens=False)
-        lines += [f"{name}: {m.note}" for name, m in shown.items() if m.note]
+        lines += [f"{name}: {said}" for name, m in shown.items() if (said := m.remarks)]
         if hidden := len(self.metrics) - len(shown):
             lines.append(f"{hidden} more metrics: --all, or in the files")
         return "\n".join(lines)

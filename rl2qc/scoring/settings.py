@@ -100,6 +100,13 @@ class ScoreSettings(Settings):
         help="Encode both sets alike before anything is measured: each as the other is.",
         before=False,
     )
+    fit: bool = option(
+        False,
+        help="As the RL2 paper does: fit the flow to real images first, here to one half of the "
+        "real set (whole groups), the other half being what everything is scored against. For "
+        "images unlike the model's reference.",
+        before=False,
+    )
     mpp: float | None = option(
         None,
         help="Microns per pixel of the images, to be held against the model's.",

@@ -175,6 +175,9 @@ class MetricSpec:
         Whether it stands in the short table, and answers that question.
     cite
         BibTeX entries to be cited with it ("@article{...}"), or keys of those of the package.
+    on_scale
+        Whether it is a distance of latents that rises with what is done to images: it is then told
+        how much JPEG or blur moves real ones as far.
     by_extractor
         Whether several extractors are held against each other by it, unless metrics are named.
     more
@@ -221,6 +224,7 @@ class MetricSpec:
     question: Question = ""
     recommended: bool = False
     cite: tuple[str, ...] = ()
+    on_scale: bool = False
     by_extractor: bool = False
     more: str = ""
 

@@ -30,6 +30,7 @@ register_metric(
         copies="below",
         question="Realism",
         recommended=True,
+        on_scale=True,
         compute=_rl2,
         resample="bootstrap",
         bounds=NOT_NEGATIVE,
