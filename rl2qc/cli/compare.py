@@ -36,6 +36,10 @@ def compare_command(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Also write values and differences here."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write a page with pictures here."),
+    ] = None,
     latex: Annotated[
         Path | None,
         typer.Option("--latex", metavar="FILE", help="Also write a table for a paper here."),
@@ -70,6 +74,9 @@ def compare_command(
             "names) and one a score, such as dice; name:lower where lower is better.",
         ),
     ] = None,
+    all_metrics: Annotated[
+        bool, typer.Option("--all", help="Print all metrics, not the recommended ones alone.")
+    ] = False,
     overwrite: OverwriteOption = False,
     *,
     settings: CompareSettings,
@@ -82,14 +89,20 @@ def compare_command(
 
     **Examples**
 
-    rl2qc compare epoch_10/ epoch_40/ --real real/
+    rl2qc compare epoch_10/ epoch_20/ epoch_40/ --real real/ --html epochs.html
 
     rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ --source-masks masks/
     --masks pix2pix_masks/ --masks cyclegan_masks/ --masks diffusion_masks/
 
     rl2qc compare pix2pix/ cyclegan/ diffusion/ -r real/ -m mine.safetensors --also readers.csv
     """
-    targets = {"--json": json, "--csv": csv, "--latex": latex, "--markdown": markdown}
+    targets = {
+        "--json": json,
+        "--csv": csv,
+        "--html": html,
+        "--latex": latex,
+        "--markdown": markdown,
+    }
     outputs = Outputs(targets, overwrite=overwrite)
     from rl2qc.scoring.compare import compare
 
@@ -103,10 +116,11 @@ def compare_command(
         progress=True,
     )
     outputs.finish(
-        f"{found.describe()}\n\n{found.table()}",
+        f"{found.describe()}\n\n{found.table(short=not all_metrics)}",
         found.warnings,
         ("comparison", "--json", found.to_json),
         ("table", "--csv", found.to_csv),
+        ("page", "--html", found.to_html),
         ("LaTeX", "--latex", found.to_latex),
         ("Markdown", "--markdown", found.to_markdown),
     )

@@ -61,6 +61,14 @@ def card_rows(
     return CardRows(rows, of_real, unjudged)
 
 
+def _basis(metric: Resampled) -> str:
+    spec, features = metric.spec, metric.sets[0].extractor
+    if not spec.published or not features:
+        return ""
+    # Published scores are of other weights and another resizing than torchvision's Inception.
+    return f"on features {features}: not {spec.published}"
+
+
 def _of_baselines(metric: Resampled, baselines: Baselines) -> Value:
     assert metric.spec.from_baselines is not None
     try:
@@ -84,6 +92,8 @@ def _row(
         n_generated=value.n_generated or 0,
         note=value.note,
         method=value.method,
+        basis=_basis(metric),
+        paper=metric.spec.paper,
     )
     if math.isnan(value.value):
         return row, None

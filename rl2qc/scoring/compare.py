@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from rl2qc.core.progress import Progress, track
+from rl2qc.core.progress import Progress
 from rl2qc.errors import UsageError
 from rl2qc.images.pairs import match_images
 from rl2qc.images.sources.base import Patches, as_source
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
+from rl2qc.scoring.compare_values import (
+    compared_values,
+    listed,
+    pair_differences,
+    value_intervals,
+)
 from rl2qc.scoring.comparison import Comparison, difference_verdict
 from rl2qc.scoring.copies import copies
-from rl2qc.scoring.intervals import narrowing
 from rl2qc.scoring.measure import Measured, measure_sets
 from rl2qc.scoring.other_scores import (
     Masks,
@@ -29,14 +33,12 @@ from rl2qc.scoring.other_scores import (
     other_differences,
     other_scores,
 )
-from rl2qc.scoring.rows import Resampled, Stacks
 from rl2qc.scoring.sample_size import size_warnings
 from rl2qc.scoring.settings import CompareSettings, ScoreSettings
 from rl2qc.scoring.side_by_side import side_by_side
-from rl2qc.scoring.spec import MetricSpec, Value, chosen_metrics
-from rl2qc.scoring.values import full_values
+from rl2qc.scoring.spec import MetricSpec, chosen_metrics
 from rl2qc.stats.agreement import RankAgreement, rank_agreement
-from rl2qc.stats.difference import Difference, paired_difference
+from rl2qc.stats.difference import Difference
 
 __all__ = ["compare"]
 
@@ -98,19 +100,19 @@ def compare(
     specs = [spec for spec in chosen_metrics(chosen.metrics) if spec.of != "real"]
     sizes = {title: len(source) for title, source in sources.items()}
     if chosen.paired and len(set(sizes.values())) > 1:
-        raise UsageError(f"paired sets must hold as many images, got {_listed(sizes)}")
+        raise UsageError(f"paired sets must hold as many images, got {listed(sizes)}")
     # Before the work: whether it can be told which images belong together.
     pairing = match_images({t: s.names for t, s in sources.items()}) if chosen.paired else {}
     measured = measure_sets({"real": real, **sources}, model, specs, chosen, progress=progress)
     # Behind it: features from elsewhere are in the order of the files.
     ordered = {title: measured.sets[title].take(np.array(rows)) for title, rows in pairing.items()}
     measured = replace(measured, sets={**measured.sets, **ordered})
-    found = _values(measured, titles, specs, chosen)
+    found = compared_values(measured, titles, specs, chosen)
     ranked = chosen.agreement or len(titles) > 2
     pairs = list(combinations(range(len(titles)), 2))
     if not ranked:
         pairs = pairs[: len(titles) - 1]  # of the first with every other
-    differences, notes = _differences(found, titles, pairs, chosen, progress)
+    differences, notes = pair_differences(found, titles, pairs, chosen, progress)
     for name, other in also.items():
         differences[name], more = other_differences(name, other, titles, pairs, chosen)
         notes += more
@@ -145,6 +147,8 @@ def compare(
         {name: _unclear(differences[name], titles, pairs) for name in values if ranked},
         _verdicts(from_first, titles[0], directions, known),
         side_by_side(measured.by_extractor, titles, specs, chosen),
+        value_intervals(found, titles, also),
+        {title: measured.sets[title].source for title in ("real", *titles)},
     )
 
 
@@ -185,128 +189,6 @@ def _titled(generated: Mapping[str, Patches] | Sequence[str | Path]) -> dict[str
     return {title: as_source(patches) for title, patches in sets.items()}
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """What is compared: metrics that have a value, with the sets that each was computed on."""
-
-    metrics: list[Resampled]
-    values: dict[str, tuple[Value, ...]]
-    warnings: list[str]
-
-
-def _values(
-    measured: Measured,
-    titles: Sequence[str],
-    specs: Sequence[MetricSpec],
-    settings: CompareSettings,
-) -> _Compared:
-    """The metrics of every generated set: those that depend on it at one number of images."""
-    sets = [measured.sets["real"], *(measured.sets[title] for title in titles)]
-    sizes = {title: len(measured.sets[title]) for title in titles}
-    parts, warnings = [(list(specs), sets)], []
-    if (smallest := min(sizes.values())) < max(sizes.values()):
-        equal = [s.take(s.drawn(smallest, settings.seed)) for s in sets[1:]]
-        free = [spec for spec in specs if not spec.depends_on_n]
-        bound = [spec for spec in specs if spec.depends_on_n]
-        parts = [(free, sets), (bound, [sets[0], *equal])]
-        warnings.append(
-            f"the sets differ in size ({_listed(sizes)}): metrics that depend on the number of "
-            f"images are of {smallest} images of each, drawn at random"
-        )
-    values: dict[str, tuple[Value, ...]] = {}
-    metrics: dict[str, Resampled] = {}
-    for some, of_sets in parts:
-        stacks = Stacks(of_sets, settings)
-        these = [stacks.of(spec) for spec in some]
-        by_set = [full_values(these, i) for i in range(1, len(of_sets))]
-        values |= {spec.name: tuple(found[spec.name] for found in by_set) for spec in some}
-        metrics |= {metric.spec.name: metric for metric in these}
-    defined = []
-    for spec in specs:
-        if all(math.isnan(v.value) for v in values[spec.name]):
-            warnings.append(f"{spec.name}: {values[spec.name][0].note}")
-        else:
-            defined.append(metrics[spec.name])
-    return _Compared(defined, values, warnings)
-
-
-def _differences(
-    found: _Compared,
-    titles: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
-    settings: CompareSettings,
-    progress: bool | Progress,
-) -> tuple[dict[str, Pairs], list[str]]:
-    """One generator minus another for each of the pairs by metric, and why one is missing."""
-    differences: dict[str, Pairs] = {}
-    notes: list[str] = []
-    # As in score(): threads would wait for each other.
-    with threadpool_limits(1), track(progress, "resampling", len(found.metrics)) as step:
-        for metric in found.metrics:
-            spec = metric.spec
-            differences[spec.name] = {}
-            for i, j in pairs if settings.n_resamples and spec.resample else ():
-                a, b = found.values[spec.name][i], found.values[spec.name][j]
-                if math.isnan(a.value) or math.isnan(b.value):
-                    continue
-                try:
-                    difference = _difference(metric, (i, j), (a, b))
-                except ValueError as error:
-                    notes.append(
-                        f"{spec.name}: no difference of {titles[i]} from {titles[j]}: {error}"
-                    )
-                else:
-                    differences[spec.name][i, j] = difference
-            step(1)
-    return differences, notes
-
-
-def _difference(
-    metric: Resampled, pair: tuple[int, int], values: tuple[Value, Value]
-) -> Difference:
-    spec, settings = metric.spec, metric.settings
-    assert isinstance(settings, CompareSettings) and spec.resample is not None
-    first, second = 1 + pair[0], 1 + pair[1]
-    groups = [metric.groups[0], metric.groups[first]]
-    difference = paired_difference(
-        metric.metric,
-        metric.rows[0],
-        (metric.rows[first], metric.rows[second]),
-        method=spec.resample,
-        paired=settings.paired,
-        groups=groups if settings.paired else [*groups, metric.groups[second]],
-        bounds=spec.resampled_bounds,
-        n_resamples=metric.n_resamples,
-        level=settings.level,
-        seed=settings.seed,
-    )
-    a, b = values
-    sizes = [0] * len(metric.sets)
-    sizes[0], sizes[first], sizes[second] = a.n_real or 0, a.n_generated or 0, b.n_generated or 0
-    narrowed = narrowing(sizes, metric)
-    return _of_whole_sets(difference, a.value, b.value, narrowed, spec.bounds)
-
-
-def _of_whole_sets(
-    difference: Difference,
-    value_a: float,
-    value_b: float,
-    narrowed: float,
-    bounds: tuple[float, float],
-) -> Difference:
-    """The interval around the difference of the full values, where resamples make do with less."""
-    value, furthest = value_a - value_b, bounds[1] - bounds[0]
-    return replace(
-        difference,
-        value=value,
-        low=max(value + narrowed * (difference.low - difference.value), -furthest),
-        high=min(value + narrowed * (difference.high - difference.value), furthest),
-        value_a=value_a,
-        value_b=value_b,
-        warnings=(),
-    )
-
-
 def _unclear(
     differences: Pairs, titles: Sequence[str], pairs: Sequence[tuple[int, int]]
 ) -> tuple[tuple[str, str], ...] | None:
@@ -334,7 +216,3 @@ def _agreement(
 
 def _copied(measured: Measured, title: str) -> tuple[str, ...]:
     return copies(measured.sets[title], measured.sets["real"], f"images of {title}").warnings
-
-
-def _listed(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{title} {n}" for title, n in sizes.items())

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rl2qc.core.renamed import OldNames
 from rl2qc.core.results import Result
 from rl2qc.core.schemas import load_schema
 from rl2qc.core.text import interval, layout, number
+from rl2qc.images.sources.images import PatchSource
+from rl2qc.scoring.compare_page import write_page
 from rl2qc.scoring.quote import Quoted, QuotedTable, comparison_table, fitted_words
+from rl2qc.scoring.ranks import rank_lines, ranks_of
 from rl2qc.scoring.results import plain
 from rl2qc.scoring.side_by_side import SideBySide
-from rl2qc.scoring.spec import MetricSpec
+from rl2qc.scoring.spec import METRICS, MetricSpec
 from rl2qc.stats.agreement import RankAgreement
 from rl2qc.stats.difference import Difference
 
 __all__ = ["SCHEMA_VERSION", "Comparison", "difference_verdict", "schema"]
 
 SCHEMA_VERSION = 2
+_UNCLEAR = "no clear difference"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class Comparison(Result, Quoted, OldNames):
         By metric and other generator, what their difference says.
     extractors
         The same images by each of several extractors; None for one.
+    intervals
+        By metric, low and high of each generator's value; NaN where there is none.
+    sources
+        The images, by title, for the page; empty of a comparison read back.
 
     Examples
     --------
@@ -78,6 +88,8 @@ class Comparison(Result, Quoted, OldNames):
     unclear: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
     verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     extractors: SideBySide | None = None
+    intervals: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    sources: Mapping[str, PatchSource] = field(default_factory=dict, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`).
@@ -103,6 +115,7 @@ class Comparison(Result, Quoted, OldNames):
                 name: {
                     "higher_is_better": self.higher_is_better[name],
                     "values": _finite(row),
+                    "intervals": [_finite(ends) for ends in self.interval_of(name)],
                     "n_generated": (
                         list(self.n_generated[name]) if name in self.n_generated else None
                     ),
@@ -125,6 +138,14 @@ class Comparison(Result, Quoted, OldNames):
             "warnings": list(self.warnings),
         }
 
+    def interval_of(self, name: str) -> tuple[tuple[float, float], ...]:
+        """Low and high of each generator's value of a metric, NaN where there is none."""
+        return self.intervals.get(name, ((math.nan, math.nan),) * len(self.generators))
+
+    def to_html(self, path: str | Path) -> None:
+        """Write a page with charts and pictures to ``path``, whole or not at all."""
+        write_page(self, path)
+
     def csv_rows(self) -> Sequence[Mapping[str, Any]]:
         """One line a metric and generator, with the difference of the first from it."""
         return [
@@ -132,6 +153,8 @@ class Comparison(Result, Quoted, OldNames):
                 "metric": name,
                 "generator": title,
                 "value": plain(value),
+                "value_low": plain(self.interval_of(name)[i][0]),
+                "value_high": plain(self.interval_of(name)[i][1]),
                 "n_generated": self.n_generated[name][i] if name in self.n_generated else None,
                 "first_minus_this": d.value if d else None,
                 "low": d.low if d else None,
@@ -162,44 +185,71 @@ class Comparison(Result, Quoted, OldNames):
             f"features {made['features']}"
         )
 
-    def table(self) -> str:
-        """Values, then the differences from the first generator, then the agreement of ranks."""
-        arrow = {True: "↑", False: "↓", None: ""}
-        sizes = {n for counts in self.n_generated.values() for n in counts}
-        rows = [("metric", "", *self.generators, *(["images"] if len(sizes) > 1 else []))]
-        for name, row in self.values.items():
-            counts = set(self.n_generated.get(name, ()))
-            cells = ["all" if len(counts) > 1 else "".join(map(str, counts))]
-            cells = cells if len(sizes) > 1 else []
-            rows.append((name, arrow[self.higher_is_better[name]], *map(number, row), *cells))
-        lines = layout(rows, right=range(2, 2 + len(self.generators)))
-        first = self.generators[0]
+    def shown(self, *, short: bool = False) -> tuple[str, ...]:
+        """Names of the metrics; of ``short`` the recommended and those from elsewhere.
+
+        All where metrics were asked for by name, or none is recommended.
+        """
+        names = tuple(self.values)
+        if not short or self.provenance["settings"].get("metrics") is not None:
+            return names
+        few = tuple(n for n in names if n not in METRICS or METRICS.get(n).recommended)
+        return few if any(n in METRICS for n in few) else names
+
+    def table(self, *, short: bool = False) -> str:
+        """Values, then the differences from the first generator, then the agreement of ranks.
+
+        Of ``short`` those of the metrics that :meth:`shown` names then.
+        """
+        names = self.shown(short=short)
+        lines = self._value_lines(names)
         for other in self.generators[1:]:
-            table = [("metric", f"{first} - {other}", "interval", "verdict")]
-            for name, found in self.differences.items():
-                if other in found:
-                    d = found[other]
-                    table.append(
-                        (
-                            name,
-                            number(d.value),
-                            interval(d.low, d.high),
-                            self.verdicts.get(name, {}).get(other, ""),
-                        )
-                    )
-            lines += ["", *layout(table, right=(1, 2))]
+            lines += self._difference_lines(names, other)
         if self.agreement is not None:
-            lines += ["", *_agreement_lines(self.agreement, self.generators, self.unclear)]
+            found = ranks_of(self.agreement, self.generators, self.unclear, names)
+            lines += ["", *rank_lines(found)]
         if self.extractors is not None:
             lines += ["", self.extractors.table()]
         lines += ["", "↑ higher, ↓ lower is better"]
-        if n_verdicts := sum(map(len, self.differences.values())):
+        if n_verdicts := sum(len(self.differences.get(name, ())) for name in names):
             level = self.provenance["settings"]["level"]
             lines.append(
                 f"interval: {level:.0%}, each by itself: 1 in {1 / (1 - level):.0f} leaves 0 out "
                 f"by chance, so read these {n_verdicts} verdicts together"
             )
+        if hidden := len(self.values) - len(names):
+            lines.append(f"{hidden} more metrics: --all, or in the files")
         return "\n".join(lines)
+
+    def _value_lines(self, names: Sequence[str]) -> list[str]:
+        arrow = {True: "↑", False: "↓", None: ""}
+        sizes = {n for name in names for n in self.n_generated.get(name, ())}
+        rows = [("metric", "", *self.generators, *(["images"] if len(sizes) > 1 else []))]
+        for name in names:
+            counts = set(self.n_generated.get(name, ()))
+            cells = ["all" if len(counts) > 1 else "".join(map(str, counts))]
+            cells = cells if len(sizes) > 1 else []
+            values = map(number, self.values[name])
+            rows.append((name, arrow[self.higher_is_better[name]], *values, *cells))
+        return layout(rows, right=range(2, 2 + len(self.generators)))
+
+    def _difference_lines(self, names: Sequence[str], other: str) -> list[str]:
+        """The first generator minus another: those that say something, the others by name."""
+        first, unclear = self.generators[0], []
+        table = [("metric", f"{first} - {other}", "interval", "verdict")]
+        for name in names:
+            if (d := self.differences.get(name, {}).get(other)) is None:
+                continue
+            said = self.verdicts.get(name, {}).get(other, "")
+            if said == _UNCLEAR:
+                unclear.append(name)
+            else:
+                table.append((name, number(d.value), interval(d.low, d.high), said))
+        lines = ["", *layout(table, right=(1, 2))] if len(table) > 1 else []
+        if unclear:
+            said = f"{first} and {other}, {_UNCLEAR}: {', '.join(unclear)}"
+            lines += [*([] if lines else [""]), *textwrap.wrap(said, 100, subsequent_indent="  ")]
+        return lines
 
 
 def schema() -> dict[str, Any]:
@@ -231,47 +281,12 @@ def difference_verdict(
         if own is not None:
             return own
     if not difference.significant:
-        return "no clear difference"
+        return _UNCLEAR
     higher, lower = titles if difference.value > 0 else titles[::-1]
     more = spec.more if spec is not None else ""
     if higher_is_better is None or more:
         return f"{higher} {more or 'higher'}"
     return f"{higher if higher_is_better else lower} better"
-
-
-def _agreement_lines(
-    agreement: RankAgreement,
-    generators: tuple[str, ...],
-    unclear: Mapping[str, tuple[tuple[str, str], ...] | None],
-) -> list[str]:
-    n_pairs = math.comb(len(generators), 2)
-    doubtful = {name: None if (p := unclear.get(name)) is None else len(p) for name in unclear}
-    ranks = [("rank (1 is best)", *generators, "unclear pairs")]
-    for name, row in zip(agreement.metrics, agreement.ranks, strict=True):
-        k = doubtful.get(name)
-        ranks.append(
-            (name, *(f"{rank:g}" for rank in row), "?" if k is None else f"{k} of {n_pairs}")
-        )
-    count = len(agreement.metrics)
-    matrix = [("agreement", *(str(i + 1) for i in range(count)))]
-    for i, name in enumerate(agreement.metrics):
-        cells = []
-        for j in range(count):
-            value = (agreement.spearman if j > i else agreement.kendall)[i, j]
-            text = "." if i == j else "-" if math.isnan(value) else f"{value:+.2f}"
-            chance = n_pairs in (doubtful.get(name), doubtful.get(agreement.metrics[j]))
-            cells.append(f"({text})" if chance and i != j else text)
-        matrix.append((f"{i + 1} {name}", *cells))
-    return [
-        *layout(ranks, right=range(1, len(generators) + 2)),
-        "",
-        *layout(matrix, right=range(1, count + 1)),
-        "below the diagonal Kendall's tau, above it Spearman's rho: 1 same order, -1 reversed.",
-        f"{len(generators)} generators: unrelated metrics come to +1 or -1 by chance in "
-        f"1 of {math.factorial(len(generators)) // 2} cases.",
-        "unclear: pairs without a clear difference, whose order may be chance; in brackets where "
-        "that is so of all.",
-    ]
 
 
 def _finite(row: Sequence[float]) -> list[float | None]:

@@ -91,7 +91,8 @@ def copies(judged: ImageSet, real: ImageSet, called: str = "generated images") -
     same, of = _equal(judged, real)
     warnings = []
     if len(same):
-        example = f"{judged.source.names[int(same[0])]} equals {real.source.names[int(of[0])]}"
+        first, second = judged.source.names[int(same[0])], real.source.names[int(of[0])]
+        example = f"{_short(first)} equals {_short(second)}"
         warnings.append(
             f"{len(same)} of {len(judged)} {called} equal a real image ({example}): copies score "
             "like real images, so look at authenticity first"
@@ -116,8 +117,13 @@ def duplicates(images: ImageSet) -> Duplicates:
     if not repeated:
         return Duplicates(len(images), len(images), 1)
     pair = shown[np.flatnonzero(member == groups[sizes.argmax()])[:2]]
-    names = tuple(images.source.names[int(i)] for i in pair)
+    names = tuple(_short(images.source.names[int(i)]) for i in pair)
     return Duplicates(len(images), len(images) - repeated, int(sizes.max()), names)
+
+
+def _short(name: str) -> str:
+    """A path as its file and folder: where these are is nobody's to read."""
+    return "/".join(PurePath(name).parts[-2:])
 
 
 def _equal(judged: ImageSet, real: ImageSet) -> tuple[Rows, Rows]:

@@ -50,6 +50,8 @@ class ImageSet:
         Of the real set: real images that the generator has not seen, or None.
     looks
         Thumbnails and traces of encoding; None where they were not looked at.
+    extractor
+        What its features are called; empty where there are none.
     """
 
     source: PatchSource
@@ -57,6 +59,7 @@ class ImageSet:
     groups: NDArray[np.str_] | None = None
     unseen: ImageSet | None = None
     looks: LooksOf | None = None
+    extractor: str = ""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -109,6 +112,7 @@ class ImageSet:
             None if self.groups is None else self.groups[rows],
             self.unseen,
             self.looks.take(rows) if self.looks is not None and needs is None else None,
+            self.extractor,
         )
 
     def drawn(self, most: int, seed: int) -> Rows:

@@ -124,8 +124,7 @@ def measure_sets(
         looks = {title: measure.looks(source) for title, source in sources.items()}
         encodings = Encodings.of(sources, looks)
         if settings.harmonize:
-            for by in (extractors, *others):
-                _check_computed(by)
+            _check_computed(extractors, *others)
             sources, recipes = harmonized(sources, encodings)
             looks = {title: measure.looks(source) for title, source in sources.items()}
             encodings = Encodings.of(sources, looks, recipes)
@@ -134,7 +133,9 @@ def measure_sets(
             arrays = measure(source, extractors[title], given.get(title))
             known = groups[title] or found_groups(source, arrays.get("features"), looks[title])
             found[title] = known
-            sets[title] = ImageSet(source, arrays, known.labels, looks=looks[title])
+            sets[title] = ImageSet(
+                source, arrays, known.labels, None, looks[title], extractors[title].name
+            )
         beside = tuple(measure.beside(by, sets) for by in others)
         measure, fitted = fit_to_real(measure, sets, [by.sets for by in beside])
         control = measure.control(sets["real"], extractors["real"], encodings)
@@ -182,8 +183,8 @@ def _order_warnings(
     ]
 
 
-def _check_computed(extractors: Mapping[str, FeatureExtractor]) -> None:
-    if any(isinstance(by, PrecomputedFeatures) for by in extractors.values()):
+def _check_computed(*extractors: Mapping[str, FeatureExtractor]) -> None:
+    if any(isinstance(one, PrecomputedFeatures) for by in extractors for one in by.values()):
         raise UsageError(
             "--harmonize changes pixels, and features computed elsewhere do not follow: encode the "
             "images alike before computing them, or take another --features"

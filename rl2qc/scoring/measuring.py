@@ -102,7 +102,11 @@ class Measuring:
             if self.settings.distance == "cosine":
                 _check_cosine(images.source, features)
             found[title] = ImageSet(
-                images.source, {"features": features}, images.groups, looks=images.looks
+                images.source,
+                {"features": features},
+                images.groups,
+                looks=images.looks,
+                extractor=by.name,
             )
         return ByExtractor(by.name, by.identity, by.dim, found)
 

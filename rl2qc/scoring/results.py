@@ -43,6 +43,10 @@ class MetricResult(OldNames):
     control
         The metric of real images against themselves, encoded as the generated ones are: what a
         difference of encoding is worth. NaN without one.
+    basis
+        On which features it is, and what it must not be taken for; empty where nobody would.
+    paper
+        The paper that reports its scores in this form; empty for other forms.
     as_jpeg, as_blur, as_far_as
         The JPEG quality, and the standard deviation of a blur in px, that move real images as far;
         the same in words. NaN and empty where that was not asked, NaN beyond all that were tried.
@@ -80,6 +84,8 @@ class MetricResult(OldNames):
     baseline_n_real: int = 0
     baseline_n_generated: int = 0
     control: float = _NAN
+    basis: str = ""
+    paper: str = ""
     as_jpeg: float = _NAN
     as_blur: float = _NAN
     as_far_as: str = ""
@@ -91,7 +97,7 @@ class MetricResult(OldNames):
     @property
     def remarks(self) -> str:
         """What is to be said below the value, in a line."""
-        return "; ".join(filter(None, (self.as_far_as, self.note)))
+        return "; ".join(filter(None, (self.as_far_as, self.basis, self.note)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a number that is not finite becomes None."""

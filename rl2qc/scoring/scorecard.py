@@ -138,7 +138,7 @@ class Scorecard(Result, Quoted, OldNames):
             first, *more = textwrap.wrap(m.verdict or m.meaning, _VERDICT_WIDTH) or [""]
             rows.append(
                 (
-                    name,
+                    f"{name} †" if m.paper else name,
                     {True: "↑", False: "↓", None: ""}[m.higher_is_better],
                     number(m.value),
                     interval(m.low, m.high),
@@ -151,10 +151,12 @@ class Scorecard(Result, Quoted, OldNames):
             rows += [("", "", "", "", "", "", "", line) for line in more]
         lines = [*layout(rows, right=(2, 3, 4, 5, 6)), ""]
         level = f"interval: {self.provenance['settings']['level']:.0%}."
-        notes = (_LEGEND, level, *self.resample_notes(), *self.group_notes())
+        marked = [f"{name} {m.paper}" for name, m in shown.items() if m.paper]
+        paper = [f"†: in the form of its paper ({'; '.join(marked)})."] if marked else []
+        notes = (_LEGEND, *paper, level, *self.resample_notes(), *self.group_notes())
         lines += textwrap.wrap(" ".join(notes), 100, break_on_hyphens=False)
         lines += [f"{name}: {said}" for name, m in shown.items() if (said := m.remarks)]
-        if hidden := len(self.metrics) - len(shown):
+        if hidden := len(self.shown()) - len(shown):
             lines.append(f"{hidden} more metrics: --all, or in the files")
         return "\n".join(lines)
 

@@ -175,6 +175,10 @@ class MetricSpec:
         Whether it stands in the short table, and answers that question.
     cite
         BibTeX entries to be cited with it ("@article{...}"), or keys of those of the package.
+    published
+        What it must not be taken for, being on other features: "the published Inception FID".
+    paper
+        The paper that reports its scores in this form, where there are several.
     on_scale
         Whether it is a distance of latents that rises with what is done to images: it is then told
         how much JPEG or blur moves real ones as far.
@@ -224,6 +228,8 @@ class MetricSpec:
     question: Question = ""
     recommended: bool = False
     cite: tuple[str, ...] = ()
+    published: str = ""
+    paper: str = ""
     on_scale: bool = False
     by_extractor: bool = False
     more: str = ""

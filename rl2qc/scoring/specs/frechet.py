@@ -103,6 +103,7 @@ _SHARED: Any = {
 register_metric(
     MetricSpec(
         name="fid",
+        published="the published Inception FID",
         by_extractor=True,
         cite=("heusel2017fid",),
         order=40,
@@ -122,6 +123,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="r_fid",
+        published="the published Inception FID",
         by_extractor=True,
         cite=("osuala2023medigan",),
         order=41,

@@ -109,6 +109,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="irs_adjusted",
+        paper="Dombrowski et al., CVPR 2025",
         by_extractor=True,
         cite=("dombrowski2025irs",),
         question="Coverage",

@@ -30,6 +30,7 @@ def _kid_of_rows(matrices: Matrices, real: Rows, generated: Rows, settings: Scor
 register_metric(
     MetricSpec(
         name="kid",
+        published="the published Inception KID",
         by_extractor=True,
         cite=("binkowski2018kid",),
         order=50,

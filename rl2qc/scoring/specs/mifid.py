@@ -25,6 +25,7 @@ def _mifid(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> Valu
 register_metric(
     MetricSpec(
         name="mifid",
+        published="the published Inception MiFID",
         cite=("bai2021mifid",),
         question="Realism",
         order=42,

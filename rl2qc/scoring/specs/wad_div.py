@@ -140,6 +140,7 @@ register_metric(
 register_metric(
     MetricSpec(
         name="wad_div_normalized",
+        paper="Seyfarth et al., BVM 2026",
         cite=("seyfarth2026waddiv",),
         question="Diversity",
         order=23,
