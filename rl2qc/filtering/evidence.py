@@ -14,14 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
+from rl2qc.filtering.odd_hue import hue_p_values
 from rl2qc.images.cells import CellMap, encode_cells
-from rl2qc.stats.adaptation import Adaptation, cell_limits, judge, judge_own, moved, unadapted
+from rl2qc.stats.adaptation import (
+    Adaptation,
+    cell_limits,
+    judge,
+    judge_own,
+    moved,
+    score_at,
+    unadapted,
+)
 from rl2qc.stats.looks import corrected, worst_of
 from rl2qc.stats.prior import GeneralPrior, logit
 
@@ -185,6 +194,7 @@ def judge_evidence(
     adapt: str,
     cohort: Adaptation | None,
     weights: Sequence[float] = (),
+    odd_hue: ArrayLike | None = None,
 ) -> tuple[Adaptation | None, dict[str, NDArray[np.float64]]]:
     """What evidence says beside what is usual: the adaptation, and the columns that follow from it.
 
@@ -198,6 +208,9 @@ def judge_evidence(
         What is usual in the slides of its cohort; None where a slide stands alone.
     weights
         By how much each evidence weighs more, by a person's corrections; none is as it was taught.
+    odd_hue : (n,)
+        Share of each tile whose hue no stain has: where that condemns a tile beyond doubt, it is
+        judged by it, unless no slide is adapted to.
 
     Returns
     -------
@@ -219,6 +232,11 @@ def judge_evidence(
     if evidence.tiles is not None:
         worst = worst_of(p, evidence.tiles)
         score, p = score[worst], corrected(p[worst], np.bincount(evidence.tiles))
+    if odd_hue is not None and adapt != "none":
+        by_hue = hue_p_values(odd_hue)
+        surer = by_hue < p
+        score = np.where(surer, -score_at(by_hue, adaptation, prior), score)
+        p = np.minimum(p, by_hue)
     return adaptation, {"score": score, "p_value": p}
 
 

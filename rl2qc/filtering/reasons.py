@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rl2qc.filtering.decision import over_rejection_warnings
 from rl2qc.filtering.drift import MIN_TILES
 from rl2qc.filtering.evidence import Evidence, adaptation_warnings
+from rl2qc.filtering.odd_hue import hue_p_values
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import (
     DAMAGE_REASONS,
@@ -38,6 +39,8 @@ class Decided(Protocol):
     def measurements(self) -> Mapping[str, NDArray[np.float64]]: ...
     @property
     def evidence(self) -> Evidence | None: ...
+    @property
+    def adapt(self) -> str: ...
     @property
     def adaptation(self) -> Adaptation | None: ...
     @property
@@ -83,6 +86,11 @@ def _of_evidence(table: Decided) -> NDArray[np.str_]:
     usual = None if table.adaptation is None else table.adaptation.usual
     worst = table.evidence.worst(table.adaptation)
     found = words[prior.reasons(worst.values, usual).argmax(1)]
+    if table.adapt != "none" and "odd_hue" in table.measurements:
+        # What hue alone condemns is ink to it.
+        by_hue = hue_p_values(table.measurements["odd_hue"])
+        inked = (by_hue < 1) & (by_hue <= table.measurements["p_value"])
+        found = np.where(inked, DAMAGE_REASONS["ink"], found)
     return np.where(table.keep, "", found)
 
 

@@ -290,7 +290,9 @@ class TileTable(TableViews):
         weights = () if corrected is None else corrected.weights
         adapts = self.evidence is not None and self.evidence.adapts
         adapt = self.adapt if adapt is None else adapt
-        adaptation, judged = judge_evidence(self.evidence, adapt, cohort, weights)
+        adaptation, judged = judge_evidence(
+            self.evidence, adapt, cohort, weights, self.measurements.get("odd_hue")
+        )
         measurements = self.measurements | judged if judged else self.measurements
         keep = keep_tiles(measurements["p_value"], alpha, method)
         given = {k: v for k, v in {**rules, "max_rejected": max_rejected}.items() if v is not None}

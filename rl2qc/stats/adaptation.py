@@ -43,6 +43,7 @@ __all__ = [
     "judge",
     "judge_own",
     "moved",
+    "score_at",
     "unadapted",
 ]
 
@@ -62,6 +63,8 @@ _MIRROR = 1.0
 # More tiles than this say no more: neighbours are alike.
 _MOST = 1000
 _SCALES, _REACH = 25, 2.5
+# How far from the location scores are looked for, and in how many steps of bisection.
+_WIDEST, _HALVINGS = 1e4, 60
 # How far the cells' limits follow the group.
 _FOLLOW = 0.5
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
@@ -286,6 +289,18 @@ def moved(
     return judged._replace(
         score=judged.score + by - own, p_value=np.clip(judged.p_value * ratio, tiny, 1)
     )
+
+
+def score_at(p_values: ArrayLike, adaptation: Adaptation, prior: GeneralPrior) -> Floats:
+    """The scores (n,) of :class:`Judged` that have these p-values, in (0, 1)."""
+    wanted = np.asarray(p_values, np.float64)
+    low = np.full(len(wanted), adaptation.location - _WIDEST)
+    high = np.full(len(wanted), adaptation.location + _WIDEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        above = _p_values(middle, adaptation, prior) > wanted
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.asarray((low + high) / 2, np.float64)
 
 
 def cell_limits(adaptation: Adaptation, prior: GeneralPrior) -> Floats:

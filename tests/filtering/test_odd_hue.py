@@ -1,0 +1,80 @@
+"""Tiles that their hue condemns, whatever the network says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toy_general import CLASSES, toy_prior
+
+from rl2qc.filtering.evidence import Evidence, judge_evidence
+from rl2qc.filtering.odd_hue import hue_p_values
+from rl2qc.images.cells import CellMap
+from rl2qc.images.quantities import image_quantities
+from rl2qc.images.quantity_names import QUANTITIES
+from rl2qc.stats.adaptation import adapt, judge, score_at
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    """Of sixty clean tiles."""
+    prior = toy_prior()
+    values = np.random.default_rng(0).beta(2, 100, (60, len(prior.names))).astype(np.float32)
+    return Evidence(prior, values, CellMap(CLASSES, np.zeros((60, 2, 2, 2), np.int8)))
+
+
+def test_only_what_is_beyond_doubt_is_condemned():
+    odd = np.array([0.0] * 40 + [0.0049, 0.0051, 0.02, 0.5])
+    p = hue_p_values(odd)
+    assert (p[:41] == 1).all() and (p[41:] <= 0.002).all()
+    assert (np.diff(p[40:]) < 0).all()
+
+
+def test_a_stain_that_has_such_hues_condemns_nothing():
+    rng = np.random.default_rng(0)
+    assert (hue_p_values(rng.uniform(0, 0.3, 200)) == 1).all()
+    assert (hue_p_values([0.0] * 60 + [0.4] * 40) == 1).all()
+
+
+def test_few_tiles_say_nothing_of_what_is_usual():
+    assert (hue_p_values([0.0] * 18 + [0.5]) == 1).all()
+    assert hue_p_values([0.0] * 19 + [0.5])[-1] < 0.002
+    assert hue_p_values([]).shape == (0,)
+
+
+@pytest.mark.parametrize("colour", [(40, 120, 60), (30, 60, 150), (25, 25, 25)])
+def test_a_fleck_of_ink_is_told_and_blood_is_not(stained, colour):
+    images = stained(31, 96)
+    inked = images[0].copy()
+    inked[40:56, 40:60] = colour
+    bloody = images[1].copy()
+    bloody[40:56, 40:60] = (150, 40, 60)
+    at = QUANTITIES.index("odd_hue")
+    odd = [image_quantities(i)[at] for i in (inked, bloody, *images[2:])]
+    p = hue_p_values(odd)
+    assert p[0] <= 0.002 and (p[1:] == 1).all()
+
+
+def test_score_at_is_the_inverse_of_the_p_value(evidence):
+    adaptation = adapt(evidence.values, evidence.prior)
+    judged = judge(evidence.values, adaptation, evidence.prior)
+    found = score_at(judged.p_value, adaptation, evidence.prior)
+    sure = (judged.p_value > 1e-6) & (judged.p_value < 0.999)
+    assert sure.sum() > 5
+    assert np.allclose(found[sure], judged.score[sure], atol=1e-4)
+
+
+def test_evidence_gives_way_to_a_surer_hue(evidence):
+    n = len(evidence)
+    odd = np.zeros(n)
+    odd[3] = 0.2
+    _, plain = judge_evidence(evidence, "slide", None)
+    _, hued = judge_evidence(evidence, "slide", None, odd_hue=odd)
+    assert hued["p_value"][3] == min(plain["p_value"][3], hue_p_values(odd)[3])
+    assert hued["score"][3] <= plain["score"][3]
+    others = np.arange(n) != 3
+    for name in plain:
+        assert np.array_equal(hued[name][others], plain[name][others])
+    # Scores and p-values order tiles alike.
+    assert np.array_equal(np.argsort(hued["score"][:10]), np.argsort(hued["p_value"][:10]))
+    _, none = judge_evidence(evidence, "none", None, odd_hue=odd)
+    assert none["p_value"][3] == judge_evidence(evidence, "none", None)[1]["p_value"][3]
