@@ -28,7 +28,7 @@ from rl2qc.core.files import atomic_path, read_json, write_json
 from rl2qc.core.names import leads_outside
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.exports.files import finish_exports
-from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files
+from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files, reserved_names
 
 __all__ = ["FAILED", "PAGE", "RUN", "RUN_NAMES", "RunFolder"]
 
@@ -94,8 +94,12 @@ class RunFolder(AtWork):
         Raises
         ------
         UsageError
-            There is one.
+            There is one, or something that is no file.
         """
+        for place in (self.path / name for name in (*_SHARED, *reserved_names())):
+            if place.exists() and not (place.is_file() or place.is_dir()):
+                # Who writes to a pipe waits for a reader without end.
+                raise UsageError(f"{place} is no file: move it away")
         taken = [name for name in _SHARED if (self.path / name).exists()]
         if taken and self.is_run():
             taken = []

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rl2qc.core.files import read_json
 from rl2qc.core.names import stays_inside
+from rl2qc.core.opening import read_file_text
 from rl2qc.core.registry import Extra
 from rl2qc.errors import SlideError
 from rl2qc.slides.info import SlideInfo, settle_mpp
@@ -195,7 +196,7 @@ def _attributes(folder: Path) -> Mapping[str, Any]:
     """What a group says of itself, of either version; {} of what is none."""
     for name in _METADATA:
         with suppress(OSError, ValueError, RecursionError):
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            content = json.loads(read_file_text(folder / name))
             found = content.get("attributes", {}) if name == "zarr.json" else content
             if isinstance(found, dict):
                 return found.get("ome", found) if isinstance(found.get("ome", {}), dict) else found
