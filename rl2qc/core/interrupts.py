@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 
 __all__ = ["ignore_interrupts", "starting_processes"]
 
@@ -22,7 +21,10 @@ def starting_processes() -> Iterator[None]:
     if not _HAS_MASKS:
         yield
         return
-    # Started by the first process otherwise, and ends what holds Ctrl-C back.
+    # It is started by the first process otherwise, and ends what holds Ctrl-C back. Here, since not
+    # every system has it.
+    from multiprocessing import resource_tracker
+
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -106,14 +107,14 @@ class _Image:
         self.axes = [axis.lower() for axis in axes]
         self.units = [None if isinstance(a, str) else a.get("unit") for a in multiscale["axes"]]
         self.omero: Mapping[str, Any] = about.get("omero", {})
-        self.levels, self.scales = list[Any](), list[list[float]]()
+        self.levels = list[Any]()
         for dataset in multiscale["datasets"]:
             within = Path(place, dataset["path"])
             if not stays_inside(within):
                 raise SlideError(f"{folder} names a level outside itself: {dataset['path']!r}")
             self.levels.append(zarr.open_array(str(folder / within), mode="r"))
-            self.scales.append(_scale(dataset) or [1.0] * len(axes))
         self._folder = folder
+        self._scales = [_scale(part, len(axes)) for part in (multiscale["datasets"][0], multiscale)]
         if not set("yx") <= set(self.axes) <= set("tczyx") or len(set(self.axes)) < len(axes):
             raise SlideError(f"{folder} has the axes {', '.join(axes)}, and a slide has y and x")
         sizes = [self.size(level) for level in self.levels]
@@ -147,7 +148,9 @@ class _Image:
         for axis in "xy":
             i = self.axes.index(axis)
             unit = self.units[i]
-            found.append(to_micrometres(self.scales[0][i], unit) if unit else None)
+            # What is said of a level, times what is said of all of them.
+            said = [scale[i] for scale in self._scales if scale is not None]
+            found.append(to_micrometres(math.prod(said), unit) if unit and said else None)
         return found[0], found[1]
 
     def order(self, folder: Path) -> list[int]:
@@ -176,9 +179,10 @@ class _Image:
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _scale(dataset: Mapping[str, Any]) -> list[float] | None:
-    for transformation in dataset.get("coordinateTransformations", ()):
-        if transformation.get("type") == "scale":
+def _scale(part: Mapping[str, Any], axes: int) -> list[float] | None:
+    """A number for each axis; None where nothing is said, which is no scale of 1."""
+    for transformation in part.get("coordinateTransformations") or ():
+        if transformation.get("type") == "scale" and len(transformation["scale"]) == axes:
             return [float(value) for value in transformation["scale"]]
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,29 @@ def test_numbers_that_lie_are_told_by_the_name(
     with pytest.raises(SlideError, match=r"a\.zarr") as raised:
         open_slide(folder)
     assert "\n" not in str(raised.value)
+
+
+def alter(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what it says of its levels, of either version."""
+    file = next(f for name in ("zarr.json", ".zattrs") if (f := folder / name).exists())
+    root = json.loads(file.read_text())
+    change((root.get("attributes", {}).get("ome") or root)["multiscales"][0])
+    file.write_text(json.dumps(root))
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_no_scale_is_no_resolution(tmp_path: Path, pixels: NDArray[np.uint8], version: int) -> None:
+    folder = write_image(tmp_path / "a.zarr", [pixels], 0.5, version=version)
+    alter(folder, lambda about: about["datasets"][0].pop("coordinateTransformations"))
+    with pytest.raises(SlideError, match="has no mpp"):
+        open_slide(folder)
+    # What is said of all levels counts, alone as well as beside what is said of one.
+    whole = [{"type": "scale", "scale": [1, 0.25, 0.25]}]
+    alter(folder, lambda about: about.update(coordinateTransformations=whole))
+    assert open_slide(folder).info.mpp == 0.25
+    relative = [{"type": "scale", "scale": [1, 2, 2]}]
+    alter(folder, lambda about: about["datasets"][0].update(coordinateTransformations=relative))
+    assert open_slide(folder).info.mpp == 0.5
 
 
 def test_a_unit_that_is_none_is_no_resolution(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
