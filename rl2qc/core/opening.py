@@ -7,7 +7,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 __all__ = ["LARGEST_TEXT", "open_file", "open_table", "read_file_text"]
 
@@ -16,7 +16,7 @@ LARGEST_TEXT = 64 * 2**20
 kilobytes, a manifest of a thousand a megabyte."""
 
 
-def open_file(path: str | Path) -> BinaryIO:
+def open_file(path: str | Path) -> io.BufferedReader:
     """Open a file to read its bytes.
 
     Raises
