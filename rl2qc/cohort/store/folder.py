@@ -26,6 +26,7 @@ from rl2qc.cohort.store.summary import SUMMARY, SummaryRow, row_from, write_summ
 from rl2qc.core.arguments import check_path
 from rl2qc.core.files import atomic_path, read_json, write_json
 from rl2qc.core.names import leads_outside
+from rl2qc.core.outputs import check_is_folder
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.exports.files import finish_exports
 from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files, reserved_names
@@ -132,9 +133,7 @@ class RunFolder(AtWork):
         WorkError
             It cannot be written to.
         """
-        out = self.path
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"--out {out} is a file: name a folder")
+        out = check_is_folder(self.path)
         taken = next((name for name in names if (out / name).exists()), None)
         # A run writes run.json before all else; looked for last, since one may begin just now.
         self.check_shared_files()
