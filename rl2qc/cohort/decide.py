@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from rl2qc.cohort.store.folder import PAGE, RunFolder
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.cohort.store.results import CohortResult
 from rl2qc.cohort.store.runs import command_line, with_run
+from rl2qc.core.interrupts import ignore_interrupts, starting_processes
 from rl2qc.core.progress import Progress, track
 from rl2qc.core.text import printable
 from rl2qc.errors import UsageError
@@ -202,15 +202,16 @@ def _mapping(workers: int) -> Iterator[Callable[..., Iterator[Decided]]]:
     if workers <= 1:
         yield map
         return
-    # Ctrl-C reaches every process of a terminal: this one decides what becomes of it.
     pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        workers, mp_context=get_context("spawn"), initializer=ignore_interrupts
     )
+
+    def begin(*work: Any) -> Iterator[Decided]:
+        with starting_processes():
+            return pool.map(*work)
+
     try:
-        yield pool.map
+        yield begin
     finally:
         # Those that are under way are finished, and no other is begun.
         pool.shutdown(cancel_futures=True)

@@ -16,6 +16,7 @@ from rl2qc.cohort.changes import is_asked
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.store.naming import Naming
 from rl2qc.cohort.store.record import ResultFolder
+from rl2qc.core.files import file_digest
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.exports.registry import PlannedFile
 from rl2qc.filtering.measure import TileModel
@@ -262,7 +263,7 @@ def _mask_identity(item: Input, place: str | Path | None, private: bool) -> str 
     if not isinstance(place, Path):
         return rule_of(place)
     with suppress(OSError):
-        return _told(item, place, hashlib.sha256(place.read_bytes()).hexdigest(), private)
+        return _told(item, place, file_digest(place), private)
     return None
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import re
-import signal
 import threading
 import time
 import weakref
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rl2qc.core.blocks import Block, Packed, pack, unpack
+from rl2qc.core.interrupts import ignore_interrupts, starting_processes
 from rl2qc.errors import Rl2qcError
 
 __all__ = ["ISOLATION_VARIABLE", "Call", "Died", "Helper", "apart", "helper", "is_apart"]
@@ -167,7 +167,7 @@ class Helper:
             self._executor = ProcessPoolExecutor(
                 1, initializer=_begin, initargs=(os.getpid(),), env=environment
             )
-            with _allowed():
+            with _allowed(), starting_processes():
                 # Starts the process.
                 self._executor.submit(int)
         return self._executor
@@ -231,8 +231,7 @@ def _begin(parent: int) -> None:
     """What a helper does first."""
     global _within
     _within = True
-    # Ctrl-C is for the process that is helped.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(null, stream)

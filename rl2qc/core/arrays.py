@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.core.opening import open_file
 from rl2qc.errors import WorkError
 
 __all__ = ["checked_array", "read_array", "read_arrays", "write_arrays"]
@@ -95,7 +96,7 @@ def read_array(path: str | Path) -> NDArray[Any]:
     array([0, 1, 2])
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             version = np.lib.format.read_magic(file)
             # numpy would set memory aside for whatever a header claims.
             _check_length(file, version, os.fstat(file.fileno()).st_size)
@@ -147,7 +148,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         It is damaged, or claims more than its bytes can hold.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             return {m.filename.removesuffix(_SUFFIX): _read(archive, m) for m in members}
     except _ERRORS as error:

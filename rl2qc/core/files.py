@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rl2qc.core.opening import open_file, read_file_text
 from rl2qc.core.outputs import behind_links, is_stream, pour
 
 __all__ = [
@@ -94,11 +95,12 @@ def file_digest(path: Path) -> str:
 
     Examples
     --------
-    >>> import os
-    >>> file_digest(Path(os.devnull))[:12]
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     file_digest(Path(file.name))[:12]
     'e3b0c44298fc'
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -109,7 +111,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r].")
 def read_json(path: Path) -> dict[str, Any]:
     """The mapping that a JSON file holds; {} where it holds none, or is not there."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -20,6 +20,7 @@ __all__ = [
     "STDOUT",
     "behind_links",
     "check_folder",
+    "check_is_folder",
     "check_targets",
     "is_stdout",
     "is_stream",
@@ -177,13 +178,26 @@ def check_folder(
         It is standard output, a file, or a place that cannot be written to; or it holds one of
         ``files``, and ``overwrite`` is False.
     """
+    folder = check_is_folder(folder, option)
+    refuse_to_replace((folder / name for name in files), overwrite=overwrite, option=option)
+    _check_place(option, behind_links(folder) / "file")
+
+
+def check_is_folder(folder: str | Path, option: str = "--out") -> Path:
+    """The folder that several files are to go to; UsageError for standard output or a file.
+
+    Examples
+    --------
+    >>> check_is_folder("-")
+    Traceback (most recent call last):
+    rl2qc.errors.UsageError: --out -: this writes several files, so name a folder
+    """
     folder = Path(folder)
     if str(folder) == STDOUT:
         raise UsageError(f"{option} {folder}: this writes several files, so name a folder")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: name a folder")
-    refuse_to_replace((folder / name for name in files), overwrite=overwrite, option=option)
-    _check_place(option, behind_links(folder) / "file")
+        raise UsageError(f"{option} {folder} is a file: name a folder")
+    return folder
 
 
 def _check_place(option: str, file: Path) -> None:

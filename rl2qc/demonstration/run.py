@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from rl2qc.core.arguments import check_path
 from rl2qc.core.files import write_csv
 from rl2qc.core.outputs import check_folder
 from rl2qc.core.progress import Progress, progress_bar
+from rl2qc.core.read_ahead import read_ahead
 from rl2qc.demonstration.page import Scene, write_demo_page
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, ArtifactRow, Demo, SetRow
 from rl2qc.errors import UsageError
@@ -185,10 +185,9 @@ def _draw(
         rng = np.random.default_rng(seed)
         return synthetic_slide(rng, height=height, width=width, mpp=MPP, damaged=plan is SLIDE)
 
-    # OpenCV and NumPy let other threads run while they draw.
-    with ThreadPoolExecutor(2) as pool:
-        drawn = progress_bar(bars, "drawing", pool.map(draw, plans), total=len(plans), unit="slide")
-        slide, scored, *cleans = drawn
+    # OpenCV and NumPy let other threads run while they draw. Who is stopped waits for two slides.
+    done = read_ahead(draw, plans, workers=2, window=2)
+    slide, scored, *cleans = progress_bar(bars, "drawing", done, total=len(plans), unit="slide")
     return slide, scored, cleans
 
 

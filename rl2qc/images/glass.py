@@ -28,6 +28,9 @@ _WINDOW, _BLUR = 7, 1.0
 # Even: the spread is at most so many times that of the evenest twentieth, plus so many grey
 # levels, and never more than the last number.
 _EVENEST, _TIMES, _PLUS, _EVEN = 0.05, 2.2, 0.6, 3.5
+# Of noise the blur leaves this share. Of a pattern as fine as the pixels it may leave nothing: what
+# is rougher before the blur than noise could be is not even, however smooth it looks after it.
+_LEFT = 0.28
 # Grey levels by which tissue is brighter than a dark background.
 _BRIGHTER = 20
 
@@ -82,11 +85,12 @@ def find_glass(rgb: NDArray[np.uint8], counted: Mask) -> Glass | None:
     inner = counted & ~dilated(~counted, 7)
     smooth = cv2.GaussianBlur(rgb, (0, 0), _BLUR).astype(np.float32)
     mean = local_mean(smooth, inner, _WINDOW)
+    fine = _spread(rgb.astype(np.float32), inner) <= _EVEN / _LEFT
     # Details alone are looked at where light falls off too steeply for any glass to be even.
     for seen, drift in ((smooth, False), (smooth - mean + 128, False), (smooth, True)):
         spread = _spread(seen, inner)
         noise = _noise(spread, inner)
-        even = inner & (spread <= min(_TIMES * noise + _PLUS, _EVEN))
+        even = inner & fine & (spread <= min(_TIMES * noise + _PLUS, _EVEN))
         regions = Regions(mean, spread, even, counted, drift=drift)
         main = regions.main(spread[inner & ~even])
         if main is not None:

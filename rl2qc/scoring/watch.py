@@ -10,6 +10,7 @@ from typing import Any
 
 from rl2qc.core.arguments import check_path
 from rl2qc.core.files import read_json, write_csv, write_json
+from rl2qc.core.outputs import check_is_folder
 from rl2qc.core.progress import Progress
 from rl2qc.errors import Rl2qcError, UsageError, WorkError
 from rl2qc.images.sources.base import open_images
@@ -150,7 +151,7 @@ class _Looking:
         UsageError
             That was by other settings.
         """
-        file = self._folder / STATE
+        file = check_is_folder(self._folder) / STATE
         if not file.exists():
             if self._folder.exists() and any(self._folder.iterdir()) and not overwrite:
                 raise UsageError(f"{self._folder} is not empty and no watch: name another --out")

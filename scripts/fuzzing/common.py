@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,8 +27,8 @@ VALUES: tuple[Any, ...] = (
     *([], {}, [1], ["../../x"], [[[]]], {"a": {"b": None}}, [1, 2, 3, 4, 5], ["a", "a"]),
 )
 """What fields of files are replaced by."""
-# Seconds that reading one small file may take.
-_PATIENCE = 60
+# Seconds that reading one small file may take, and after which it is given up.
+_PATIENCE, _HANGS = 60, 120
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,29 @@ class Outcome:
     what: str
     verdict: str
     why: str = ""
+
+
+class _Hang(BaseException):
+    """No error that a reader may take for one of the file's."""
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Nothing within waits without end, as for a pipe; where there are no alarms, it may."""
+    if not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise _Hang
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(_HANGS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def one_of(rng: np.random.Generator, items: Any) -> Any:
@@ -53,14 +78,15 @@ def judged(kind: str, what: str, read: Callable[[], str]) -> Outcome:
     """
     began = time.monotonic()
     try:
-        why = read()
+        with _watched():
+            why = read()
         verdict = "wrong" if why else "harmless"
     except Rl2qcError as error:
         verdict, why = "refused", str(error)
         if "\n" in why or len(why) > 2000:
             verdict, why = "wrong", f"an error of {len(why)} letters: {why[:60]!r}"
     # What is foreign is what is looked for.
-    except Exception as error:
+    except (Exception, _Hang) as error:
         verdict, why = "wrong", f"{type(error).__name__}: {str(error)[:200]}"
     if (seconds := time.monotonic() - began) > _PATIENCE:
         verdict, why = "wrong", f"it took {seconds:.0f} s"

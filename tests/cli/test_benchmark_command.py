@@ -75,7 +75,7 @@ def test_end_to_end(rl2qc, patch_folder, artifacts, tiny_model_file, tmp_path):
         ),
         (["--clean", "clean", "--n", "20"], 2, "n must be at least 50"),
         (["--clean", "clean", "--alpha", "2"], 2, "alpha must lie in (0, 1), got 2"),
-        (["--clean", "clean", "--out", "few/0.png"], 2, "few/0.png is a file: name a folder"),
+        (["--clean", "clean", "--out", "few/0.png"], 2, "--out few/0.png is a file: name a folder"),
         (["--clean", "broken"], 1, "is not an image"),
         (["--clean", "clean", "--artifacts", "opaque"], 1, "it has no transparency"),
     ],

@@ -61,10 +61,22 @@ def test_what_is_there_is_replaced_only_when_asked(
 
 
 @pytest.mark.parametrize(
-    "command", ["score", "compare", "dice", "train", "benchmark", "demo", "filter"]
+    "command",
+    [
+        *("score", "compare", "dice", "train", "benchmark", "demo", "filter"),
+        *("review", "reject", "watch", "agree"),
+    ],
 )
 def test_one_word_for_all_commands(rl2qc: Callable, command: str) -> None:
     assert "--overwrite" in rl2qc(command, "--help").out
+
+
+def test_a_folder_is_no_standard_output(rl2qc: Callable, masks: Path, monkeypatch) -> None:
+    monkeypatch.chdir(masks)
+    for command in ("filter a", "watch a -r a", "benchmark -c a", "demo"):
+        done = rl2qc(*command.split(), "-o", "-")
+        assert (done.code, "this writes several files" in done.error) == (2, True), command
+    assert sorted(p.name for p in masks.iterdir()) == ["a", "生成"]
 
 
 def test_dash_and_a_code_page(masks: Path) -> None:

@@ -27,6 +27,7 @@ from test_resume import contents, make_cohort, run
 
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.ray import RayExecutor
+from rl2qc.cohort.ray import _import_ray as import_ray
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.settings import FilterSettings
 from rl2qc.slides.readers.base import READERS, register_reader
@@ -241,6 +242,17 @@ def test_a_model_that_a_worker_does_not_have_ends_the_run(cluster: Any, tmp_path
     with pytest.raises(WorkError, match=r"^no such model: mine\.safetensors$"):
         run_cohort(jobs, BrightnessModel(), tmp_path / "out", executor=RayExecutor(load))
     assert not (tmp_path / "out" / "failed").exists()
+
+
+def test_ray_reports_nothing_home_unless_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'rl2qc[ray]'")
+    usage = pytest.importorskip("ray._common.usage.usage_lib")
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
+    import_ray()
+    assert not usage.usage_stats_enabled()
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    import_ray()
+    assert usage.usage_stats_enabled()
 
 
 def test_no_cluster_at_the_address(

@@ -145,3 +145,37 @@ def test_nothing_stays_when_the_caller_is_killed(tmp_path: Path) -> None:
     else:
         pytest.fail("the helper outlives what it helped")
     assert set(Path("/dev/shm").glob("rl2qc-*")) <= before
+
+
+# As Ctrl-C does to every process of a terminal, also to one that only begins.
+INTERRUPTED = """
+import os, signal, sys
+if any("popen_loky" in word or "spawn_main" in word for word in sys.orig_argv):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+HELPED = """
+from rl2qc.cohort.decide import _mapping
+from rl2qc.core.apart import apart
+if __name__ == "__main__":
+    print(apart(divmod, 7, 2))
+    with _mapping(2) as mapped:
+        print(list(mapped(abs, [-1, -2])))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals here")
+def test_an_interrupt_that_meets_a_process_at_its_start_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    (tmp_path / "helped.py").write_text(HELPED)
+    path = os.pathsep.join((str(tmp_path), str(Path(__file__).resolve().parents[2])))
+    done = subprocess.run(
+        [sys.executable, "helped.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["(3, 1)", "[1, 2]"], done.stderr
+    assert "KeyboardInterrupt" not in done.stderr

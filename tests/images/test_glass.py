@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rl2qc.images.glass import find_glass
 from rl2qc.synthetic.backgrounds import draw_background
@@ -66,3 +67,13 @@ def test_where_nothing_is_even_there_is_no_glass() -> None:
     # A stain that is even, as in drawn slides, is no glass either.
     flat = np.full((60, 80, 3), (170, 90, 150), np.uint8)
     assert find_glass(flat, everywhere(flat)) is None
+
+
+def test_a_pattern_as_fine_as_the_pixels_is_not_even() -> None:
+    # Chequers of 8 px, on overviews of which a pixel is 3.98, 4 or 4.02: how the two fall on each
+    # other must not decide whether a slide is glass.
+    for side in range(504, 521):
+        chequers = 90 + 40 * ((np.indices((side, side)) // 8).sum(0) % 2)
+        whole = np.repeat(chequers[..., None].astype(np.uint8), 3, axis=2)
+        seen = np.asarray(Image.fromarray(whole).resize((side // 4,) * 2, Image.Resampling.BOX))
+        assert find_glass(seen, everywhere(seen)) is None, side

@@ -26,9 +26,10 @@ from rl2qc.cohort.store.summary import SUMMARY, SummaryRow, row_from, write_summ
 from rl2qc.core.arguments import check_path
 from rl2qc.core.files import atomic_path, read_json, write_json
 from rl2qc.core.names import leads_outside
+from rl2qc.core.outputs import check_is_folder
 from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.exports.files import finish_exports
-from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files
+from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files, reserved_names
 
 __all__ = ["FAILED", "PAGE", "RUN", "RUN_NAMES", "RunFolder"]
 
@@ -94,8 +95,12 @@ class RunFolder(AtWork):
         Raises
         ------
         UsageError
-            There is one.
+            There is one, or something that is no file.
         """
+        for place in (self.path / name for name in (*_SHARED, *reserved_names())):
+            if place.exists() and not (place.is_file() or place.is_dir()):
+                # Who writes to a pipe waits for a reader without end.
+                raise UsageError(f"{place} is no file: move it away")
         taken = [name for name in _SHARED if (self.path / name).exists()]
         if taken and self.is_run():
             taken = []
@@ -128,9 +133,7 @@ class RunFolder(AtWork):
         WorkError
             It cannot be written to.
         """
-        out = self.path
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"--out {out} is a file: name a folder")
+        out = check_is_folder(self.path)
         taken = next((name for name in names if (out / name).exists()), None)
         # A run writes run.json before all else; looked for last, since one may begin just now.
         self.check_shared_files()

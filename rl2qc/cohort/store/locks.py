@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rl2qc.core.opening import read_file_text
 from rl2qc.errors import WorkError
 
 __all__ = ["HEARTBEAT", "STALE_AFTER", "join", "living", "try_lock", "wait_for_lock"]
@@ -212,7 +213,7 @@ def _place() -> dict[str, object]:
 
 def _owner(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file_text(path))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

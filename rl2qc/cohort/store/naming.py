@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rl2qc.core.files import plain, plain_cell, write_csv
+from rl2qc.core.opening import open_table, read_file_text
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import from_anywhere
 from rl2qc.images.sources.places import reached_from, seen_from, without_places
@@ -49,7 +50,7 @@ class Naming:
     @cached_property
     def _key(self) -> bytes | None:
         with suppress(OSError, ValueError):
-            return bytes.fromhex(self._key_file.read_text(encoding="ascii").strip())
+            return bytes.fromhex(read_file_text(self._key_file).strip())
         return None
 
     @property
@@ -60,10 +61,22 @@ class Naming:
     @cached_property
     def _paths(self) -> dict[str, Path]:
         """What each code stands for."""
+        return {code: Path(path) for code, (_, path) in self._rows().items()}
+
+    def _rows(self) -> dict[str, tuple[str, str]]:
+        """Name and path of each code, as the table has them."""
         if not self.table.exists():
             return {}
-        with self.table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return {row["code"]: Path(plain_cell(row["path"])) for row in csv.DictReader(file)}
+        try:
+            with open_table(self.table) as file:
+                return {
+                    row["code"]: (plain_cell(row["name"]), plain_cell(row["path"]))
+                    for row in csv.DictReader(file)
+                }
+        # Of short lines, cells are None.
+        except (OSError, KeyError, AttributeError, csv.Error) as error:
+            reason = getattr(error, "strerror", None) or "columns are missing"
+            raise UsageError(f"{self.table} is damaged ({reason}): bring it back") from error
 
     def code(self, item: str | Path) -> str:
         """The code of a file; of private folders alone."""
@@ -144,10 +157,7 @@ class Naming:
             del self._key
         rows = {self.code(path): (name, str(from_anywhere(path))) for name, path in files}
         if self.table.exists():
-            with self.table.open(newline="", encoding="utf-8", errors="surrogateescape") as old:
-                known = {r["code"]: (plain_cell(r["name"]), plain_cell(r["path"]))
-                         for r in csv.DictReader(old)}  # fmt: skip
-            rows = {**known, **rows}
+            rows = {**self._rows(), **rows}
         else:
             self.table.touch(0o600)
         write_csv(self.table, _HEADER, ([code, *of] for code, of in rows.items()))

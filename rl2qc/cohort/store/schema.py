@@ -7,19 +7,16 @@ named by its place; what a later version added is kept; what an earlier one lack
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from rl2qc.core.names import stays_inside
+from rl2qc.core.opening import read_file_text
 from rl2qc.errors import WorkError
 
 __all__ = ["ManifestFile", "RecordFile", "RowFile", "TableFile", "read_file"]
-
-# No file of ours comes near it: a record has some kilobytes, a manifest of a thousand a megabyte.
-_LARGEST = 64 * 2**20
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -245,14 +242,8 @@ def read_file(path: Path, kind: type[M]) -> M:
         It is none of ours, was cut short, or holds what cannot be: in one line, with the place.
     """
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            # A pipe would be waited for without end.
-            raise WorkError(f"{path.name} is damaged: it is no file")
-        if about.st_size > _LARGEST:
-            raise WorkError(f"{path.name} is damaged: it is larger than any that rl2qc writes")
         # Names of files need not be valid text: JSON keeps their bytes as single surrogates.
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        content = json.loads(read_file_text(path), parse_constant=_refuse)
         return kind.model_validate(content)
     except FileNotFoundError:
         raise
@@ -264,7 +255,8 @@ def read_file(path: Path, kind: type[M]) -> M:
     except RecursionError as error:
         raise WorkError(f"{path.name} is damaged (nested too deep)") from error
     except (OSError, ValueError) as error:
-        raise WorkError(f"{path.name} is damaged ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise WorkError(f"{path.name} is damaged ({reason})") from error
 
 
 def _refuse(constant: str) -> float:

@@ -17,6 +17,7 @@ from rl2qc.cohort.store.naming import Naming
 from rl2qc.cohort.store.record import FAILURES, FROM_RUN, Record, ResultFolder
 from rl2qc.cohort.store.seen_size import seen_size
 from rl2qc.core.files import file_digest, plain_cell
+from rl2qc.core.opening import open_file, open_table
 from rl2qc.core.text import one_line
 from rl2qc.errors import WorkError
 from rl2qc.filtering.corrected import Corrected
@@ -121,7 +122,7 @@ def _tiles(folder: Path, record: Record) -> Iterator[Iterator[list[str]]]:
             count += 1
             yield line
 
-    with (folder / TILES).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with open_table(folder / TILES) as file:
         yield lines(file)
     expected = about["rows"] if about is not None else record.row.get("tiles", count)
     if count != expected:
@@ -321,7 +322,7 @@ def _numbers(value: Any) -> Any:
 def _failures(path: Path) -> tuple[tuple[str, str], ...]:
     if not path.exists():
         return ()
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with open_table(path) as file:
         _, *rows = csv.reader(file)
     return tuple((plain_cell(what), plain_cell(reason)) for what, reason in rows)
 
@@ -332,7 +333,7 @@ def _thumbnail(path: Path) -> Any:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with open_file(path) as file, Image.open(file, formats=("PNG",)) as image:
             # Drawn by us, so that a larger one is not.
             if max(image.size) > _LONGEST_THUMBNAIL:
                 raise ValueError(f"{path.name} is {image.width} x {image.height} px")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.files import atomic_path, safe_cell
+from rl2qc.core.opening import open_file
 from rl2qc.filtering.exports.registry import (
     ExportedResult,
     ExportedRun,
@@ -114,9 +115,9 @@ def write_use_mask(table: TileTable, path: Path) -> None:
 def has_results(out: Path) -> bool:
     """Whether ``results.tsv`` is there and :func:`write_results` wrote it, not HistoQC."""
     try:
-        with (out / RESULTS).open("rb") as file:
+        with open_file(out / RESULTS) as file:
             return b"#pipeline:\trl2qc" in file.read(4096)
-    except FileNotFoundError:
+    except OSError:
         return False
 
 
@@ -155,7 +156,7 @@ def _rows(result: ExportedResult) -> Iterator[list[Any]]:
 
     for mask in result.files:
         if mask.name.endswith(MASK_SUFFIX) and mask.exists():
-            with Image.open(mask, formats=("PNG",)) as image:
+            with open_file(mask) as file, Image.open(file, formats=("PNG",)) as image:
                 pixels = int(np.count_nonzero(np.asarray(image)))
             filename = mask.name.removesuffix(MASK_SUFFIX)
             width, height = result.table.get("dimensions") or ("", "")

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from rl2qc.core.opening import read_file_text
 from rl2qc.core.registry import Extra
 from rl2qc.core.text import valid_text
 from rl2qc.filtering.exports.geometry import tile_pixels, tile_side
@@ -108,7 +109,7 @@ def _foreign(store: Path) -> list[str]:
 def _attributes(store: Path) -> dict[str, Any]:
     """Those of the whole store, without what SpatialData itself keeps there."""
     try:
-        content = json.loads((store / "zarr.json").read_text(encoding="utf-8"))
+        content = json.loads(read_file_text(store / "zarr.json"))
         attributes = dict(content["attributes"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}

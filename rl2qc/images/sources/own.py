@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from rl2qc.core.files import read_json
+from rl2qc.core.opening import open_file
 
 __all__ = ["own_beside", "own_pictures"]
 
@@ -86,7 +87,7 @@ def _names(place: str) -> list[str]:
 def _is_figure(place: str, name: str) -> bool:
     """Whether a picture was drawn, as figures are: a photograph of the same name is the user's."""
     try:
-        with Image.open(Path(place, name), formats=("PNG",)) as image:
+        with open_file(Path(place, name)) as file, Image.open(file, formats=("PNG",)) as image:
             return str(image.info.get("Software", "")).startswith("Matplotlib")
     except (OSError, SyntaxError, ValueError):
         return False

@@ -14,7 +14,7 @@ import tifffile
 
 from rl2qc.errors import SlideError
 
-__all__ = ["check_geometry"]
+__all__ = ["check_geometry", "is_ndpi"]
 
 # Sides of an image, in px: at 0.1 um/px, half a metre would be 5 million.
 _MOST_SIDE = 2**24
@@ -23,6 +23,8 @@ _MOST_TILE = 2**28
 # Pages that are looked at.
 _MOST_PAGES = 4096
 _WIDTH, _LENGTH, _BITS, _SAMPLES, _PLANAR = 256, 257, 258, 277, 284
+# Of a number that Hamamatsu gives each of its pages.
+_NDPI = 65420
 _TILE_WIDTH, _TILE_LENGTH, _OFFSETS, _COUNTS = 322, 323, 324, 325
 
 
@@ -63,7 +65,7 @@ def _tiled_pages(file: Path) -> list[tuple[int, _Sizes]]:
     """The pages in tiles, from 1, as far as they can be read."""
     found = list[tuple[int, _Sizes]]()
     try:
-        with tifffile.TiffFile(file) as tiff:
+        with tifffile.TiffFile(file, is_ndpi=is_ndpi(file)) as tiff:
             for number in range(min(len(tiff.pages), _MOST_PAGES)):
                 tags = tiff.pages[number].aspage().tags
                 if _TILE_WIDTH in tags:
@@ -71,6 +73,27 @@ def _tiled_pages(file: Path) -> list[tuple[int, _Sizes]]:
     except Exception:  # no TIFF, or a damaged one
         return found
     return found
+
+
+def is_ndpi(file: Path) -> bool:
+    """Whether a file is Hamamatsu's kind of TIFF, with offsets of 64 bits, whatever its name is.
+
+    OpenSlide asks what is in it, and tifffile its name: one renamed would be read as damaged.
+    """
+    with file.open("rb") as opened:
+        head = opened.read(12)
+        if head[:4] != b"II*\0":
+            return False
+        # The first directory may lie beyond 4 GiB, at a number of eight bytes.
+        places = {int.from_bytes(head[4:end], "little") for end in (8, 12)}
+        for place in sorted(p for p in places if p < file.stat().st_size):
+            opened.seek(place)
+            count = int.from_bytes(opened.read(2), "little")
+            entries = opened.read(12 * count)
+            tags = (entries[i : i + 2] for i in range(0, len(entries), 12))
+            if _NDPI in (int.from_bytes(tag, "little") for tag in tags):
+                return True
+    return False
 
 
 def _sizes(tags: tifffile.TiffTags) -> _Sizes:

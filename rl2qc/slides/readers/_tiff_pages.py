@@ -12,6 +12,7 @@ from typing import Any
 import tifffile
 
 from rl2qc.errors import SlideError
+from rl2qc.slides.readers._tiff_geometry import is_ndpi
 
 __all__ = ["other_pages"]
 
@@ -50,7 +51,7 @@ def other_pages(file: Path, levels: Sequence[tuple[int, int]], vendor: str) -> t
     if vendor in _OF_PARTS or not file.is_file():
         return ()
     try:
-        with tifffile.TiffFile(file) as tiff:
+        with tifffile.TiffFile(file, is_ndpi=is_ndpi(file)) as tiff:
             pages = [_page(page) for page in tiff.pages]
             text = str(getattr(tiff.pages[0], "description", ""))[:100_000]
     except Exception:  # no TIFF, or a damaged one, which its reader opened all the same

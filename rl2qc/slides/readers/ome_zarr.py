@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from rl2qc.core.registry import Extra
 from rl2qc.errors import SlideError
 from rl2qc.slides.info import SlideInfo, settle_mpp
 from rl2qc.slides.readers._ome import Channel, colour_order, eight_bits, to_micrometres
+from rl2qc.slides.readers._zarr_store import METADATA, ZarrStore, is_zipped_zarr
 from rl2qc.slides.readers.base import ReaderSpec, SharedCache, register_reader
 from rl2qc.slides.readers.blocks import BlockReader
 from rl2qc.slides.readers.pixel_shape import square_pixels
@@ -25,7 +28,6 @@ from rl2qc.slides.scenes import split_scene
 
 __all__ = ["OmeZarrReader"]
 
-_METADATA = ("zarr.json", ".zattrs")
 # Sides of an image, in px, as of TIFF.
 _MOST_SIDE = 2**24
 _BLOCK_LIMIT = 2**26
@@ -40,7 +42,7 @@ class OmeZarrReader(BlockReader):
     Raises
     ------
     SlideError
-        A folder that is damaged, that holds no stained slide, or has no resolution.
+        A folder or archive that is damaged, that holds no stained slide, or has no resolution.
     """
 
     def __init__(
@@ -54,11 +56,12 @@ class OmeZarrReader(BlockReader):
         super().__init__(cache)
         self.path, self._mpp_override, self._icc = path, mpp_override, icc
         folder, scene = split_scene(path)
-        images = _images(folder)
+        store = ZarrStore(folder)
+        images = _images(store)
         if not 0 <= (scene or 0) < len(images):
             raise SlideError(f"{folder} holds {len(images)} slides, and none is {path.name}")
         try:
-            image = _Image(folder, images[scene or 0])
+            image = _Image(store, images[scene or 0])
         except SlideError:
             raise
         # Whatever a damaged file brings about in its library.
@@ -96,23 +99,21 @@ def _reopen(path: Path, mpp_override: float | None, icc: bool) -> OmeZarrReader:
 class _Image:
     """One image of several resolutions."""
 
-    def __init__(self, folder: Path, place: str) -> None:
-        import zarr
-
-        about = _attributes(folder / place)
+    def __init__(self, store: ZarrStore, place: str) -> None:
+        folder, about = store.path, _attributes(store, place)
         multiscale = about["multiscales"][0]
         axes = [a if isinstance(a, str) else a["name"] for a in multiscale["axes"]]
         self.axes = [axis.lower() for axis in axes]
         self.units = [None if isinstance(a, str) else a.get("unit") for a in multiscale["axes"]]
         self.omero: Mapping[str, Any] = about.get("omero", {})
-        self.levels, self.scales = list[Any](), list[list[float]]()
+        self.levels = list[Any]()
         for dataset in multiscale["datasets"]:
             within = Path(place, dataset["path"])
             if not stays_inside(within):
                 raise SlideError(f"{folder} names a level outside itself: {dataset['path']!r}")
-            self.levels.append(zarr.open_array(str(folder / within), mode="r"))
-            self.scales.append(_scale(dataset) or [1.0] * len(axes))
+            self.levels.append(store.array(within.as_posix()))
         self._folder = folder
+        self._scales = [_scale(part, len(axes)) for part in (multiscale["datasets"][0], multiscale)]
         if not set("yx") <= set(self.axes) <= set("tczyx") or len(set(self.axes)) < len(axes):
             raise SlideError(f"{folder} has the axes {', '.join(axes)}, and a slide has y and x")
         sizes = [self.size(level) for level in self.levels]
@@ -146,7 +147,9 @@ class _Image:
         for axis in "xy":
             i = self.axes.index(axis)
             unit = self.units[i]
-            found.append(to_micrometres(self.scales[0][i], unit) if unit else None)
+            # What is said of a level, times what is said of all of them.
+            said = [scale[i] for scale in self._scales if scale is not None]
+            found.append(to_micrometres(math.prod(said), unit) if unit and said else None)
         return found[0], found[1]
 
     def order(self, folder: Path) -> list[int]:
@@ -175,9 +178,10 @@ class _Image:
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _scale(dataset: Mapping[str, Any]) -> list[float] | None:
-    for transformation in dataset.get("coordinateTransformations", ()):
-        if transformation.get("type") == "scale":
+def _scale(part: Mapping[str, Any], axes: int) -> list[float] | None:
+    """A number for each axis; None where nothing is said, which is no scale of 1."""
+    for transformation in part.get("coordinateTransformations") or ():
+        if transformation.get("type") == "scale" and len(transformation["scale"]) == axes:
             return [float(value) for value in transformation["scale"]]
     return None
 
@@ -191,33 +195,33 @@ def _colour(text: object) -> tuple[int, int, int] | None:
     return None
 
 
-def _attributes(folder: Path) -> Mapping[str, Any]:
+def _attributes(store: ZarrStore, place: str) -> Mapping[str, Any]:
     """What a group says of itself, of either version; {} of what is none."""
-    for name in _METADATA:
-        with suppress(OSError, ValueError, RecursionError):
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
+    for name in METADATA:
+        with suppress(OSError, ValueError, RecursionError, zipfile.BadZipFile):
+            content = json.loads(store.text(PurePosixPath(place, name).as_posix()))
             found = content.get("attributes", {}) if name == "zarr.json" else content
             if isinstance(found, dict):
                 return found.get("ome", found) if isinstance(found.get("ome", {}), dict) else found
     return {}
 
 
-def _images(folder: Path) -> list[str]:
-    """Places of the images in a folder, those of labels aside.
+def _images(store: ZarrStore) -> list[str]:
+    """Places of the images in it, those of labels aside.
 
     Raises
     ------
     SlideError
         It holds none.
     """
-    if "multiscales" in _attributes(folder):
+    if "multiscales" in _attributes(store, ""):
         return [""]
     # As bioformats2raw lays several out.
     found: list[str] = []
-    while len(found) < _SERIES and "multiscales" in _attributes(folder / str(len(found))):
+    while len(found) < _SERIES and "multiscales" in _attributes(store, str(len(found))):
         found.append(str(len(found)))
     if not found:
-        raise SlideError(f"{folder} cannot be opened as a slide: it holds no image of OME-Zarr")
+        raise SlideError(f"{store.path} cannot be opened as a slide: it holds no image of OME-Zarr")
     return found
 
 
@@ -261,13 +265,15 @@ def _is_spatialdata(folder: Path) -> bool:
 
 def _scenes(path: Path) -> int:
     with suppress(SlideError):
-        return len(_images(path))
+        return len(_images(ZarrStore(path)))
     return 1
 
 
 def _files(path: Path) -> list[Path]:
     """What it says of itself, and files of pixels spread over all of it."""
     folder = split_scene(path)[0]
+    if not folder.is_dir():
+        return [folder]
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     about = [file for file in files if file.name in ("zarr.json", ".zattrs", ".zarray", ".zgroup")]
     pixels = [file for file in files if file not in set(about)]
@@ -282,6 +288,8 @@ register_reader(
     ReaderSpec(
         "ome-zarr",
         OmeZarrReader,
+        suffixes=frozenset({".ozx"}),
+        sniff=is_zipped_zarr,
         folders=frozenset({".zarr"}),
         files=_files,
         beside=_is_spatialdata,

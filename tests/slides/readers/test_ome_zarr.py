@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,59 @@ def test_numbers_that_lie_are_told_by_the_name(
     with pytest.raises(SlideError, match=r"a\.zarr") as raised:
         open_slide(folder)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize(("name", "within"), [("a.ozx", ""), ("a.zip", ""), ("a.zip", "a.zarr/")])
+def test_an_archive_is_read_as_the_folder(
+    tmp_path: Path, pixels: NDArray[np.uint8], version: int, name: str, within: str
+) -> None:
+    folder = write_image(tmp_path / "a.zarr", [pixels, shrink(pixels, 2)], 0.5, version=version)
+    archive = tmp_path / name
+    with zipfile.ZipFile(archive, "w") as opened:
+        for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+            opened.write(file, within + file.relative_to(folder).as_posix())
+    np.testing.assert_array_equal(read(archive), pixels)
+    with open_slide(archive) as slide, open_slide(folder) as same:
+        assert slide.info == same.info
+    (tmp_path / "alone").mkdir()
+    archive.rename(tmp_path / "alone" / name)
+    for given in (tmp_path / "alone", tmp_path / "alone" / name):
+        (found,), _ = find_inputs([given])
+        assert (found.kind, found.path.name) == ("slide", name)
+
+
+def test_an_archive_that_is_none(tmp_path: Path) -> None:
+    damaged, other = tmp_path / "a.ozx", tmp_path / "b.ozx"
+    damaged.write_bytes(b"PK" * 30)
+    with zipfile.ZipFile(other, "w") as opened:
+        opened.writestr("notes.txt", "nothing")
+    for archive in (damaged, other):
+        with pytest.raises(SlideError, match=rf"{archive.name}.* holds no image of OME-Zarr"):
+            open_slide(archive)
+
+
+def alter(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what it says of its levels, of either version."""
+    file = next(f for name in ("zarr.json", ".zattrs") if (f := folder / name).exists())
+    root = json.loads(file.read_text())
+    change((root.get("attributes", {}).get("ome") or root)["multiscales"][0])
+    file.write_text(json.dumps(root))
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_no_scale_is_no_resolution(tmp_path: Path, pixels: NDArray[np.uint8], version: int) -> None:
+    folder = write_image(tmp_path / "a.zarr", [pixels], 0.5, version=version)
+    alter(folder, lambda about: about["datasets"][0].pop("coordinateTransformations"))
+    with pytest.raises(SlideError, match="has no mpp"):
+        open_slide(folder)
+    # What is said of all levels counts, alone as well as beside what is said of one.
+    whole = [{"type": "scale", "scale": [1, 0.25, 0.25]}]
+    alter(folder, lambda about: about.update(coordinateTransformations=whole))
+    assert open_slide(folder).info.mpp == 0.25
+    relative = [{"type": "scale", "scale": [1, 2, 2]}]
+    alter(folder, lambda about: about["datasets"][0].update(coordinateTransformations=relative))
+    assert open_slide(folder).info.mpp == 0.5
 
 
 def test_a_unit_that_is_none_is_no_resolution(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:

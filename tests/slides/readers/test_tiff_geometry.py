@@ -12,7 +12,7 @@ from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 from rl2qc.cohort.filter import filter_cohort
 from rl2qc.errors import SlideError
-from rl2qc.slides.readers._tiff_geometry import check_geometry
+from rl2qc.slides.readers._tiff_geometry import check_geometry, is_ndpi
 from rl2qc.slides.readers.base import is_slide, open_slide
 
 WIDTH, LENGTH, TILE_WIDTH, TILE_LENGTH, COUNTS = 256, 257, 322, 323, 325
@@ -103,3 +103,23 @@ def test_it_fails_among_good_ones(make: Callable[..., Path], tmp_path: Path, giv
         ("a", "done"), ("b", "failed"), ("c", "done"),
     ]  # fmt: skip
     assert "b.tif" in result.rows[1].error
+
+
+def test_a_name_does_not_tell_what_a_file_is(make: Callable[..., Path], tmp_path: Path) -> None:
+    plain = make("a.tif", metadata=None)
+    renamed = plain.rename(tmp_path / "a.ndpi")
+    assert not is_ndpi(renamed)
+    check_geometry(renamed)
+    with open_slide(renamed) as slide:
+        assert slide.info.dimensions == (256, 320)
+    with pytest.raises(SlideError, match="its tiles have 64 x 1375731840 px"):
+        open_slide(alter(make("c.tif"), TILE_LENGTH, 1_375_731_840).rename(renamed))
+    own = make("b.tif", metadata=None, extratags=[(65420, 4, 1, 1, True)])
+    assert is_ndpi(own)
+    # Beyond 4 GiB, where the offset takes eight bytes; the file has a hole.
+    far, place = tmp_path / "far.tif", 2**32 + 16
+    with far.open("wb") as opened:
+        opened.write(b"II*\0" + place.to_bytes(8, "little"))
+        opened.seek(place)
+        opened.write((1).to_bytes(2, "little") + (65420).to_bytes(2, "little") + bytes(10))
+    assert is_ndpi(far)
