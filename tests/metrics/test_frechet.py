@@ -90,6 +90,13 @@ def test_repeated_rows_as_in_a_bootstrap(rng):
         assert fid(a, b).value == pytest.approx(by_svd(a, b), rel=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_one_sum_are_told_apart(dtype, rng):
+    x = np.array([rng.permutation(8) for _ in range(7)] * 3, dtype)  # sums are exact: all alike
+    y = rng.normal(size=(20, 8)).astype(dtype)
+    assert fid(x, y).value == pytest.approx(by_svd(x, y), rel=1e-9)
+
+
 def test_near_duplicates_lose_no_accuracy(rng):
     # Thirty-nine singular values at 1e-9 of the largest: their squares drown in rounding.
     a, b = (np.outer(np.arange(40.0), np.ones(60)) + 1e-8 * rng.normal(size=(40, 60)) for _ in "ab")
