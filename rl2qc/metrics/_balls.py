@@ -15,6 +15,8 @@ __all__ = ["Balls", "balls"]
 
 # Rows of either set in a block: 16 MB of float32.
 _ROWS, _COLUMNS = 4096, 1024
+# Blocks of real points that are kept, 20 MB of 512 dimensions.
+_KEPT = 10
 # Share of pairs of a block from which float64 products are cheaper than differences.
 _MOST_DOUBTFUL = 0.01
 
@@ -62,11 +64,17 @@ def balls(
     found = Balls(
         np.zeros(len(generated), np.intp), np.zeros(len(real), bool), np.zeros(len(real), bool)
     )
+    # The real points of some blocks are kept: to centre them anew for each row costs a tenth.
+    known: dict[int, _Points] = {}
     for rows in blocks(np.arange(len(generated)), _ROWS):
         single = _points(pair, "queries", rows, np.float32)
         for columns in blocks(np.arange(len(real)), _COLUMNS):
             limits = real_radii[columns], generated_radii[rows, None]
-            near = _near(single, _points(pair, "reference", columns, np.float32))
+            number = int(columns[0])
+            of_real = known.get(number) or _points(pair, "reference", columns, np.float32)
+            if len(known) < _KEPT:
+                known[number] = of_real
+            near = _near(single, of_real)
             # Tight clusters far from the mean lose all digits.
             if any(_doubtful(pair, near, limit) > _MOST_DOUBTFUL for limit in limits):
                 near = _near(
@@ -74,10 +82,10 @@ def balls(
                     _points(pair, "reference", columns, np.float64),
                 )
             at = rows, columns
-            of_real, of_generated = (_inside(pair, near, at, limit, strict) for limit in limits)
-            found.holding[rows] += np.count_nonzero(of_real, axis=1)
-            found.covered[columns] |= of_real.any(axis=0)
-            found.reached[columns] |= of_generated.any(axis=0)
+            in_real, in_generated = (_inside(pair, near, at, limit, strict) for limit in limits)
+            found.holding[rows] += np.count_nonzero(in_real, axis=1)
+            found.covered[columns] |= in_real.any(axis=0)
+            found.reached[columns] |= in_generated.any(axis=0)
     return found
 
 
@@ -126,7 +134,7 @@ def _inside(
     edge = squared.dtype.type(margin)
     inside: NDArray[np.bool_] = squared <= limits + edge
     # The few that may be inside: all others are certainly not.
-    i, j = np.nonzero(inside)
+    i, j = np.divmod(np.flatnonzero(inside), inside.shape[1])
     radius = np.broadcast_to(radii, squared.shape)[i, j]
     doubtful = squared[i, j] >= np.broadcast_to(limits, squared.shape)[i, j] - edge
     if strict:  # spares collapsed sets: nothing is inside a ball of radius 0

@@ -69,7 +69,8 @@ class _Gaussian:
             if len(distinct) <= dim:
                 # Never form the rank-deficient (d, d) covariance: the centred rows factor it.
                 mean = repeats @ distinct / n
-                factor = np.sqrt(repeats / (n - 1))[:, None] * (distinct - mean)
+                factor = distinct - mean
+                factor *= np.sqrt(repeats / (n - 1))[:, None]
                 return cls(n, mean, factor, len(distinct) - 1)  # centring costs a rank
         moments = Moments.of(x[:_CHUNK])
         for start in range(_CHUNK, n, _CHUNK):
@@ -154,11 +155,20 @@ def _gaussian_pair(
     return a, b
 
 
-def _distinct(x: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _distinct(x: FloatArray) -> tuple[FloatArray, NDArray[np.float64]]:
     """Distinct rows, and how often each occurs."""
-    rows = np.ascontiguousarray(x).view(np.dtype((np.void, x.dtype.itemsize * x.shape[1])))
-    _, first, repeats = np.unique(rows.ravel(), return_index=True, return_counts=True)
-    return x[first].astype(np.float64), repeats
+    # Equal rows have equal sums: few numbers are sorted, not all bytes of all rows.
+    _, first, of_row, repeats = np.unique(
+        x.sum(axis=1), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(first) == len(x):
+        return x, np.ones(len(x))
+    again = np.ones(len(x), bool)
+    again[first] = False
+    if not np.array_equal(x[again], x[first[of_row[again]]]):  # equal sums of unequal rows
+        rows = np.ascontiguousarray(x).view(np.dtype((np.void, x.dtype.itemsize * x.shape[1])))
+        _, first, repeats = np.unique(rows.ravel(), return_index=True, return_counts=True)
+    return x[first], repeats.astype(np.float64)
 
 
 def _product(a: _Gaussian, b: _Gaussian) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
@@ -16,6 +16,8 @@ __all__ = ["KidResult", "kid", "kid_of_rows"]
 
 # Rows of either set in one block of the kernel matrix, small enough for the caches.
 _BLOCK = 1024
+# Rows of a block that stay in the nearest caches while the kernel is made of them.
+_STRIPE = 128
 # Multiplications from which single precision is worth a thought, and the largest kernel it holds.
 _WORTH_FLOAT32, _LARGEST_FLOAT32 = 2e10, 1e30
 
@@ -77,19 +79,12 @@ class _Polynomial:
         as_count(degree, "degree")
         return cls(degree, 1 / dimension if gamma is None else gamma, coef0)
 
-    def __call__(self, product: FloatArray, spare: FloatArray | None = None) -> FloatArray:
-        """Kernel of inner products, whose memory it takes; ``spare`` is memory for it to use."""
+    def __call__(self, product: FloatArray) -> FloatArray:
+        """Kernel of inner products, whose memory it takes."""
         product *= self.gamma
         product += self.coef0
-        if self.degree == 3:  # a fifth of the time of a power
-            product *= np.multiply(product, product, out=spare)
-            return product
         power: FloatArray = np.power(product, self.degree, out=product)
         return power
-
-    def diagonal(self, x: FloatArray) -> NDArray[np.float64]:
-        """Kernel of every row with itself."""
-        return np.asarray(self(np.einsum("ij,ij->i", x, x, dtype=np.float64)))
 
     def largest(self, x: FloatArray, y: FloatArray) -> float:
         """A bound of the kernel of any two rows."""
@@ -216,8 +211,14 @@ def _estimates(
     if full_sample or of_all * (1 + len(drawn) / x.shape[1]) < of_subsets:
         found = _mmd2(x, y, [every, *drawn], kernel)
         return (found[0] if full_sample else None), found[1:]
-    return None, [_mmd2(x[a], y[b], [(every[0][:size], every[0][:size])], kernel)[0]
-                  for a, b in drawn]  # fmt: skip
+    one, found = [(every[0][:size], every[0][:size])], []
+    # Fresh memory for each subset would cost more than to fill it.
+    memory = np.empty((2, size, x.shape[1]), dtype)
+    for rows in drawn:
+        for all_of_it, some, to in zip((x, y), rows, memory, strict=True):
+            np.take(all_of_it, some, axis=0, out=to, mode="clip")
+        found += _mmd2(memory[0], memory[1], one, kernel)
+    return None, found
 
 
 def _precision(
@@ -232,18 +233,15 @@ def _mmd2(
     x: FloatArray, y: FloatArray, drawn: Sequence[tuple[Rows, Rows]], kernel: _Polynomial
 ) -> list[float]:
     """The unbiased squared discrepancy of each of several subsets of both sets."""
-    picks = [_indicators([d[side] for d in drawn], len(s)) for side, s in enumerate((x, y))]
+    of_x, of_y = (_indicators([d[side] for d in drawn], len(s)) for side, s in enumerate((x, y)))
     # Unbiased, so a constant changes nothing; without the common part digits are spared.
-    some = slice(0, 64)
-    offset = float(kernel(x[some] @ y[some].T).mean(dtype=np.float64))
-    within = []
-    for s, pick, side in ((x, picks[0], 0), (y, picks[1], 1)):
-        n = np.array([len(d[side]) for d in drawn])
-        own = (kernel.diagonal(s) - offset) @ pick
-        within.append((_totals(s, s, pick, pick, kernel, offset) - own) / (n * (n - 1)))
-    across = _totals(x, y, picks[0], picks[1], kernel, offset)
-    pairs = np.array([len(a) * len(b) for a, b in drawn])
-    found: list[float] = (within[0] + within[1] - 2 * across / pairs).tolist()
+    common = kernel.gamma * float((x[:64] @ y[:64].T).mean(dtype=np.float64))
+    common = float(x.dtype.type(common))
+    m, n = (np.array([len(d[side]) for d in drawn]) for side in (0, 1))
+    of_real = _totals(x, None, (of_x, of_x), kernel, common) / (m * (m - 1))
+    of_generated = _totals(y, None, (of_y, of_y), kernel, common) / (n * (n - 1))
+    across = _totals(x, y, (of_x, of_y), kernel, common) / (m * n)
+    found: list[float] = (of_real + of_generated - 2 * across).tolist()
     return found
 
 
@@ -257,30 +255,96 @@ def _indicators(drawn: Sequence[Rows], n: int) -> NDArray[np.float64]:
 
 def _totals(
     x: FloatArray,
-    y: FloatArray,
-    of_x: NDArray[np.float64],
-    of_y: NDArray[np.float64],
+    other: FloatArray | None,
+    picks: tuple[NDArray[np.float64], NDArray[np.float64]],
     kernel: _Polynomial,
-    offset: float,
+    common: float,
 ) -> NDArray[np.float64]:
-    """Sums of the kernel, less the offset, over the pairs of each subset."""
+    """Sums of the kernel over the pairs of each subset, less that of ``common`` as a product.
+
+    Without ``other`` of a set with itself, where no image is paired with itself. For degree 3, with
+    q the product less the common part and c all that is constant, they are of q^2 (q + 3 c) +
+    3 c^2 q. The last sum is the largest and needs no pairs: so the rounding of single precision is
+    that of the small rest.
+    """
+    y, within, (of_x, of_y) = x if other is None else other, other is None, picks
+    constant = common + kernel.coef0
+    cubic = kernel.degree == 3
     found = np.zeros(of_x.shape[1])
+    above = np.triu(np.ones((_STRIPE, _STRIPE), x.dtype), 1)
     everything = of_x.shape[1] == 1 and bool(of_x.all()) and bool(of_y.all())
-    same = x is y
-    # Fresh memory for each block would cost as much as what is computed in it.
-    memory = np.empty((2, min(_BLOCK, len(x)), min(_BLOCK, len(y))), x.dtype)
-    for i in range(0, len(x), _BLOCK):
-        # The other half of a symmetric matrix is known.
-        for j in range(i if same else 0, len(y), _BLOCK):
-            rows, columns = x[i : i + _BLOCK], y[j : j + _BLOCK]
-            values, spare = memory[:, : len(rows), : len(columns)]
-            np.matmul(rows, columns.T, out=values)
-            kernel(values, spare)
-            values -= values.dtype.type(offset)
-            twice = 2 if same and j > i else 1
-            if everything:
-                found += twice * values.sum(dtype=np.float64)
-                continue
-            sums = values @ of_y[j : j + _BLOCK].astype(values.dtype)
-            found += twice * np.einsum("is,is->s", of_x[i : i + _BLOCK], sums)
+    for rows, columns, values, factor in _products(x, y, within):
+        if cubic:
+            values *= kernel.gamma
+            values -= values.dtype.type(common)
+            np.multiply(values, values, out=factor)
+            values += 3 * constant
+        else:
+            kernel(values)
+            values -= values.dtype.type(constant**kernel.degree)
+            factor.fill(1)
+        if within and columns.start <= rows.start:
+            # The other half of a symmetric matrix is known, and the diagonal does not count.
+            values[:, : len(values)] *= above[: len(values), : len(values)]
+        if everything:
+            # Row by row: one running sum of a block would lose digits in single precision.
+            found += np.einsum("ij,ij->i", values, factor).sum(dtype=np.float64)
+            continue
+        values *= factor
+        sums = values @ of_y[columns].astype(values.dtype)
+        found += np.einsum("is,is->s", of_x[rows], sums)
+    if within:
+        found *= 2
+    if cubic:
+        found += 3 * constant**2 * _sums_of_products(x, other, picks, kernel.gamma, common)
     return found
+
+
+def _sums_of_products(
+    x: FloatArray,
+    other: FloatArray | None,
+    picks: tuple[NDArray[np.float64], NDArray[np.float64]],
+    gamma: float,
+    common: float,
+) -> NDArray[np.float64]:
+    """Sums of the products times gamma, less the common part, over the pairs of each subset."""
+    of_x, of_y = picks
+    pairs = of_x.sum(axis=0) * of_y.sum(axis=0)
+    y = x if other is None else other
+    sums = np.einsum("sd,sd->s", _sums(x, of_x), _sums(y, of_y))
+    if other is None:
+        pairs -= of_x.sum(axis=0)
+        sums -= np.einsum("ij,ij->i", x, x, dtype=np.float64) @ of_x
+    return np.asarray(gamma * sums - common * pairs)
+
+
+def _sums(x: FloatArray, pick: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of the rows of each subset, (subsets, d), in double precision."""
+    if pick.shape[1] == 1 and pick.all():
+        return np.asarray(x.sum(axis=0, dtype=np.float64, keepdims=True))
+    return np.asarray(pick.T @ x)
+
+
+def _products(
+    x: FloatArray, y: FloatArray, half: bool
+) -> Iterator[tuple[slice, slice, FloatArray, FloatArray]]:
+    """Rows and columns of a block of inner products, the products, and as much memory again.
+
+    ``half``: of a set with itself, whose matrix is symmetric: from the diagonal on.
+    """
+    # Fresh memory for each block would cost as much as what is computed in it.
+    memory = np.empty((min(_BLOCK, len(x)), min(_BLOCK, len(y))), x.dtype)
+    spare = np.empty(_STRIPE * memory.shape[1], x.dtype)
+    for i in range(0, len(x), _BLOCK):
+        for j in range(i if half else 0, len(y), _BLOCK):
+            left, right = x[i : i + _BLOCK], y[j : j + _BLOCK]
+            products = np.matmul(left, right.T, out=memory[: len(left), : len(right)])
+            for k in range(0, len(left), _STRIPE):
+                first = k if half and i == j else 0
+                stripe = products[k : k + _STRIPE, first:]
+                yield (
+                    slice(i + k, i + k + len(stripe)),
+                    slice(j + first, j + len(right)),
+                    stripe,
+                    spare[: stripe.size].reshape(stripe.shape),
+                )

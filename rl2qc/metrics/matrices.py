@@ -25,6 +25,8 @@ Rows: TypeAlias = NDArray[np.intp]
 # Squared distances below this share of the squared norms lose digits in their expansion.
 _CANCELLING = 1e-6
 _CHUNK = 1 << 20
+# Neighbours that are found at once: as many as PRDC looks at, and WAD-Div looks at fewer.
+_NEIGHBOURS = 5
 
 
 class Matrices:
@@ -112,14 +114,25 @@ class Matrices:
     def spacing(self, rows: Rows, k: int) -> Floats:
         """Distances (n, k) to the ``k`` nearest others, nearest first; fewer where there are."""
 
-        def make() -> Floats:
-            most = min(k, len(rows) - 1)
-            within = self.distances[np.ix_(rows, rows)]
-            np.fill_diagonal(within, np.inf)
-            return np.sort(np.partition(within, max(most - 1, 0), axis=1)[:, :most], axis=1)
+        return self._spacing("distances", rows, k)
 
-        found: Floats = self.once(("spacing", k, rows.tobytes()), make)
-        return found
+    def radii(self, rows: Rows, k: int) -> Floats:
+        """Euclidean distance (n,) to the ``k``-th nearest other."""
+        kind = "distances" if self.distance == "euclidean" else "euclidean"
+        return self._spacing(kind, rows, k)[:, -1]
+
+    def _spacing(self, kind: str, rows: Rows, k: int) -> Floats:
+        most = max(k, _NEIGHBOURS)
+
+        def make() -> Floats:
+            n = min(most, len(rows) - 1)
+            within = getattr(self, kind)[np.ix_(rows, rows)]
+            np.fill_diagonal(within, np.inf)
+            within.partition(max(n - 1, 0), axis=1)
+            return np.sort(within[:, :n], axis=1)
+
+        found: Floats = self.once(("spacing", kind, most, rows.tobytes()), make)
+        return found[:, :k]
 
     def nearest(self, rows: Rows, reference: Rows) -> tuple[Rows, Floats]:
         """Position in ``reference`` of the nearest of each row, and its distance."""

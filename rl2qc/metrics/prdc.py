@@ -137,14 +137,8 @@ def prdc_of_rows(
     check_k(k, len(real), "real")
     check_k(k, len(generated), "generated")
     within = np.less if convention == "prdc" else np.less_equal
-
-    def radii(rows: Rows) -> Floats:
-        # Column 0 is the image itself: at distance 0 none comes before it.
-        own = matrices.euclidean[np.ix_(rows, rows)]
-        return np.asarray(np.partition(own, k, axis=1)[:, k])
-
     across = matrices.euclidean[np.ix_(generated, real)]
-    of_real, of_generated = radii(real), radii(generated)
+    of_real, of_generated = matrices.radii(real, k), matrices.radii(generated, k)
     inside = within(across, of_real)
     return {
         "precision": float(inside.any(axis=1).mean()),

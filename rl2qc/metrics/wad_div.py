@@ -251,11 +251,12 @@ def wad_div_of_rows(matrices: Matrices, generated: Rows, k: int = 3) -> dict[str
 
 
 def wad_div_against_real_of_rows(
-    matrices: Matrices, real: Rows, generated: Rows, k: int = 3
+    matrices: Matrices, real: Rows, generated: Rows, k: int = 3, *, w_max: float | None = None
 ) -> dict[str, float]:
     """``wad_div_empirical``, ``_ratio`` and ``_normalized`` of rows of the matrices.
 
-    The latter two are left out for real rows without any spread.
+    The latter two are left out for real rows without any spread, unless their scale ``w_max`` is
+    given as in :func:`wad_div`.
 
     Raises
     ------
@@ -273,7 +274,7 @@ def wad_div_against_real_of_rows(
         for rows in (generated, real)
     ]
     values = {"wad_div_empirical": _wasserstein(*drawn)}
-    if scale := float(drawn[1].mean()):
+    if scale := float(drawn[1].mean()) if w_max is None else w_max:
         values["wad_div_ratio"] = float(drawn[0].mean()) / scale
         values["wad_div_normalized"] = min(values["wad_div_ratio"], 1.0)
     return values

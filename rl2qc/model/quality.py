@@ -307,11 +307,11 @@ class QualityModel(OldNames, MeasuresTiles):
 
     def at_one_size(self, patches: Patches) -> PatchSource:
         """Patches as a source of the size that the network sees, with a warning where it is not
-        the model's."""
+        the model's, or where some were left out: rows are then of fewer images."""
         if isinstance(patches, PatchSource) and patches.size:
             return patches
         sources, odd = at_one_size({"patches": patches}, self.patch_size)
-        for line in odd:
+        for line in (*sources["patches"].warnings, *odd):
             warnings.warn(line, UserWarning, stacklevel=3)
         return sources["patches"]
 

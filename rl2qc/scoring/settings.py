@@ -120,6 +120,14 @@ class ScoreSettings(Settings):
     )
     level: float = option(0.95, help="Coverage of the intervals.", within=Interval(0, 1, "neither"))
     k: int = option(3, help="Neighbours of WAD-Div.", flags=("-k",), within=Interval(1))
+    w_max: float | None = option(
+        None,
+        help="Scale of wad_div_ratio and wad_div_normalized, W_max of another reference: "
+        "wad_div_zero of that set, at as many images. One scale then serves many generators.",
+        within=Interval(0, closed="neither"),
+        before=None,
+        show_default="of the real set",
+    )
     prdc_k: int = option(
         5, help="Neighbours of precision, recall, density and coverage.", within=Interval(1)
     )

@@ -63,6 +63,23 @@ def test_cosine_distance(rl2qc, folders, tiny_model_file, tiny_model, tmp_path):
     ) == ("cosine", "euclidean")
 
 
+def test_wad_div_on_the_scale_of_another_reference(rl2qc, folders, tiny_model_file, tmp_path):
+    """One that is fitted once: the ratio is to it, and the distance to the real set is not."""
+    (own, _), (card, _) = (
+        scores(rl2qc, tiny_model_file, tmp_path, folders / "b", "-r", folders / "a", *more, *FEW)
+        for more in ((), ("--w-max", "50"))
+    )
+    found, of_real = card["metrics"], own["metrics"]
+    zero = found["wad_div_zero"]["value"]
+    assert found["wad_div_ratio"]["value"] == pytest.approx(zero / 50)
+    assert found["wad_div_ratio"]["value"] != pytest.approx(of_real["wad_div_ratio"]["value"])
+    assert found["wad_div_ratio"]["note"] == "W_max is 50, as given"
+    assert found["wad_div_empirical"]["value"] == of_real["wad_div_empirical"]["value"]
+    assert card["provenance"]["settings"]["w_max"] == 50
+    failed = rl2qc("score", folders / "b", "-r", folders / "a", "--w-max", 0)
+    assert failed.code == 2 and "must be above 0" in failed.err
+
+
 def test_unseen_images_given_by_the_user(
     rl2qc, folders, tiny_model_file, tiny_model, tmp_path, stained
 ):

@@ -90,6 +90,14 @@ def test_repeated_rows_as_in_a_bootstrap(rng):
         assert fid(a, b).value == pytest.approx(by_svd(a, b), rel=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_of_one_sum_are_told_apart(dtype, rng):
+    x = np.array([rng.permutation(8) for _ in range(6)] * 2, dtype)  # sums are exact: all alike
+    y = rng.integers(9, size=(15, 8)).astype(dtype)
+    # The repeats make 12 rows of rank 5, which the oracle knows nothing of.
+    assert fid(x, y).value == pytest.approx(by_svd(x.astype(float), y.astype(float)), rel=1e-9)
+
+
 def test_near_duplicates_lose_no_accuracy(rng):
     # Thirty-nine singular values at 1e-9 of the largest: their squares drown in rounding.
     a, b = (np.outer(np.arange(40.0), np.ones(60)) + 1e-8 * rng.normal(size=(40, 60)) for _ in "ab")

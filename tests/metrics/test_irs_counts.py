@@ -132,6 +132,11 @@ def test_degenerate_counts(k, n, n_train, value, saturated):
     assert found.low <= found.value <= found.high
 
 
+def test_two_images_of_one_kind_leave_a_fifteenth_open():
+    # Of N kinds, two alike have the chance 1 / N: at least a twentieth up to N = 20.
+    assert irs_from_counts(1, 2, 300).high == 20 / 300
+
+
 @settings(max_examples=60, deadline=None)
 @given(n_train=st.integers(2, 10**6), n=st.integers(2, 10**5), data=st.data())
 def test_bounds_hold_the_estimate_and_grow_with_the_count(n_train, n, data):

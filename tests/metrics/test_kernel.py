@@ -48,10 +48,25 @@ def test_same_as_the_kernel_of_scikit_learn(rng):
     assert kid(a, b).unbiased == pytest.approx(by_sklearn(a, b), rel=1e-10)
 
 
+@pytest.mark.parametrize("subsets", [{"full_sample": False}, {}])
+def test_single_precision_keeps_six_digits(subsets, rng, monkeypatch):
+    a, b = (np.maximum(rng.normal(0.3, s, size=(1500, 64)), 0).astype("f") for s in (1, 1.05))
+    options = {"n_subsets": 5, "subset_size": 700, **subsets}
+    monkeypatch.setattr(kernel, "_WORTH_FLOAT32", np.inf)
+    double = kid(a, b, **options)
+    monkeypatch.setattr(kernel, "_WORTH_FLOAT32", 0)
+    single = kid(a, b, **options)
+    assert single != double
+    assert single.value == pytest.approx(double.value, rel=1e-6)
+    if not subsets:
+        assert single.unbiased == pytest.approx(double.unbiased, rel=1e-6)
+
+
 def test_blocks_do_not_show(rng, monkeypatch):
     a, b = rng.normal(size=(50, 3)), rng.normal(1, 1, size=(33, 3))
     whole = kid(a, b).unbiased
     monkeypatch.setattr(kernel, "_BLOCK", 7)
+    monkeypatch.setattr(kernel, "_STRIPE", 3)
     assert kid(a, b).unbiased == pytest.approx(whole, rel=1e-12)
 
 

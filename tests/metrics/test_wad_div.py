@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 
-from rl2qc.metrics.wad_div import wad_div
+from rl2qc.metrics.matrices import Matrices
+from rl2qc.metrics.wad_div import wad_div, wad_div_against_real_of_rows
 
 
 def oracle_distances(x, k=3, metric="euclidean"):
@@ -277,6 +278,9 @@ def test_a_scale_of_another_reference(rng):
         assert found.ratio == found.zero / scale
         assert found.normalized == min(found.ratio, 1)
     assert wad_div(x, real, w_max=scale).value == wad_div(x, real).value
+    matrices, rows = Matrices(np.concatenate([real, x])), np.arange(120)
+    by_rows = wad_div_against_real_of_rows(matrices, rows[:60], rows[60:], w_max=scale)
+    assert by_rows["wad_div_ratio"] == pytest.approx(wad_div(x, real, w_max=scale).ratio)
     for bad in (0, -1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="w_max must be above 0"):
             wad_div(x, real, w_max=bad)

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from rl2qc.errors import CheckpointError, UsageError, WorkError
@@ -26,6 +27,16 @@ def test_shapes_and_types(tiny_model, patches):
     assert tiny_model.features(some).dtype == np.float32
     assert tiny_model.score_samples(some).shape == tiny_model.p_values(some).shape == (5,)
     assert tiny_model.patch_size == 64
+
+
+def test_rows_of_paths_that_are_named_again_are_not_left_out_in_silence(
+    tiny_model, stained, tmp_path
+):
+    for i, image in enumerate(stained(3)):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    paths = [tmp_path / f"{i}.png" for i in (0, 1, 2, 0)]
+    with pytest.warns(UserWarning, match="1 image is named again and taken once"):
+        assert len(tiny_model.latents(paths)) == 3
 
 
 def test_log_likelihood_is_the_latents_change_of_variables(tiny_model, patches):

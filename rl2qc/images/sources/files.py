@@ -223,7 +223,7 @@ class Files(Images):
         return decoded_digest(found, self.about(index), page)
 
     def take(self, rows: Sequence[int]) -> Files:
-        taken = Files([self.paths[row] for row in rows])
+        taken = Files(list(map(self.paths.__getitem__, rows)))
         taken._abouts = self._abouts
         return taken
 

@@ -320,8 +320,8 @@ class PatchSource:
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> PatchSource:
         """The patches at ``indices``, in that order."""
-        rows = [int(i) for i in indices]
-        names = tuple(self.names[i] for i in rows)
+        rows = np.asarray(indices, np.intp).tolist()  # sets are taken apart thousands of times
+        names = tuple(map(self.names.__getitem__, rows))
         return PatchSource(self.items.take(rows), self.size, names, self.warnings)
 
     def sample(self, n: int, seed: int) -> PatchSource:

@@ -11,6 +11,7 @@ from rl2qc.scoring.spec import NOT_NEGATIVE, SHARE, MetricSpec, Value, register_
 
 if TYPE_CHECKING:
     from rl2qc.metrics.matrices import Matrices, Rows
+    from rl2qc.metrics.wad_div import WadDivOptions
     from rl2qc.scoring.image_sets import ImageSet
     from rl2qc.scoring.results import MetricResult
     from rl2qc.scoring.settings import ScoreSettings
@@ -32,12 +33,14 @@ def _alone_of_rows(
 
 
 def _against_real(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> dict[str, Value]:
+    scale: WadDivOptions = {} if settings.w_max is None else {"w_max": settings.w_max}
     result = wad_div(
         generated.features,
         real.features,
         settings.k,
         distance=settings.distance,
         seed=settings.seed,
+        **scale,
     )
     n: Any = {"n_real": result.n_reference, "n_generated": result.n}
     note = f"both sets at {result.n} images, {settings.k} neighbours"
@@ -45,8 +48,10 @@ def _against_real(real: ImageSet, generated: ImageSet, settings: ScoreSettings) 
         note += f", the larger drawn {result.n_draws} times"
     undefined = "undefined: the real set has no spread"
 
+    of_scale = "" if settings.w_max is None else f"W_max is {settings.w_max:g}, as given"
+
     def defined(value: float | None) -> Value:
-        return Value(math.nan, undefined, **n) if value is None else Value(value, **n)
+        return Value(math.nan, undefined, **n) if value is None else Value(value, of_scale, **n)
 
     return {
         "wad_div_empirical": Value(result.value, note, **n),
@@ -58,7 +63,7 @@ def _against_real(real: ImageSet, generated: ImageSet, settings: ScoreSettings) 
 def _against_real_of_rows(
     matrices: Matrices, real: Rows, generated: Rows, settings: ScoreSettings
 ) -> dict[str, float]:
-    return wad_div_against_real_of_rows(matrices, real, generated, settings.k)
+    return wad_div_against_real_of_rows(matrices, real, generated, settings.k, w_max=settings.w_max)
 
 
 def _neighbours_enough(title: str, n: int, settings: ScoreSettings) -> None:
