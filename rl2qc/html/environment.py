@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.core.files import atomic_path
-from rl2qc.core.text import number, percent, printable, valid_text
+from rl2qc.core.text import area, number, percent, printable, valid_text
 
 __all__ = ["Kind", "Picture", "encode", "environment", "policy", "render", "write_page"]
 
@@ -184,6 +184,7 @@ def environment() -> jinja2.Environment:
         finalize=_valid,
     )
     made.filters |= {
+        "area": area,
         "number": number,
         "percent": percent,
         "name": lambda name: printable(str(name)),
