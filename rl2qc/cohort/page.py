@@ -40,7 +40,7 @@ __all__ = [
 # Longer sides of the pictures in px: a thousand slides must fit on a page that a browser opens.
 _THUMBNAIL, _OVERLAY = 200, 460
 # Inputs with pictures, the worst first: of more than these, the others have a line in a table.
-_PICTURED = 50
+_PICTURED = 30
 # Rejected tiles that the page names; of more, a page beside it has as many as a browser can take.
 _NAMED = 2000
 # Longer lists are folded.
