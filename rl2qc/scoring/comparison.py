@@ -75,6 +75,9 @@ class Comparison(Result, Quoted, OldNames):
     unclear: Mapping[str, tuple[tuple[str, str], ...] | None] = field(default_factory=dict)
     verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {', '.join(self.generators)}: {len(self.values)} metrics>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`).
 
