@@ -30,7 +30,7 @@ def copy_results(out: Path, slide: str, count: int) -> None:
 
 
 def main() -> None:
-    """Print seconds and megabytes."""
+    """Print seconds and the megabytes of each page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", type=Path)
     parser.add_argument("--slides", type=int, default=1000)
@@ -39,10 +39,15 @@ def main() -> None:
         out = Path(folder) / "out"
         rl2qc.filter_cohort(options.slide, out, formats=("csv",), report=False)
         copy_results(out, options.slide.stem, options.slides)
-        start = time.perf_counter()
-        page = write_cohort_page(out)
+        start, worked = time.perf_counter(), time.process_time()
+        write_cohort_page(out)
         seconds = time.perf_counter() - start
-        print(f"{options.slides} slides: {seconds:.1f} s, {page.stat().st_size / 1e6:.1f} MB")
+        worked = time.process_time() - worked
+        sizes = [f"{p.name} {p.stat().st_size / 1e6:.1f} MB" for p in sorted(out.glob("*.html"))]
+        print(
+            f"{options.slides} slides: {seconds:.1f} s, of the processor {worked:.1f} s, "
+            f"{', '.join(sizes)}"
+        )
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ class Benchmark(Findings, Result, OldNames):
 
     old_names: ClassVar[Mapping[str, str]] = {"run": "provenance", "ladders": "corruptions"}
 
+    def __repr__(self) -> str:
+        sets = {"cutouts": self.cutouts, "real sets": self.real, "laboratories": self.labs}
+        more = "".join(f", {len(found)} {name}" for name, found in sets.items() if found)
+        return f"<Benchmark: {len(self.corruptions)} corruptions{more}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`)."""
         found: dict[str, Any] = plain(

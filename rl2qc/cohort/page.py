@@ -14,8 +14,9 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile, place_of
-from rl2qc.cohort.store.folder import FAILED, PAGE, RunFolder
+from rl2qc.cohort.contact_sheet import SHEETS, ContactSheets, SheetTile
+from rl2qc.cohort.rejected import RejectedTiles
+from rl2qc.cohort.store.folder import FAILED, PAGE, TILES_PAGE, RunFolder
 from rl2qc.cohort.store.record import RECORD
 from rl2qc.cohort.store.summary import SummaryRow, run_warnings
 from rl2qc.cohort.store.tables import read_table
@@ -39,9 +40,12 @@ __all__ = [
 # Longer sides of the pictures in px: a thousand slides must fit on a page that a browser opens.
 _THUMBNAIL, _OVERLAY = 200, 460
 # Inputs with pictures, the worst first: of more than these, the others have a line in a table.
-_PICTURED = 50
-# Rejected tiles of an input that the page names; all are in its table, to which it links.
-_NAMED = 30
+_PICTURED = 30
+# Rejected tiles that the page names; of more, a page beside it has as many as a browser can take.
+_NAMED = 2000
+# Longer lists are folded.
+_LONG = 12
+_SCRIPT = Path(__file__).parents[1] / "html" / "templates" / "report.js"
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,6 @@ class ReasonShare:
     reason: str
     tiles: int
     share: float
-
-
-@dataclass(frozen=True)
-class _Rejected:
-    """A rejected tile: where to find it."""
-
-    place: str
-    p_value: float
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,6 @@ class _Slide:
     reasons: tuple[ReasonShare, ...]
     alarm: bool
     maps: bool = False
-    rejected: tuple[_Rejected, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -120,6 +114,7 @@ def write_cohort_page(out: str | Path, path: str | Path | None = None) -> Path:
     kept: defaultdict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     tallies: defaultdict[str, list[SummaryRow]] = defaultdict(list)
     slides: list[_Slide] = []
+    rejected = RejectedTiles()
     # What needs a person's eye comes first.
     rows = sorted(rows, key=lambda row: (-_worst(row), not row.flags))
     for row in rows:
@@ -128,6 +123,7 @@ def write_cohort_page(out: str | Path, path: str | Path | None = None) -> Path:
         if table is None:
             continue
         sheets.add(table)
+        rejected.add(table)
         scanner = row.scanner or ("images" if row.kind == "patches" else "not recorded")
         ranks[scanner].append(table.measurements["p_value"])
         kept[scanner].append(table.keep)
@@ -139,15 +135,37 @@ def write_cohort_page(out: str | Path, path: str | Path | None = None) -> Path:
         for name in sorted(ranks)
     ]
     content = _content(out, rows, slides, scanners, sheets)
-    shown = {slide.row.name for slide in slides}
-    content["others"] = [
-        (row, _files(out / row.name, path.parent))
+    numbers = {slide.row.name: i for i, slide in enumerate(slides, 1)}
+    content["inputs"] = [
+        (row, numbers.get(row.name), _files(out / row.name, path.parent))
         for row in rows
-        if row.name not in shown and row.status != "failed"
+        if row.status != "failed"
     ]
     with RunFolder(out).hold():
-        write_page(path, "cohort.html.j2", **content)
+        _write(path, content, rejected)
     return path
+
+
+def _write(path: Path, content: dict[str, Any], rejected: RejectedTiles) -> None:
+    """The page, and the one beside it where there are more tiles than it holds."""
+    script = _SCRIPT.read_text(encoding="utf-8")
+    addresses = {
+        row.name: f"#s{number}" if number else files.get(TILES, "")
+        for row, number, files in content["inputs"]
+    }
+    named = rejected.listed(addresses, _NAMED)
+    beside = path.with_name(TILES_PAGE if path.name == PAGE else f"{path.stem}_{TILES_PAGE}")
+    report = quote(os.fsencode(path.name))
+    if named.complete:
+        beside.unlink(missing_ok=True)
+    else:
+        known = {n: f"{report}{a}" if a.startswith("#") else a for n, a in addresses.items()}
+        every = rejected.listed(known)
+        write_page(beside, "tiles.html.j2", scripts=(script,), rejected=every, report=report)
+    address = "" if named.complete else quote(os.fsencode(beside.name))
+    write_page(
+        path, "cohort.html.j2", scripts=(script,), rejected=named, beside_page=address, **content
+    )
 
 
 def bring_up_to_date(out: Path, *, anew: bool) -> tuple[Path | None, list[str]]:
@@ -213,21 +231,6 @@ def _files(folder: Path, page: Path) -> dict[str, str]:
     }
 
 
-def _rejected(table: TileTable) -> tuple[_Rejected, ...]:
-    """Rejected tiles, by reason, the least likely first; all reasons have their turn."""
-    p, reasons = table.measurements["p_value"], table.reasons
-    order = np.flatnonzero(~table.keep)
-    order = order[np.argsort(p[order], kind="stable")]
-    seen: defaultdict[str, int] = defaultdict(int)
-    turns = []
-    for i in order:
-        seen[str(reasons[i])] += 1
-        turns.append((seen[str(reasons[i])], i))
-    chosen = [i for _, i in sorted(turns, key=lambda turn: turn[0])[:_NAMED]]
-    tiles = (_Rejected(place_of(table, int(i)), float(p[i]), str(reasons[i])) for i in chosen)
-    return tuple(sorted(tiles, key=lambda tile: (tile.reason, tile.p_value)))
-
-
 def _slide(row: SummaryRow, table: TileTable, files: Mapping[str, str]) -> _Slide:
     thumbnail = picture = None
     if table.thumbnail is not None:
@@ -239,8 +242,7 @@ def _slide(row: SummaryRow, table: TileTable, files: Mapping[str, str]) -> _Slid
         picture = encode(slide, _OVERLAY, kind="overview")
     bars = stacked_bars(table.measurements["p_value"], table.keep)
     alarm = _alarm(row.drift, row.tiles)
-    reasons, rejected = reason_shares([row]), _rejected(table)
-    return _Slide(row, thumbnail, picture, bars, reasons, alarm, table.maps, rejected, files)
+    return _Slide(row, thumbnail, picture, bars, reason_shares([row]), alarm, table.maps, files)
 
 
 def _scanner(
@@ -297,6 +299,8 @@ def _content(
         "reason_colors": [REASON_COLORS[name] for name in ALL_REASONS],
         "failed": [row for row in rows if row.status == "failed"],
         "flagged": [row for row in rows if row.flagged],
+        "ranks": {word: VERDICTS.index(word) for word in VERDICTS},
+        "long": _LONG,
         "verdicts": {v: [r for r in rows if r.verdict == v] for v in reversed(VERDICTS)},
         "done": sum(row.status != "failed" for row in rows),
         "tiles": tiles,

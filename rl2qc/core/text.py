@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 
-__all__ = ["interval", "layout", "number", "one_line", "percent", "printable", "valid_text"]
+__all__ = ["area", "interval", "layout", "number", "one_line", "percent", "printable", "valid_text"]
 
 
 def valid_text(value: object) -> str:
@@ -69,6 +69,19 @@ def percent(share: float) -> str:
     if shown in ("0.0%", "100.0%") and share not in (0.0, 1.0):
         return "< 0.1%" if share < 0.5 else "> 99.9%"
     return shown.replace(".0%", "%")
+
+
+def area(um2: float) -> str:
+    """Square microns, of large areas in square millimetres.
+
+    Examples
+    --------
+    >>> area(812.4), area(2_345_678.0)
+    ('812 µm²', '2.35 mm²')
+    """
+    if um2 < 1e4:
+        return f"{um2:.0f} µm²"
+    return f"{um2 / 1e6:.3g} mm²"
 
 
 def interval(low: float, high: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,9 +79,34 @@ def write_demo_page(demo: Demo, scene: Scene) -> None:
         most=[_tile(scene, int(i)) for i in order[::-1][:_STRIP]],
         highest_rl2=max(row.rl2 for row in demo.sets),
         highest_wad=max(row.wad_div for row in demo.sets),
+        between=_between(scene),
+        told=_told(scene),
         n_tiles=len(table),
         n_kept=int(table.keep.sum()),
     )
+
+
+def _between(scene: Scene) -> dict[str, int]:
+    """How many tiles are touched by an artifact, but too little to count, and rejected."""
+    covered = np.max(list(scene.shares.values()), axis=0)
+    between = (covered > 0) & (covered < TOUCHED)
+    return {"tiles": int(between.sum()), "rejected": int((between & ~scene.table.keep).sum())}
+
+
+def _told(scene: Scene) -> dict[str, str]:
+    """The reasons that rejected tiles of each row of the table were given, the most frequent
+    first."""
+    covered = np.max(list(scene.shares.values()), axis=0)
+    groups = {"clean": sum(scene.shares.values()) == 0, "any artifact": covered >= TOUCHED}
+    groups |= {name: shares >= TOUCHED for name, shares in scene.shares.items()}
+    reasons = scene.table.reasons
+    return {
+        name: ", ".join(
+            f"{reason} {count}"
+            for reason, count in Counter(reasons[group & ~scene.table.keep].tolist()).most_common()
+        )
+        for name, group in groups.items()
+    }
 
 
 def _truth_picture(slide: SyntheticSlide, step: int = 3) -> Image.Image:
@@ -100,6 +126,7 @@ def _tile(scene: Scene, i: int) -> dict[str, Any]:
         "picture": encode(scene.slide.rgb[y : y + side, x : x + side]),
         "p_value": float(table.measurements["p_value"][i]),
         "keep": bool(table.keep[i]),
+        "reason": str(table.reasons[i]),
         "truth": ", ".join(f"{name.replace('_', ' ')} {s:.0%}" for name, s in shown.items())
         or "clean",
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.filtering.areas import class_columns
 from rl2qc.filtering.corrected import Corrected
 from rl2qc.filtering.decision import COHORT_WIDE, keep_tiles, rejected_share
 from rl2qc.filtering.drift import score_drift
@@ -26,12 +27,10 @@ from rl2qc.stats.adaptation import Adaptation
 if TYPE_CHECKING:
     pass
 
-__all__ = ["ADAPTATIONS", "OVER_REJECTED", "SHARE", "TileTable"]
+__all__ = ["ADAPTATIONS", "OVER_REJECTED", "TileTable"]
 
 ADAPTATIONS = ("adaptation", "cohort")
 """The fields of a table that hold an :class:`~rl2qc.stats.adaptation.Adaptation`."""
-SHARE = "share_"
-"""How the columns begin that say how much of a tile shows a class of damage."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -259,10 +258,7 @@ class TileTable(TableViews):
             "keep": self.keep,
             "reason": self.reasons.astype(object),
         }
-        if self.evidence is not None:
-            shares = self.evidence.cells.shares_of(self.artifact_mask)
-            names = [f"{SHARE}{name}" for name in self.evidence.cells.classes]
-            columns |= dict(zip(names, shares.T, strict=True))
+        columns |= class_columns(self)
         if self.step is not None:
             columns["shifted"] = self.shifted
         if self.kind == "patches":

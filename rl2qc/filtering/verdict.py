@@ -30,11 +30,17 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rl2qc.filtering.areas import (
+    FEW,
+    MOST,
+    Areal,
+    mean_probabilities,
+    tissue_shares,
+    tissue_weights,
+)
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES
-from rl2qc.filtering.evidence import Evidence
-from rl2qc.images.reasons import DAMAGE_REASONS, FOREIGN
+from rl2qc.images.reasons import FOREIGN
 from rl2qc.stats.adaptation import Adaptation
-from rl2qc.stats.prior import logit
 
 __all__ = [
     "FLAGGED",
@@ -44,7 +50,6 @@ __all__ = [
     "VerdictRules",
     "numbers_of",
     "rules_in",
-    "tissue_shares",
     "verdict_of",
 ]
 
@@ -61,9 +66,8 @@ _UNREADABLE = 0.1
 # tiles of twenty laboratories: 0.1 at most; immunohistochemistry: 0.12 to 0.98), and the density of
 # the darkest parts (0.5 at least; of a fifth of the stain, 0.14 to 0.41).
 _ODD_HUE, _FAINT = 0.15, 0.4
-# A tile mostly shows what it has a mean probability of this; others are clear of it where one tile
-# in ten has no more than that. Of fewer tiles than one in ten, doubt is no news.
-_MOST, _CLEAR, _FEW = 0.5, 0.1, 0.1
+# Others are clear of what a tile mostly shows where one tile in ten has no more than this.
+_CLEAR = 0.1
 
 
 class Verdict(NamedTuple):
@@ -177,7 +181,7 @@ def _rules(n: SlideNumbers, rules: VerdictRules) -> Iterator[Verdict]:
         yield Verdict("drop", f"{worst} as a whole: {damage[worst]:.0%} of the tissue")
     if n.areas.get(FOREIGN, 0.0) > rules.max_rejected:
         yield Verdict("look", f"{FOREIGN}: {n.areas[FOREIGN]:.0%} of the tissue")
-    doubtful = n.doubtful if n.doubtful >= _FEW else 0.0
+    doubtful = n.doubtful if n.doubtful >= FEW else 0.0
     left = n.usable - doubtful
     kept = f", {doubtful:.0%} in doubt" if doubtful else ""
     usable = f"{left:.0%} of the tissue is usable{kept}{_describe(n.areas)}"
@@ -199,29 +203,13 @@ def _describe(areas: Mapping[str, float]) -> str:
     return f" ({', '.join(f'{name} {share:.0%}' for share, name in found[:3])})" if found else ""
 
 
-class Judged(Protocol):
+class Judged(Areal, Protocol):
     """What of a :class:`~rl2qc.filtering.table.TileTable` a verdict is made from."""
 
     @property
-    def kind(self) -> str: ...
-    @property
-    def width(self) -> NDArray[np.int64]: ...
-    @property
-    def height(self) -> NDArray[np.int64]: ...
-    @property
-    def tissue_fraction(self) -> NDArray[np.float64]: ...
-    @property
     def measurements(self) -> Mapping[str, NDArray[np.float64]]: ...
     @property
-    def keep(self) -> NDArray[np.bool_]: ...
-    @property
-    def reasons(self) -> NDArray[np.str_]: ...
-    @property
-    def evidence(self) -> Evidence | None: ...
-    @property
     def adaptation(self) -> Adaptation | None: ...
-    @property
-    def artifact_mask(self) -> NDArray[np.uint8]: ...
     @property
     def odd_colours(self) -> str: ...
     @property
@@ -230,47 +218,6 @@ class Judged(Protocol):
     def drift(self) -> float: ...
     @property
     def apart(self) -> bool: ...
-    def __len__(self) -> int: ...
-
-
-def tissue_shares(table: Judged) -> dict[str, float]:
-    """The share of the tissue under each kind of damage, by its name in words.
-
-    Where there is a map, cell by cell, or the tiles that mostly show the damage where that is more:
-    what fills a tile is found in it as a whole before it is found in each cell. Else it is the
-    tiles that were rejected for it.
-    """
-    weights = _weights(table)
-    shares: dict[str, float] = {}
-    if table.evidence is None:
-        for name in np.unique(table.reasons[table.reasons != ""]).tolist():
-            shares[name] = float(weights[table.reasons == name].sum())
-        return shares
-    mostly = _mostly(table, table.evidence)
-    for number, name in enumerate(table.evidence.cells.classes):
-        cells = float(weights @ (table.artifact_mask == number + 1).mean((1, 2)))
-        share = max(cells, float(weights @ mostly[:, number]))
-        word = DAMAGE_REASONS.get(name, name)
-        if share > 0:
-            shares[word] = min(1.0, shares.get(word, 0.0) + share)
-    return shares
-
-
-def _weights(table: Judged) -> NDArray[np.float64]:
-    """The share (n,) of the tissue that is in each tile."""
-    area = table.tissue_fraction * table.width * table.height
-    total = float(area.sum())
-    return np.asarray(area / total if total > 0 else np.full(len(table), 1 / max(1, len(table))))
-
-
-def _mostly(table: Judged, evidence: Evidence) -> NDArray[np.bool_]:
-    """Which tiles mostly show each class (n, classes), and surely so: they are rejected, or show
-    more of it than clean tiles of any laboratory, as many that are kept do."""
-    means, limit = _means(evidence), evidence.prior.limit
-    beyond = (logit(means) > limit[: means.shape[1]]) & table.keep[:, None]
-    mostly = means > _MOST
-    beyond &= (_weights(table) @ (beyond & mostly)) >= _FEW
-    return np.asarray(mostly & (beyond | ~table.keep[:, None]))
 
 
 def _doubtful(table: Judged) -> float:
@@ -281,20 +228,9 @@ def _doubtful(table: Judged) -> float:
     """
     if table.evidence is None or not len(table):
         return 0.0
-    means = _means(table.evidence)
-    clear = np.quantile(means, _FEW, axis=0) < _CLEAR
-    return float(_weights(table)[((means > _MOST) & clear).any(1) & table.keep].sum())
-
-
-def _means(evidence: Evidence) -> NDArray[np.float32]:
-    """The mean probability of each class in each tile: the first columns of all evidence."""
-    means = evidence.values[:, : len(evidence.cells.classes)]
-    if evidence.tiles is None:
-        return means
-    # Of several looks at a tile: they are of one size.
-    sums = np.zeros((len(evidence), means.shape[1]), np.float32)
-    np.add.at(sums, evidence.tiles, means)
-    return np.asarray(sums / np.bincount(evidence.tiles)[:, None], np.float32)
+    means = mean_probabilities(table.evidence)
+    clear = np.quantile(means, FEW, axis=0) < _CLEAR
+    return float(tissue_weights(table)[((means > MOST) & clear).any(1) & table.keep].sum())
 
 
 def numbers_of(table: Judged) -> SlideNumbers:
@@ -307,7 +243,7 @@ def numbers_of(table: Judged) -> SlideNumbers:
     return SlideNumbers(
         tiles=len(table),
         unreadable=table.unreadable,
-        usable=float(_weights(table)[table.keep].sum()) if len(table) else 0.0,
+        usable=float(tissue_weights(table)[table.keep].sum()) if len(table) else 0.0,
         doubtful=_doubtful(table),
         areas=tissue_shares(table),
         odd_colours=table.odd_colours,

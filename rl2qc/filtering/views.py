@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl2qc.core.results import Result
+from rl2qc.filtering.areas import tissue_area_um2, tissue_shares
 from rl2qc.filtering.exports.registry import write_format
 from rl2qc.filtering.verdict import (
     Verdict,
     VerdictRules,
     numbers_of,
     rules_in,
-    tissue_shares,
     verdict_of,
 )
 from rl2qc.images.reasons import ALL_REASONS
@@ -54,6 +54,12 @@ class TableViews(Result):
     def areas(self) -> dict[str, float]:
         """The share of the tissue under each kind of damage, by its name in words."""
         return tissue_shares(self._own)
+
+    @cached_property
+    def area_um2(self) -> dict[str, float]:
+        """:attr:`areas` in square microns; {} where it is not known how large the slide is."""
+        tissue = tissue_area_um2(self._own)
+        return {} if tissue is None else {n: s * tissue for n, s in self.areas.items()}
 
     # ------------------------------------------------------------ shown, and written down
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,9 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rl2qc.core.files import atomic_path
-from rl2qc.core.text import number, percent, printable, valid_text
+from rl2qc.core.text import area, number, percent, printable, valid_text
 
-__all__ = ["Kind", "Picture", "encode", "environment", "policy", "render", "write_page"]
+__all__ = ["Kind", "Picture", "cut", "encode", "environment", "policy", "render", "write_page"]
 
 Kind: TypeAlias = Literal["tissue", "drawing", "overview"]
 """What a picture shows: tissue to be judged by eye, lines and letters, or a whole slide of many."""
@@ -37,6 +38,9 @@ _JPEG: Mapping[Kind, Mapping[str, int]] = {
     "drawing": {"quality": 88, "subsampling": 0},
     "overview": {"quality": 78},
 }
+
+
+_HASH = re.compile(r"[0-9a-f]{32,}")
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,22 @@ def write_page(
         temporary.write_text(page, encoding="utf-8")
 
 
+def cut(text: str) -> str | Markup:
+    """A long hash cut in the middle, all of it in its title; other text as it is.
+
+    Examples
+    --------
+    >>> print(cut("0123456789abcdef" * 2))
+    <span title="0123456789abcdef0123456789abcdef">01234567…cdef</span>
+    >>> cut("a name")
+    'a name'
+    """
+    if not _HASH.fullmatch(text):
+        return text
+    shown = f"{text[:8]}\N{HORIZONTAL ELLIPSIS}{text[-4:]}"
+    return Markup('<span title="{}">{}</span>').format(text, shown)
+
+
 @cache
 def environment() -> jinja2.Environment:
     """The environment of all templates: what is not there is an error, and all text is escaped."""
@@ -184,6 +204,8 @@ def environment() -> jinja2.Environment:
         finalize=_valid,
     )
     made.filters |= {
+        "area": area,
+        "cut": cut,
         "number": number,
         "percent": percent,
         "name": lambda name: printable(str(name)),

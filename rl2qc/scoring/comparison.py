@@ -91,6 +91,9 @@ class Comparison(Result, Quoted, OldNames):
     intervals: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     sources: Mapping[str, PatchSource] = field(default_factory=dict, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {', '.join(self.generators)}: {len(self.values)} metrics>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`).
 

@@ -91,6 +91,11 @@ class Scorecard(Result, Quoted, OldNames):
             "warnings": list(self.warnings),
         }
 
+    def __repr__(self) -> str:
+        made = self.provenance
+        sets = f"{made.get('n_generated', '?')} generated against {made.get('n_real', '?')} real"
+        return f"<Scorecard: {sets} images, {len(self.metrics)} metrics>"
+
     def csv_rows(self) -> Sequence[Mapping[str, Any]]:
         """One line a metric."""
         return [{"metric": n, **m.to_dict()} for n, m in self.metrics.items()]

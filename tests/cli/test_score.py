@@ -208,8 +208,11 @@ def test_a_second_run_takes_features_from_the_cache(rl2qc, folders, tiny_model_f
     rl2qc(*command, tmp_path / "none.json", "--no-cache")
     assert FeatureCache().info().entries == 0
     rl2qc(*command, tmp_path / "first.json")
-    assert FeatureCache().info().entries == 160  # statistics and looks
+    # Statistics and looks of all images, statistics of those that were changed to be a yardstick.
+    entries = FeatureCache().info().entries
+    assert 160 < entries <= 400
     rl2qc(*command, tmp_path / "second.json")
+    assert FeatureCache().info().entries == entries
     cards = [json.loads((tmp_path / f"{n}.json").read_text()) for n in ("none", "first", "second")]
     assert cards[0]["metrics"] == cards[1]["metrics"] == cards[2]["metrics"]
 

@@ -19,6 +19,7 @@ from rl2qc.cohort.contact_sheet import ContactSheets, take_turns
 from rl2qc.cohort.decide import decide
 from rl2qc.cohort.inputs.find import find_inputs
 from rl2qc.cohort.page import write_cohort_page
+from rl2qc.cohort.rejected import RejectedTiles
 from rl2qc.cohort.store.folder import RunFolder
 from rl2qc.errors import UsageError
 from rl2qc.filtering.settings import FilterSettings
@@ -76,24 +77,76 @@ def test_rejected_tiles_are_named_and_lead_to_their_files(results: Path) -> None
     gone = [row for row in rows if row["keep"] == "false"]
     assert gone
     for row in gone:
-        assert f"x {row['x']}, y {row['y']} (p = {float(row['p_value']):.3f})" in page.text
+        assert f"\t{float(row['p_value']):.3f}\tx {row['x']}, y {row['y']}\n" in page.text
+    assert not (results / "tiles.html").exists()
     addresses = re.findall(r'href="([^"]+)"', page.html)
     assert "caf%E9/tiles.csv" in addresses
     for address in addresses:
+        if address.startswith("#"):
+            assert f'id="{address[1:]}"' in page.html
+            continue
         assert (results / os.fsdecode(unquote_to_bytes(address))).exists(), address
 
 
 def test_of_many_inputs_the_worst_have_pictures(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = write_cohort_page(results).stat().st_size
     monkeypatch.setattr("rl2qc.cohort.page._PICTURED", 1)
     page = Page(write_cohort_page(results))
     assert len(page.sources) - page.html.count("<figcaption>") == 2
     assert "4 more inputs" in page.text
+    table = page.text[page.text.index("All inputs") : page.text.index("Reasons")]
     for name in ("good <b>", "dark", "glass", "set"):
-        assert name in page.text[page.text.index("Inputs") :]
-    assert len(page.html) < whole
+        assert name in table
+
+
+def test_of_many_tiles_more_stand_beside(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = sum(row.tiles - row.kept for row in RunFolder(results).rows())
+    monkeypatch.setattr("rl2qc.cohort.page._NAMED", 7)
+    page = Page(write_cohort_page(results))
+    assert f"7 of {gone} are here" in page.text
+    beside = Page(results / "tiles.html")
+    assert f"All {gone}." in beside.text
+    assert beside.text.count("\tx ") == gone
+    links = re.findall(r'href="([^"]+)"', beside.html)
+    assert links == ["report.html"]
+    assert "\treport.html#s" in beside.text
+    # Each slide has its turn.
+    assert len(set(re.findall(r"^(\d)\t\d\t0", page.text, re.MULTILINE))) > 1
+    monkeypatch.setattr("rl2qc.cohort.rejected._MOST", 9)
+    write_cohort_page(results)
+    assert f"9 of {gone}: as many" in Page(results / "tiles.html").text
+    monkeypatch.undo()
+    write_cohort_page(results)
+    assert not (results / "tiles.html").exists()
+
+
+def test_long_lists_are_folded(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert '<details class="verdict">' not in write_cohort_page(results).read_text()
+    monkeypatch.setattr("rl2qc.cohort.page._LONG", 1)
+    page = Page(write_cohort_page(results))
+    assert '<details class="verdict"><summary><b>' in page.html
+    assert "5 inputs, to be sorted by each column" in page.text
+
+
+def test_hashes_are_cut_in_the_middle(results: Path) -> None:
+    sha256 = RunFolder(results).manifest()["model"]["sha256"]
+    html = write_cohort_page(results).read_text()
+    assert f'title="{sha256}">{sha256[:8]}…{sha256[-4:]}</span>' in html
+    assert html.count(sha256) == 1
+
+
+def test_memory_for_rejected_tiles_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rl2qc.cohort.rejected._MOST", 20)
+    found = RejectedTiles(_turns=20)
+    for i in range(50):
+        table = replace(table_of(np.linspace(0, 0.04, 30), 0.05), name=f"s{i}")
+        table.__dict__["reasons"] = np.array(["ink or pen", "out of focus"] * 15)
+        found.add(table)
+        assert len(found._tiles) <= 5 * 20
+    listed = found.listed({}, 20)
+    assert (len(listed.lines), listed.total, listed.complete) == (20, 1500, False)
+    assert len(listed.slides) == 20
 
 
 def test_the_page_is_the_same_each_time(results: Path) -> None:

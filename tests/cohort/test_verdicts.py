@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from page_helpers import Page
 from slide_helpers import tissue_like, write_slide
 from torch.utils.data import DataLoader
 from toy_general import toy_prior
 
 import rl2qc
 from rl2qc.cohort.adapt import cohort_adaptations
+from rl2qc.cohort.page import write_cohort_page
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.cohort.store.summary import SummaryRow, describe_verdicts
 from rl2qc.cohort.store.tables import read_table
+from rl2qc.core.text import area
 from rl2qc.errors import UsageError
 from rl2qc.stats.adaptation import unadapted
 
@@ -45,6 +50,11 @@ def test_what_is_written_says_the_same(out: Path) -> None:
         assert (rows[name]["verdict"], rows[name]["why"]) == (word, why)
         shares = dict(part.rsplit(" ", 1) for part in rows[name]["areas"].split("; ") if part)
         assert {k: float(v) for k, v in shares.items()} == pytest.approx(table.areas, abs=1e-4)
+        sizes = dict(part.rsplit(" ", 1) for part in rows[name]["area_um2"].split("; ") if part)
+        assert {k: float(v) for k, v in sizes.items()} == pytest.approx(table.area_um2, abs=0.1)
+        assert sizes.keys() == shares.keys()
+        for kind, size in table.area_um2.items():
+            assert f"{kind} {table.areas[kind]:.1%} ({area(size)})" in Page(page).text
         assert f"{word}: " in page
     assert page.index("Which slides to drop") < page.index("<h2>Inputs")
     assert result.verdicts.splitlines()[0].startswith("verdicts: ")
@@ -66,6 +76,29 @@ def test_the_map_of_each_slide(out: Path) -> None:
         assert total == pytest.approx(1)
         assert not any(column.startswith("share_") for column in table.measurements)
         assert (out / f"{name}.tif" / f"{name}.tif_thumb_small.png").exists()
+
+
+def test_results_of_before_have_no_areas(out: Path, tmp_path: Path) -> None:
+    shutil.copytree(out, tmp_path / "old")
+    path = tmp_path / "old" / "a" / "record.json"
+    record = json.loads(path.read_text())
+    assert record["row"].pop("area_um2")
+    tiles = tmp_path / "old" / "a" / "tiles.csv"
+    with tiles.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    kept = [name for name in rows[0] if not name.startswith("area_um2")]
+    assert len(kept) < len(rows[0])
+    with tiles.open("w", newline="") as file:
+        writer = csv.DictWriter(file, kept, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    record["tables"]["tiles.csv"]["sha256"] = hashlib.sha256(tiles.read_bytes()).hexdigest()
+    path.write_text(json.dumps(record))
+    old, new = read_table(tmp_path / "old" / "a"), read_table(out / "a")
+    assert old.area_um2 == new.area_um2
+    assert not any("area_um2" in name for name in new.measurements)
+    page = Page(write_cohort_page(tmp_path / "old"))
+    assert all(f"{kind} {share:.1%}" in page.text for kind, share in old.areas.items())
 
 
 def test_deciding_again_rewrites_the_map(out: Path) -> None:

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from rl2qc.benchmarking.result import Benchmark
 from rl2qc.core.results import Result
 from rl2qc.errors import UsageError
+from rl2qc.filtering.table import TileTable
+from rl2qc.scoring.comparison import Comparison
+from rl2qc.scoring.scorecard import Scorecard
 
 
 class Rows(Result):
@@ -22,6 +26,22 @@ class Rows(Result):
 
     def csv_rows(self) -> Sequence[Mapping[str, Any]]:
         return [{"a": 1}, {"a": 2}]
+
+
+def test_results_are_short_in_a_prompt() -> None:
+    made = {"n_generated": 3, "n_real": 4}
+    card = Scorecard.__new__(Scorecard)
+    card.__dict__.update(provenance=made, metrics={"fid": None})
+    assert repr(card) == "<Scorecard: 3 generated against 4 real images, 1 metrics>"
+    comparison = Comparison.__new__(Comparison)
+    comparison.__dict__.update(generators=("a", "b"), values={"fid": (1.0, 2.0)})
+    assert repr(comparison) == "<Comparison of a, b: 1 metrics>"
+    found = Benchmark.__new__(Benchmark)
+    found.__dict__.update(corruptions={"blur": []}, cutouts={}, real={"ink": 0}, labs={})
+    assert repr(found) == "<Benchmark: 1 corruptions, 1 real sets>"
+    for kind in (Scorecard, Comparison, Benchmark, TileTable):
+        assert issubclass(kind, Result)
+        assert "__repr__" in vars(kind)
 
 
 def test_a_frame_has_the_rows_of_the_csv(monkeypatch: pytest.MonkeyPatch) -> None:

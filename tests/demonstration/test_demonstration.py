@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,3 +65,16 @@ def test_every_artifact_of_the_slide_has_a_colour() -> None:
     from rl2qc.synthetic.slide import _PLACES
 
     assert set(_COLOURS) == set(_PLACES) <= set(CORRUPTIONS.names())
+
+
+def test_what_lies_in_between_and_what_rejections_were_told_as() -> None:
+    from rl2qc.demonstration.page import _between, _told
+
+    table = SimpleNamespace(
+        keep=np.array([True, False, False, False]),
+        reasons=np.array(["", "out of focus", "bubble or edge", "ink"]),
+    )
+    scene: Any = SimpleNamespace(shares={"bubble": np.array([0, 0.02, 0.9, 0.5])}, table=table)
+    assert _between(scene) == {"tiles": 1, "rejected": 1}
+    told = {"clean": "", "bubble": "bubble or edge 1, ink 1"}
+    assert _told(scene) == told | {"any artifact": told["bubble"]}

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from toy_general import CLASSES, toy_prior
 
+from rl2qc.filtering.areas import tissue_shares
 from rl2qc.filtering.evidence import Evidence
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.verdict import (
     SlideNumbers,
     VerdictRules,
     numbers_of,
-    tissue_shares,
     verdict_of,
 )
 from rl2qc.images.cells import CellMap
@@ -79,6 +79,26 @@ def test_areas_are_shares_of_the_tissue(table: TileTable) -> None:
     mapped.evidence.cells.cells[1:, ..., 1] = -20
     tissue = table.tissue_fraction
     assert mapped.areas == pytest.approx({"ink": 0.5 * tissue[0] / tissue.sum()})
+
+
+def test_areas_in_square_microns_go_with_the_shares(table: TileTable) -> None:
+    mapped = with_map(table)
+    tissue = (table.tissue_fraction * table.width * table.height).sum() * table.slide_mpp**2
+    assert mapped.area_um2 == pytest.approx({"ink": 0.5 * tissue})
+    columns = mapped.columns()
+    tile = table.width * table.height * table.slide_mpp**2
+    np.testing.assert_allclose(columns["area_um2_ink"], 0.5 * tile)
+    assert not columns["area_um2_fold"].any()
+    assert replace(mapped, slide_mpp=None).area_um2 == {}
+    assert "area_um2_ink" not in replace(mapped, slide_mpp=None).columns()
+    assert "area_um2_ink" not in table.columns()
+
+
+def test_what_several_tiles_share_is_one_area(table: TileTable) -> None:
+    twice = with_map(replace(table, x=table.x * 0, y=table.y * 0, tissue_fraction=np.ones(6)))
+    assert twice.areas == pytest.approx({"ink": 0.5})
+    one = table.width[0] * table.height[0] * table.slide_mpp**2
+    assert twice.area_um2 == pytest.approx({"ink": 0.5 * one})
 
 
 def filled(table: TileTable, means: list[float], keep: list[bool]) -> TileTable:

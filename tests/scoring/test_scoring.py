@@ -397,7 +397,7 @@ def test_the_table_has_a_line_a_metric_and_its_notes(card):
     short = card.table(short=True).splitlines()
     rows = [line.split()[0] for line in short[1 : short.index("")] if not line.startswith(" ")]
     assert rows == [name for name in card.metrics if METRICS.get(name).recommended]
-    assert short[-1].startswith(f"{len(card.metrics) - len(rows)} more metrics: --all")
+    assert short[-1].startswith(f"{len(card.shown()) - len(rows)} more metrics: --all")
     assert "↓" in next(line for line in lines if line.startswith("fid"))
 
 

@@ -31,10 +31,10 @@ from rl2qc.errors import UsageError, WorkError
 from rl2qc.filtering.exports.files import finish_exports
 from rl2qc.filtering.exports.registry import ExportedResult, foreign_run_files, reserved_names
 
-__all__ = ["FAILED", "PAGE", "RUN", "RUN_NAMES", "RunFolder"]
+__all__ = ["FAILED", "PAGE", "RUN", "RUN_NAMES", "TILES_PAGE", "RunFolder"]
 
-RUN, PAGE = "run.json", "report.html"
-_SHARED = (SUMMARY, RUN, PAGE, FAILED)
+RUN, PAGE, TILES_PAGE = "run.json", "report.html", "tiles.html"
+_SHARED = (SUMMARY, RUN, PAGE, TILES_PAGE, FAILED)
 RUN_NAMES = (*_SHARED, LOCKS)
 """What a run has in its folder beside the folders of its results; formats have more."""
 

@@ -87,6 +87,8 @@ class RowFile(_File):
     error: Text = ""
     warnings: Lines = []
     path: Text = ""
+    areas: dict[str, Share] = {}
+    area_um2: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
 
     @model_validator(mode="after")
     def _fits(self) -> RowFile:

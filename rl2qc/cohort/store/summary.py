@@ -37,9 +37,9 @@ SUMMARY = "summary.csv"
 class SummaryRow:
     """What became of an input; ``status`` is "done", "partial" (images that cannot be used were
     left out) or "failed". ``verdict`` is one of :data:`rl2qc.filtering.verdict.VERDICTS`, ``areas``
-    the share of the tissue under each kind of damage, ``reasons`` counts the rejected tiles by
-    likely reason, and ``adapted`` says what they were judged beside, if that is the slides at
-    hand."""
+    the share of the tissue under each kind of damage and ``area_um2`` the same in square microns
+    (empty in results of before), ``reasons`` counts the rejected tiles by likely reason, and
+    ``adapted`` says what they were judged beside, if that is the slides at hand."""
 
     name: str
     kind: str
@@ -66,6 +66,7 @@ class SummaryRow:
     path: str = ""
     adapted: str = ""
     areas: Mapping[str, float] = field(default_factory=dict)
+    area_um2: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def flagged(self) -> bool:
@@ -101,6 +102,7 @@ def row_of(table: TileTable, *, seconds: float = 0.0, path: str | Path = "") -> 
         path=str(path or table.path),
         adapted=describe_adaptation(table.adaptation, table.cohort),
         areas={name: round(share, 6) for name, share in table.areas.items()},
+        area_um2={name: round(area, 1) for name, area in table.area_um2.items()},
     )
 
 
@@ -168,6 +170,7 @@ def csv_row(row: SummaryRow) -> dict[str, Any]:
     """The row for a spreadsheet: what is unknown is empty."""
     values = {f.name: getattr(row, f.name) for f in fields(row)}
     values["areas"] = "; ".join(f"{name} {share:.4f}" for name, share in row.areas.items())
+    values["area_um2"] = "; ".join(f"{name} {area:.1f}" for name, area in row.area_um2.items())
     values["reasons"] = "; ".join(f"{name} {n}" for name, n in row.reasons.items())
     values["warnings"], values["flags"] = "; ".join(row.warnings), "; ".join(row.flags)
     values["seconds"] = round(row.seconds, 2)

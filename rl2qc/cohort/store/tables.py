@@ -20,11 +20,12 @@ from rl2qc.core.files import file_digest, plain_cell
 from rl2qc.core.opening import open_file, open_table
 from rl2qc.core.text import one_line
 from rl2qc.errors import WorkError
+from rl2qc.filtering.areas import AREA, SHARE
 from rl2qc.filtering.corrected import Corrected
 from rl2qc.filtering.evidence import EVIDENCE, Evidence
 from rl2qc.filtering.exports.overlay import THUMBNAIL
 from rl2qc.filtering.exports.tables import TILES
-from rl2qc.filtering.table import ADAPTATIONS, SHARE, TileTable
+from rl2qc.filtering.table import ADAPTATIONS, TileTable
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.stats.adaptation import Adaptation
 
@@ -203,7 +204,7 @@ def _columns(folder: Path, record: Record) -> _Columns:
         name: np.array([int(c) for c in cells.pop(name)], np.int64) for name in _WHOLE
     }
     # How much of each class a tile shows follows from its evidence.
-    cells = {name: column for name, column in cells.items() if not name.startswith(SHARE)}
+    cells = {name: column for name, column in cells.items() if not name.startswith((SHARE, AREA))}
     floats = {name: np.array([float(c) for c in column]) for name, column in cells.items()}
     _check_values(whole, floats)
     if record.slide["kind"] == "patches" and len(paths) != len(keep):
