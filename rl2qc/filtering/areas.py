@@ -99,13 +99,15 @@ def tissue_weights(table: Areal) -> NDArray[np.float64]:
 
 
 def _mostly(table: Areal, evidence: Evidence) -> NDArray[np.bool_]:
-    """Which tiles mostly show each class (n, classes), and surely so: they are rejected, or show
-    more of it than clean tiles of any laboratory, as many that are kept do."""
+    """Which tiles mostly show each class (n, classes), and surely so: they are rejected for it, or
+    show more of it than clean tiles of any laboratory, as many that are kept do."""
     means, limit = mean_probabilities(evidence), evidence.prior.limit
     beyond = (logit(means) > limit[: means.shape[1]]) & table.keep[:, None]
     mostly = means > MOST
     beyond &= (tissue_weights(table) @ (beyond & mostly)) >= FEW
-    return np.asarray(mostly & (beyond | ~table.keep[:, None]))
+    # Rejected for ink, a tile of a slide that is stored as JPEG is not damaged by compression too.
+    words = np.array([DAMAGE_REASONS.get(name, name) for name in evidence.cells.classes])
+    return np.asarray(mostly & (beyond | (table.reasons[:, None] == words)))
 
 
 def mean_probabilities(evidence: Evidence) -> NDArray[np.float32]:

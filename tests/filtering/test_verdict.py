@@ -133,6 +133,15 @@ def test_what_fills_a_tile_counts_as_all_of_it(table: TileTable) -> None:
     assert replace(few, tissue_fraction=np.array([0.4, 1, 1, 1, 1, 1])).areas == {}
 
 
+def test_what_was_rejected_for_one_damage_is_not_another_too(table: TileTable) -> None:
+    """All tiles of a slide stored as JPEG look compressed; some are rejected, for another cause."""
+    table = filled(table, [0.01] * 6, [False] * 2 + [True] * 4)
+    table.evidence.values[:, 0] = 0.6
+    table.evidence.values[:2, 1] = 0.9
+    assert table.reasons[:2].tolist() == ["fold", "fold"]
+    assert table.areas == pytest.approx({"fold": 1 / 3})
+
+
 def test_without_a_map_the_reasons_count(table: TileTable) -> None:
     reasons = np.array(["", "ink or pen", "", "", "ink or pen", "out of focus"])
     table.__dict__["reasons"] = reasons
