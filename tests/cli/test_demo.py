@@ -171,6 +171,6 @@ def test_what_exists_is_not_replaced(
         main()
     assert stopped.value.code == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith(f"rl2qc: error: {out}")
+    assert printed.err.startswith(f"rl2qc: error: {'--out ' * (kind == 'file')}{out}")
     assert printed.err.count("\n") == 1
     assert (out if kind == "file" else out / "index.html").read_text() == "mine"

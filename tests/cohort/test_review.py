@@ -94,6 +94,21 @@ def test_bad_input(out: Path, tmp_path: Path) -> None:
     assert {tile.slide for tile in found.tiles} == {"case", "set"}
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.99])
+def test_all_kept_and_all_rejected_can_be_looked_at(out: Path, alpha: float) -> None:
+    """Whatever the decision was: the page is there, and what is empty is said, not failed."""
+    rl2qc.decide(out, alpha=alpha)
+    found = rl2qc.review(out)
+    kept = 14 if alpha == 0 else 0
+    assert (found.total, found.kept, len(found.tiles)) == (14, kept, 14)
+    assert Page(out / "review.html").text
+    if kept:
+        assert len(rl2qc.KeptTiles(out)) == 14
+    else:
+        with pytest.warns(UserWarning, match="holds no tile that is kept"):
+            assert len(rl2qc.KeptTiles(out)) == 0
+
+
 def test_names_cannot_break_the_page(out: Path, tmp_path: Path, slide: Path) -> None:
     shutil.copytree(out, tmp_path / "odd")
     bad = tmp_path / 'a"><script>alert(1)</script>.tif'

@@ -31,7 +31,7 @@ def test_everything_is_on_the_page(card, tmp_path):
     page = Page(tmp_path / "page.html")
     assert len(page.sources) > 20
     titles = ("Scores", "Distributions", "Real against real", "Against the number of images",
-              "Nearest real images", "Worst generated images", "Best generated images")  # fmt: skip
+              "Nearest real images", "Worst and best generated images")  # fmt: skip
     assert all(title in page.text for title in titles)
     assert "<b>0.png" in page.text
     assert all(name in page.text for name in card.shown())
