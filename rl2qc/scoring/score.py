@@ -91,6 +91,7 @@ def score(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> images = rng.integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
     >>> card = score(images[:12], images[12:], metrics=["swd"], n_resamples=0)

@@ -65,7 +65,10 @@ def test_differences_with_intervals(rl2qc, folders, tiny_model_file, tiny_model,
     assert found["metrics"]["rl2"]["values"] == pytest.approx(expected, rel=1e-5)
     assert "clean better" in done.out
     assert "inception_score" not in found["metrics"]
-    assert "inception_score: needs" in done.err
+    assert "inception_score" not in done.err  # nobody asked for it
+    asked = run(rl2qc, folders, tiny_model_file, ["clean", "noise0.3"], *FEW,
+                "--metrics", "rl2,inception_score")  # fmt: skip
+    assert "inception_score: needs" in asked.err
 
 
 def test_a_set_and_itself_do_not_differ(rl2qc, folders, tiny_model_file, tmp_path):
