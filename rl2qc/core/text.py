@@ -6,7 +6,17 @@ import math
 import os
 from collections.abc import Sequence
 
-__all__ = ["area", "interval", "layout", "number", "one_line", "percent", "printable", "valid_text"]
+__all__ = [
+    "area",
+    "brief",
+    "interval",
+    "layout",
+    "number",
+    "one_line",
+    "percent",
+    "printable",
+    "valid_text",
+]
 
 
 def valid_text(value: object) -> str:
@@ -44,6 +54,17 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, KeyError) or not text:
         return f"{type(error).__name__}: {text}".removesuffix(": ")
     return text
+
+
+def brief(text: str, most: int = 60) -> str:
+    """What a file holds, for a message: of long texts the beginning.
+
+    Examples
+    --------
+    >>> brief("0.5"), brief("a" * 99, 5)
+    ('0.5', 'aa...')
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def number(value: float) -> str:

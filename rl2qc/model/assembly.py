@@ -116,10 +116,16 @@ def shared_network(shared: SharedFile) -> dict[str, Tensor]:
     return found
 
 
+# What was measured is never rounded to whole numbers.
+_MEASURED = ("quantities.", "branch.", "calibration.", "reference_latent_mean")
+
+
 def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if tensor.is_complex() or not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{name} is not finite")
+        if name.startswith(_MEASURED) and not tensor.is_floating_point():
+            raise ValueError(f"{name} is of whole numbers")
 
 
 def _check_sizes(about: ConfigFile, tensors: Mapping[str, Tensor]) -> None:

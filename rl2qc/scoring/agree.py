@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rl2qc.core.csv_files import decimal, read_csv
 from rl2qc.core.registry import nearest
+from rl2qc.core.text import brief
 from rl2qc.errors import UsageError
 from rl2qc.scoring.agreement import Agreement, MetricAgreement, TaskAgreement
 from rl2qc.scoring.settings import AgreeSettings
@@ -184,8 +185,8 @@ def _numbers(named: str, name: str, cells: Sequence[str], delimiter: str) -> NDA
             values[row] = math.inf
         if not math.isfinite(values[row]):
             raise UsageError(
-                f"{named}: {name} in row {row + 1} is {cell!r}, no number: leave it empty where "
-                "there is none, or say --by or --generator where the column holds names"
+                f"{named}: {name} in row {row + 1} is {brief(cell)!r}, no number: leave it empty "
+                "where there is none, or say --by or --generator where the column holds names"
             )
     return values
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rl2qc.core.csv_files import decimal, read_csv
+from rl2qc.core.text import brief
 from rl2qc.errors import UsageError
 from rl2qc.images.resolution import PLAUSIBLE_MPP, is_plausible_mpp
 from rl2qc.slides.scenes import split_scene
@@ -97,7 +98,7 @@ def _mpp(text: str, path: Path, line: int, delimiter: str) -> float | None:
         value = None
     if value is None or not is_plausible_mpp(value):
         raise UsageError(
-            f"{path} gives {text!r} for mpp in line {line}: microns per pixel expected, "
+            f"{path} gives {brief(text)!r} for mpp in line {line}: microns per pixel expected, "
             f"{PLAUSIBLE_MPP[0]:g} to {PLAUSIBLE_MPP[1]:g}"
         )
     return value

@@ -84,6 +84,13 @@ def test_lists_that_are_none(tmp_path: Path, text: str, said: str) -> None:
         find_inputs([tmp_path / "cohort.csv"])
 
 
+def test_a_long_cell_is_not_said_whole(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text(f"slide,mpp\na.svs,{'9a' * 3000}\n")
+    with pytest.raises(UsageError, match="for mpp in line 2") as found:
+        find_inputs([tmp_path / "cohort.csv"])
+    assert len(str(found.value)) < 1000
+
+
 def test_a_table_of_resolutions(tmp_path: Path) -> None:
     table = tmp_path / "mpp.csv"
     table.write_text("wsi,mpp\na,0.25\nb.svs,0.5\nother,1\n")
