@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
+import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 _VOID = {"meta", "img", "br", "link", "input", "hr", "base"}
 
@@ -87,3 +91,35 @@ class Page(HTMLParser):
         assert "@media print" in self._style
         assert "print-color-adjust: exact" in self._style
         assert "max-width: 640px" in self._style
+
+
+def said_in_browser(
+    browser: str | Path, page: Path, profile: Path, *options: str
+) -> dict[str, Any]:
+    """What a script on a page left in ``document.body.dataset.said``, as JSON.
+
+    Parameters
+    ----------
+    browser
+        A Chromium.
+    page
+    profile
+        Folder of what the browser remembers.
+    options
+        More of the browser's.
+    """
+    done = subprocess.run(
+        [
+            str(browser),
+            *("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            *options,
+            f"--user-data-dir={profile}",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = re.search(r'data-said="([^"]*)"', done.stdout)
+    assert found is not None, done.stderr[-2000:]
+    return dict(json.loads(html.unescape(found[1])))

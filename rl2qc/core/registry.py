@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import Generic, Protocol, TypeVar
 
+from rl2qc.core.text import brief
 from rl2qc.errors import UsageError
 
 __all__ = ["Extra", "Named", "Registry", "nearest"]
@@ -137,7 +138,7 @@ class Registry(Generic[S]):
         name = self.aliases.get(name, name)
         if name not in self._specs:
             raise UsageError(
-                f"no {self.what} {name!r}{nearest(name, self._specs)} "
+                f"no {self.what} {brief(name)!r}{nearest(name, self._specs)} "
                 f"Choose from {', '.join(self.names())}"
             )
         return self._specs[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.core.registry import nearest
+from rl2qc.core.text import brief
 from rl2qc.errors import UsageError
 from rl2qc.features.base import (
     EXTRACTORS,
@@ -109,10 +111,12 @@ def _spec(features: str | Path) -> ExtractorSpec:
         return EXTRACTORS.get(name)
     if name:  # Path("") is the current folder
         for spec in EXTRACTORS:
-            if spec.accepts is not None and spec.accepts(Path(features)):
-                return spec
+            # What is too long for a path is none.
+            with suppress(OSError, ValueError):
+                if spec.accepts is not None and spec.accepts(Path(features)):
+                    return spec
     known = tuple(spec.name for spec in EXTRACTORS if spec.make is not None)
-    raise UsageError(f"no features {name!r}{nearest(name, known)} Give {_known()}")
+    raise UsageError(f"no features {brief(name)!r}{nearest(name, known)} Give {_known()}")
 
 
 def _known() -> str:

@@ -65,9 +65,11 @@ def fit_to_real(
         first, reference = halves(np.arange(len(real)), real.groups, seed)
     except ValueError:
         raise UsageError("--fit halves the real set: it needs images of two slides") from None
-    if len(first) < FEWEST:
+    if min(len(first), len(reference)) < FEWEST:
+        how = "" if real.groups is None else f" in halves of whole groups ({real.n_groups} groups)"
         raise UsageError(
-            f"--fit needs {2 * FEWEST} real images at least, one half for the flow, got {len(real)}"
+            f"--fit needs {2 * FEWEST} real images at least, one half for the flow and one to "
+            f"score against, got {len(first)} and {len(reference)}{how}: give more"
         )
     if not measure.needs & {"latents", "likelihood"}:
         raise UsageError("--fit is for metrics of latents or likelihoods, and none was chosen")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -41,7 +42,10 @@ def split_features(text: str) -> str | tuple[str, ...]:
     ('model', ('model', 'latents'))
     """
     names = split_names(text)
-    return text if len(names) < 2 or Path(text).exists() else names
+    with suppress(OSError, ValueError):  # what is too long for a path is none
+        if len(names) < 2 or Path(text).exists():
+            return text
+    return names
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,10 @@ class ScoreSettings(Settings):
             object.__setattr__(self, "features", tuple(self.features))
         if not self.extractors:
             raise UsageError("no features chosen: name at least one extractor")
+        if self.fit and any(str(e).partition(":")[0] == "latents" for e in self.extractors):
+            raise UsageError(
+                "--features latents are of the model's own flow, and --fit takes another"
+            )
 
     @property
     def extractors(self) -> tuple[Any, ...]:

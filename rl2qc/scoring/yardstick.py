@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rl2qc.core.progress import track
 from rl2qc.features.of_model import ModelLatents
 from rl2qc.images.recipes import Recipe
 from rl2qc.images.sources.images import Image
@@ -30,6 +31,8 @@ Again = Callable[[ImageSet, Callable[[Image], Image]], ImageSet]
 """Measures images anew, each changed first."""
 # Images of either side: every step changes and measures half of them anew.
 _IMAGES = 64
+# Measurements of a metric on both rulers, about.
+_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -126,24 +129,27 @@ def with_scales(
     placed, measuring = dict(rows), measured.measuring
     if measuring is None or not settings.n_resamples:
         return placed
-    measuring = replace(measuring, needs={"latents"}, progress=False)
+    quiet = replace(measuring, needs={"latents"}, progress=False)
     by = ModelLatents(measuring.model)
+    chosen = [s for s in specs if s.on_scale and not math.isnan(rows[s.name].value)]
+    if not chosen:
+        return placed
+    real, generated = measured.sets["real"], measured.sets["generated"]
+    with track(measuring.progress, "JPEG and blur", len(chosen) * _STEPS) as step:
 
-    def again(images: ImageSet, change: Callable[[Image], Image]) -> ImageSet:
-        return measuring.again(images, change, by)
+        def again(images: ImageSet, change: Callable[[Image], Image]) -> ImageSet:
+            changed = quiet.again(images, change, by)
+            step(1)
+            return changed
 
-    for spec in specs:
-        if not spec.on_scale or math.isnan(rows[spec.name].value):
-            continue
-        try:
-            found = as_far_as(
-                spec, measured.sets["real"], measured.sets["generated"], again, settings
+        for spec in chosen:
+            try:
+                found = as_far_as(spec, real, generated, again, settings)
+            except ValueError:  # too few images
+                continue
+            placed[spec.name] = replace(
+                rows[spec.name], as_jpeg=found.jpeg, as_blur=found.blur, as_far_as=found.words
             )
-        except ValueError:  # too few images
-            continue
-        placed[spec.name] = replace(
-            rows[spec.name], as_jpeg=found.jpeg, as_blur=found.blur, as_far_as=found.words
-        )
     return placed
 
 

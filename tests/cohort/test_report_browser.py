@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from page_helpers import said_in_browser
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 import rl2qc
@@ -55,20 +53,7 @@ def drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], di
         with monkeypatch.context() as patched:
             patched.setattr(page, "write_page", write)
             made = page.write_cohort_page(tmp_path / "out")
-        done = subprocess.run(
-            [
-                str(BROWSER),
-                *("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-                f"--user-data-dir={tmp_path / 'browser'}",
-                made.as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        found = re.search(r'data-said="([^"]*)"', done.stdout)
-        assert found is not None, done.stderr[-2000:]
-        return dict(json.loads(html.unescape(found[1])))
+        return said_in_browser(BROWSER, made, tmp_path / "browser")
 
     return run
 

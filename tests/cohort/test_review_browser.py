@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import json
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_helpers import said_in_browser
 from PIL import Image
 
 import rl2qc
@@ -63,20 +60,8 @@ def drive(
                 lambda name, scripts, **content: render(name, scripts=(*scripts, whole), **content),
             )
             rl2qc.review(tmp_path / "out", tmp_path / "page.html", overwrite=True)
-        done = subprocess.run(
-            [
-                str(BROWSER),
-                *("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-                *("--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'browser'}"),
-                (tmp_path / "page.html").as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        found = re.search(r'data-said="([^"]*)"', done.stdout)
-        assert found is not None, done.stderr[-2000:]
-        return dict(json.loads(html.unescape(found[1])))
+        made = tmp_path / "page.html"
+        return said_in_browser(BROWSER, made, tmp_path / "browser", "--virtual-time-budget=3000")
 
     return run
 

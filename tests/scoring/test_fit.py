@@ -89,6 +89,24 @@ def test_a_model_unlike_the_real_set_is_told_of_it(tiny_model, sets):
     assert any("--fit" in warning for warning in card.warnings)
 
 
+def test_halves_of_uneven_groups_are_refused(sets, tiny_model, tmp_path):
+    """Of one large slide and a few small ones a half would be next to nothing."""
+    from PIL import Image
+
+    generated, real = sets
+    for i, image in enumerate(real):
+        slide = "large" if i < 96 else f"small{i}"
+        Image.fromarray(image).save(tmp_path / f"{slide}__{i}.png")
+    with pytest.raises(UsageError, match=r"got \d+ and \d+ in halves of whole groups \(5 groups\)"):
+        rl2qc.score(generated, tmp_path, tiny_model, fit=True, group_pattern="^(.+?)__")
+
+
+@pytest.mark.parametrize("features", ["latents", "model,latents:normalized"])
+def test_latents_of_another_flow_are_not_mixed_in(sets, tiny_model, features):
+    with pytest.raises(UsageError, match="of the model's own flow"):
+        rl2qc.score(*sets, tiny_model, fit=True, features=features)
+
+
 @pytest.mark.parametrize(
     ("n", "metrics", "said"),
     [(60, ["rl2"], "80 real images at least"), (100, ["swd"], "metrics of latents")],

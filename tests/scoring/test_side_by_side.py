@@ -116,6 +116,8 @@ def test_a_folder_whose_name_has_a_comma_is_one(tmp_path):
     ("features", "said"),
     [
         (["model", "latent"], "no features 'latent'"),
+        ("a" * 6000, "no features 'a"),
+        (f"model,{'a' * 6000}", "no features 'a"),
         ("model,model", "are those of model"),
         ([], "no features chosen"),
     ],
