@@ -147,7 +147,7 @@ def main() -> None:
     backbone.load_state_dict(network.backbone.state_dict())
     round_to_half(backbone)
     head, branch = head_of(network), branch_of(options.branch)
-    extractor = StatisticsExtractor(backbone, device="cpu", head=head)
+    extractor = StatisticsExtractor(backbone, device="cpu", head=head, lines=prior.lines)
     train, held_out = split_images(options.data / "clean")
     rows = rows_of(options, [*train, *held_out], extractor)
     rows[:, POOLED] = branch(rows)

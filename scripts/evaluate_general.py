@@ -8,7 +8,7 @@
 ``measure`` keeps what the shipped model, or a network, says of every tile in DIR, ``report``
 prints the tables. The
 evidence of a tile and class: mean, top 5 %, top 1 % and maximum of the class's map, and the head on
-the statistics of the whole tile. The judgement is taught on views of the teaching laboratories only
+the statistics of the whole tile; beside these the longest lines of the tile. The judgement is taught on views of the teaching laboratories only
 (scripts/general_judge.py).
 """
 
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from teaching_views import STRIDE, Lessons, read_cutouts
 from tqdm import tqdm
 
+from rl2qc.images.lines import line_responses
 from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import to_tensor
 from rl2qc.model.quality import QualityModel
@@ -68,7 +69,7 @@ class Measure:
     def add(self, name: str, images: list[Image]) -> None:
         stack = np.stack(images)
         if isinstance(self.judge, GeneralNetwork):
-            found = evidence_of(self.judge, stack)
+            found = evidence_of(self.judge, stack) | {"lines": line_responses(stack)}
             self.found |= {f"{name}|{part}": values for part, values in found.items()}
             return
         statistics = self.judge.extractor.of_batch(stack)

@@ -83,6 +83,8 @@ class Penalties:
         Deviations between laboratories up to the limits.
     least
         Of the weights of standardised evidence: a map may speak against damage but a little.
+    lines
+        How many times what the drawings that teach say lines weigh: theirs are short and bent.
     """
 
     damage: float = 0.2
@@ -90,6 +92,7 @@ class Penalties:
     views: float = 0.3
     limit: float = 4.0
     least: float = -0.2
+    lines: float = 3.0
 
 
 def fit_prior(
@@ -136,19 +139,20 @@ def changed(prior: GeneralPrior, **parts: Any) -> GeneralPrior:
 
 
 def _empty(classes: tuple[str, ...]) -> GeneralPrior:
-    e, c, nothing = len(evidence_names(classes)), len(classes), np.array(0.0)
+    e, c, nothing = len(evidence_names(classes, lines=True)), len(classes), np.array(0.0)
+    terms = len(evidence_names(classes)) + 1
     return GeneralPrior(
         classes=classes,
         usual=np.zeros(e),
         limit=np.zeros(e),
-        weights=np.zeros(e),
+        weights=np.zeros(terms),
         bias=nothing,
         location=np.zeros(2),
         scale=np.ones(2),
         shape=nothing,
         width=np.array(1.0),
         reach=np.array(1.0),
-        reason_weights=np.zeros((c, e)),
+        reason_weights=np.zeros((c, terms)),
         reason_bias=np.zeros(c),
         cells=np.zeros(c),
         cells_usual=np.zeros(c),
@@ -207,9 +211,11 @@ def _regressions(prior: GeneralPrior, labs: list[Laboratory], penalties: Penalti
     # A class that nobody drew is never a reason.
     bias, of_class = np.full(len(prior.classes), -30.0), np.zeros_like(prior.reason_weights)
     bias[reason.classes_], of_class[reason.classes_] = reason.intercept_, reason.coef_ / scale
+    weight = damage[: x.shape[1]] / scale
+    weight[-1] *= penalties.lines
     return changed(
         prior,
-        weights=damage[: x.shape[1]] / scale,
+        weights=weight,
         bias=np.array(intercept + 2 * damage[x.shape[1] :].mean()),
         reason_bias=bias,
         reason_weights=of_class,

@@ -61,8 +61,9 @@ def maps_of(found: Arrays, name: str) -> NDArray[np.float32]:
 def tiles_of(found: Arrays, name: str) -> Tiles:
     """What was kept of a stack of tiles; none where it is not there."""
     if f"{name}|map" not in found:
-        return Tiles(np.empty((0, len(evidence_names(CLASSES)))))
+        return Tiles(np.empty((0, len(evidence_names(CLASSES, lines=True)))))
     evidence = map_evidence(maps_of(found, name), probability(found[f"{name}|head"]))
+    evidence = np.concatenate([evidence, found[f"{name}|lines"]], 1)
     kinds = found.get(f"{name}|kind", np.empty(0)).astype(np.int64)
     return Tiles(evidence.astype(np.float64), kinds)
 

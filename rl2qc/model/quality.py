@@ -109,6 +109,7 @@ class QualityModel(OldNames, MeasuresTiles):
             runtime=runtime,
             head=parts.head,
             branch=parts.branch,
+            lines=parts.detectors.lines,
         )
         # The flow is small and wants float32 everywhere: it stays on the CPU.
         self.density = parts.density.eval()

@@ -1,8 +1,9 @@
 """What laboratories at large say about damage: the general model's judgement before any adaptation.
 
 A network gives each tile a map of probabilities by class. :func:`map_evidence` makes tens of named
-numbers of it, which a result keeps; a :class:`GeneralPrior`, taught on many laboratories, makes of
-these a score and a reason. How far a group of tiles moves the threshold is decided later, in
+numbers of it, which a result keeps, with the tile's longest straight lines
+(:mod:`rl2qc.images.lines`) beside them; a :class:`GeneralPrior`, taught on many laboratories, makes
+of these a score and a reason. How far a group of tiles moves the threshold is decided later, in
 :mod:`rl2qc.stats.adaptation`.
 """
 
@@ -15,20 +16,26 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["GeneralPrior", "evidence_names", "logit", "map_evidence", "probability"]
+__all__ = ["LINES", "GeneralPrior", "evidence_names", "logit", "map_evidence", "probability"]
 
 Floats: TypeAlias = NDArray[np.float64]
+
+LINES = ("edge_density", "edge_colour", "dark_density", "dark_colour")
+"""Kinds of line: a step of density or of colour, and a line that is darker, or of more eosin's
+colour, than both of its sides."""
 
 _TOPS = {"mean": 1.0, "top5": 0.05, "top1": 0.01, "max": 0.0}
 # Logits are bounded: what a network is surer of than this says no more.
 _LEAST = 1e-4
 _AT_ONCE = 512
+# A line counts by half where its log-odds exceed the usual by three of these.
+_LINE_STEP, _LINE_HALF = 0.5, 3.0
 # Log-odds and scales beyond these are nobody's, and overflow where they are added up.
 _MOST, _MOST_DEVIATION = 1e4, 10
 
 
-def evidence_names(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the columns of :func:`map_evidence`.
+def evidence_names(classes: tuple[str, ...], lines: bool = False) -> tuple[str, ...]:
+    """Names of the columns of :func:`map_evidence`, and of the lines where they are measured.
 
     Examples
     --------
@@ -36,8 +43,11 @@ def evidence_names(classes: tuple[str, ...]) -> tuple[str, ...]:
     ('ink_mean', 'fold_mean', 'ink_top5', 'fold_top5')
     >>> evidence_names(("ink", "fold"))[-2:]
     ('ink_view', 'fold_view')
+    >>> evidence_names(("ink",), lines=True)[-1]
+    'line_dark_colour'
     """
-    return tuple(f"{c}_{statistic}" for statistic in (*_TOPS, "view") for c in classes)
+    maps = tuple(f"{c}_{statistic}" for statistic in (*_TOPS, "view") for c in classes)
+    return (*maps, *(f"line_{kind}" for kind in LINES)) if lines else maps
 
 
 def map_evidence(maps: ArrayLike, views: ArrayLike) -> NDArray[np.float32]:
@@ -115,6 +125,9 @@ def probability(log_odds: ArrayLike) -> Floats:
 class GeneralPrior:
     """What was learnt of evidence across laboratories; ``E`` columns, ``C`` classes.
 
+    Of the columns of the maps each is a term (``T``) of the score. Lines are one term together: how
+    far the one that is farthest beyond the usual of its kind exceeds it.
+
     Attributes
     ----------
     classes
@@ -124,7 +137,7 @@ class GeneralPrior:
     limit : (E,)
         Log-odds beyond which nothing counts as usual, whatever a group of tiles says: above what
         clean laboratories show.
-    weights, bias : (E,), ()
+    weights, bias : (T,), ()
         Log-odds of damage are linear in what exceeds the usual.
     location : (2,)
         A laboratory's location of the score: its mean over laboratories, its standard deviation.
@@ -136,7 +149,7 @@ class GeneralPrior:
         Scale of the score below its location.
     reach : ()
         How far above the location damaged tiles lie.
-    reason_weights, reason_bias : (C, E), (C,)
+    reason_weights, reason_bias : (C, T), (C,)
         Log-odds of each class, if a tile is damaged.
     cells, cells_usual : (C,)
         Log-odds that one clean cell in a hundred exceeds in some class, and what the highest
@@ -161,7 +174,12 @@ class GeneralPrior:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the columns of the evidence."""
-        return evidence_names(self.classes)
+        return evidence_names(self.classes, self.lines)
+
+    @property
+    def lines(self) -> bool:
+        """Whether lines are part of the evidence; they were not always."""
+        return len(self.usual) > len(evidence_names(self.classes))
 
     def state(self) -> dict[str, Floats]:
         """All numbers by name: what a model file holds."""
@@ -181,10 +199,11 @@ class GeneralPrior:
         names = [f.name for f in fields(cls) if f.name != "classes"]
         made = cls(classes, **{name: np.asarray(state[name], np.float64) for name in names})
         e, c = len(made.names), len(classes)
-        shapes: dict[str, tuple[int, ...]] = {}
-        shapes |= dict.fromkeys(("usual", "limit", "weights"), (e,))
+        terms = len(evidence_names(classes)) + made.lines
+        shapes: dict[str, tuple[int, ...]] = {"weights": (terms,), "reason_weights": (c, terms)}
+        shapes |= dict.fromkeys(("usual", "limit"), (e,))
         shapes |= dict.fromkeys(("reason_bias", "cells", "cells_usual"), (c,))
-        shapes |= {"location": (2,), "scale": (2,), "reason_weights": (c, e)}
+        shapes |= {"location": (2,), "scale": (2,)}
         for name in names:
             part = getattr(made, name)
             # NaN is not below anything.
@@ -199,7 +218,7 @@ class GeneralPrior:
         return made
 
     def exceeding(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:
-        """How far evidence (n, E) exceeds the usual, 0 to 1 of what is left above it.
+        """How far evidence (n, E) exceeds the usual: terms (n, T), 0 to 1 of what is left above it.
 
         Parameters
         ----------
@@ -208,9 +227,14 @@ class GeneralPrior:
         usual : (E,)
             Log-odds of what the group of tiles usually reaches; the prior's without.
         """
-        level = probability(self.usual if usual is None else usual)
-        over = np.maximum(np.asarray(evidence, np.float64) - level, 0)
-        return np.asarray(over / (1 - level))
+        rows, most = np.asarray(evidence, np.float64), len(evidence_names(self.classes))
+        usually = np.asarray(self.usual if usual is None else usual, np.float64)
+        level = probability(usually[:most])
+        over = np.maximum(rows[:, :most] - level, 0) / (1 - level)
+        if not self.lines:
+            return np.asarray(over)
+        beyond = (logit(rows[:, most:]) - usually[most:]).max(1, keepdims=True)
+        return np.concatenate([over, probability(beyond / _LINE_STEP - _LINE_HALF)], 1)
 
     def scores(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:
         """Log-odds (n,) of damage; higher is worse."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.stats.adaptation import Adaptation
-from rl2qc.stats.prior import GeneralPrior, probability
+from rl2qc.stats.prior import GeneralPrior, evidence_names, probability
 
 __all__ = ["split_groups"]
 
@@ -35,7 +35,10 @@ def split_groups(groups: Sequence[Adaptation], prior: GeneralPrior) -> NDArray[n
     # Here, since every command would wait for it.
     from scipy.cluster.hierarchy import fcluster, linkage
 
-    places = np.stack([probability(group.usual) for group in groups]) * np.abs(prior.weights)
+    # Lines say nothing of stain and scanner.
+    maps = len(evidence_names(prior.classes))
+    usual = np.stack([probability(group.usual[:maps]) for group in groups])
+    places = usual * np.abs(prior.weights[:maps])
     # Sorted first, so that the order of the slides makes no difference where distances tie.
     order = np.lexsort(places.T)
     tree = linkage(places[order], "average", "cityblock")

@@ -154,7 +154,9 @@ def _layers(image: Image, canvas: Canvas, count: int) -> Floats:
         other = cv2.warpAffine(source, turn, (w, h), borderMode=cv2.BORDER_REFLECT_101)
         # A turned layer may show glass where the section has tissue: folds are rarely empty.
         full = np.maximum(other, rng.uniform(0, 0.6) * other.mean((0, 1)))
-        found += rng.uniform(0.4, 1.1) * canvas.blur(full, rng.uniform(0.4, 2.0))
+        # Some layers lie within the focal plane.
+        soft = max(rng.uniform(-0.8, 2.0), 0.0)
+        found += rng.uniform(0.4, 1.1) * (canvas.blur(full, soft) if soft > 0.3 else full)
     return found
 
 
@@ -169,9 +171,11 @@ def _folded(
     """Lay the layers over the covered part, out of focus, with creases and a grey-brown cast."""
     rng = canvas.rng
     side = min(canvas.shape)
-    strength = rng.uniform(0, 0.9) if crease is None else crease
+    strength = max(rng.uniform(-0.4, 0.9), 0.0) if crease is None else crease
     width = rng.uniform(0.008, 0.03) * side + 0.5
-    cast = rng.uniform(0, 0.45) * np.array([0.9, 0.9, 1.0]) * rng.uniform(0.75, 1.25, 3)
+    # Half of the folds are nothing but the tissue of several layers.
+    haze = max(rng.uniform(-0.45, 0.45), 0.0)
+    cast = haze * np.array([0.9, 0.9, 1.0]) * rng.uniform(0.75, 1.25, 3)
     shadow = rng.uniform(0, 0.5) if rng.random() < 0.5 else 0.0
     soft = canvas.blur(image, rng.uniform(0.2, 1.8))
     sharp = rng.uniform(0.8, 3)

@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from rl2qc.stats.prior import GeneralPrior, evidence_names, logit, map_evidence, probability
+from rl2qc.stats.prior import (
+    LINES,
+    GeneralPrior,
+    evidence_names,
+    logit,
+    map_evidence,
+    probability,
+)
 
 CLASSES = ("ink", "fold")
 
@@ -125,3 +132,56 @@ def test_a_state_that_is_not_whole_is_refused():
     for scale in ([0.0, 0.3], [-1.0, 0.3], [0.5, 1e3], [0.5, -0.1]):
         with pytest.raises(ValueError, match="scale"):
             made(scale=np.array(scale))
+
+
+def with_lines(**changes) -> GeneralPrior:
+    rng = np.random.default_rng(2)
+    maps, c = 5 * len(CLASSES), len(CLASSES)
+    lines = {
+        "usual": rng.normal(-1, 1, maps + len(LINES)),
+        "limit": np.full(maps + len(LINES), 2.0),
+        "weights": rng.normal(1, 1, maps + 1),
+        "reason_weights": rng.normal(0, 1, (c, maps + 1)),
+    }
+    return made(**(lines | changes))
+
+
+def test_lines_are_one_term_of_the_one_that_is_farthest_beyond_the_usual():
+    prior = with_lines()
+    evidence = np.random.default_rng(3).random((5, 5 * len(CLASSES) + len(LINES)))
+    over = prior.exceeding(evidence)
+    assert over.shape == (5, 11) and prior.names[-1] == "line_dark_colour"
+    for row, found in zip(evidence, over, strict=True):
+        beyond = [
+            math.log(p / (1 - p)) - u for p, u in zip(row[10:], prior.usual[10:], strict=True)
+        ]
+        assert found[10] == pytest.approx(1 / (1 + math.exp(3 - 2 * max(beyond))))
+        expected = dot(found, prior.weights) + float(prior.bias)
+        assert prior.scores(row[None])[0] == pytest.approx(expected)
+    np.testing.assert_allclose(
+        over[:, :10], made(usual=prior.usual[:10]).exceeding(evidence[:, :10])
+    )
+
+
+def test_a_longer_line_is_worse_and_what_is_usual_here_is_not():
+    prior = with_lines(weights=np.ones(11))
+    evidence = np.full((2, 14), 0.2)
+    evidence[1, 12] = 0.9
+    assert np.diff(prior.scores(evidence))[0] > 0.5
+    usual = prior.usual.copy()
+    usual[10:] = logit(0.9)
+    assert np.ptp(prior.scores(evidence, usual)) < 0.05
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": np.ones(10)},
+        {"reason_weights": np.ones((2, 14))},
+        {"limit": np.ones(10)},
+        {"usual": np.ones(12), "limit": np.ones(12)},
+    ],
+)
+def test_parts_that_do_not_fit_the_lines_are_refused(changes):
+    with pytest.raises(ValueError, match="must be"):
+        with_lines(**changes)

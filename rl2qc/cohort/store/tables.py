@@ -254,7 +254,7 @@ def read_evidence(folder: Path, record: Record) -> Evidence | None:
             if sizes and sizes != (len(evidence.prior.names), len(evidence.prior.classes)):
                 raise ValueError(f"{name} is that of another model")
         weights = (record.slide.get("corrected") or {}).get("weights", ())
-        if weights and len(weights) != len(evidence.prior.names):
+        if weights and len(weights) != len(evidence.prior.weights):
             raise ValueError("corrections are those of another model")
     return evidence
 

@@ -121,6 +121,11 @@ class DetectorSet:
         fitted = (d.prior for d in self._fitted.values() if isinstance(d, EvidenceDetector))
         return next(fitted, None)
 
+    @property
+    def lines(self) -> bool:
+        """Whether the longest lines of a patch are part of its evidence."""
+        return self.prior is not None and self.prior.lines
+
     def resolve(self, name: str) -> str:
         """The name of a detector of this model, of an old name too.
 

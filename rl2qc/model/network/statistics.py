@@ -1,8 +1,8 @@
 """From patches to stage statistics: the one pass over the pixels that every score rests on.
 
-Of a network with a head, the evidence of its map stands behind the statistics: rows of 2,048
-numbers, or of 2,048 and five for each class. Of one with a branch for scores, its features take the
-place of the pooled ones.
+Of a network with a head, the evidence of its map stands behind the statistics, and that of lines
+where it counts: rows of 2,048 numbers, or of 2,048, five for each class, and four. Of one with a
+branch for scores, its features take the place of the pooled ones.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rl2qc.core.arguments import COUNT, check
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import UsageError
 from rl2qc.images.cells import glass_cells
+from rl2qc.images.lines import line_responses
 from rl2qc.images.sources.base import PatchSource, batches
 from rl2qc.model.network.backbone import POOLED, STATISTICS_DIM, ResNet18Features
 from rl2qc.model.network.branch import ScoreBranch
@@ -67,6 +68,8 @@ class StatisticsExtractor:
         The dense head on the backbone's maps; None for a network without.
     branch
         What gives the features for scores; None where they are the pooled last stage.
+    lines
+        Whether the evidence holds the longest lines (:mod:`rl2qc.images.lines`).
 
     Examples
     --------
@@ -84,10 +87,11 @@ class StatisticsExtractor:
         runtime: Runtime | None = None,
         head: DamageHead | None = None,
         branch: ScoreBranch | None = None,
+        lines: bool = False,
     ) -> None:
         self.device = find_device(device)
         self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last).eval()
-        self.head, self.branch = head, branch
+        self.head, self.branch, self.lines = head, branch, lines
         if head is not None:
             self.head = head.to(self.device).to(memory_format=torch.channels_last).eval()
         self.batch_size, self.runtime = batch_size, runtime
@@ -121,6 +125,8 @@ class StatisticsExtractor:
             # Glass has no detail: a network that was taught tissue calls it out of focus.
             passed.cells[glass_cells(images)] = 0
             parts.append(map_evidence(passed.cells, whole))
+            if self.lines:
+                parts.append(line_responses(images))
         rows = np.concatenate(parts, axis=1)
         if self.branch is not None:
             rows[:, POOLED] = self.branch(passed.statistics)
@@ -128,8 +134,10 @@ class StatisticsExtractor:
 
     @property
     def width(self) -> int:
-        """Numbers of a patch: 2,048 statistics, and five for each class of the head."""
-        return STATISTICS_DIM + (len(evidence_names(self.head.classes)) if self.head else 0)
+        """Numbers of a patch: 2,048 statistics, and the evidence of a head and of lines."""
+        if self.head is None:
+            return STATISTICS_DIM
+        return STATISTICS_DIM + len(evidence_names(self.head.classes, self.lines))
 
     def of_source(
         self, source: PatchSource, *, progress: bool | Progress = False

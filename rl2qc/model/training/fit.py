@@ -138,6 +138,7 @@ def _read(
         device=settings.device,
         head=trunk.head,
         branch=trunk.branch,
+        lines=trunk.prior is not None and trunk.prior.lines,
     )
     return extractor, read_reference(
         source,
