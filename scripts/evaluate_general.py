@@ -6,9 +6,9 @@
     python scripts/evaluate_general.py report DIR --json figures.json
 
 ``measure`` keeps what the shipped model, or a network, says of every tile in DIR, ``report``
-prints the tables. The
-evidence of a tile and class: mean, top 5 %, top 1 % and maximum of the class's map, and the head on
-the statistics of the whole tile; beside these the longest lines of the tile. The judgement is taught on views of the teaching laboratories only
+prints the tables. The evidence of a tile and class: mean, top 5 %, top 1 % and maximum of the
+class's map, and the head on the statistics of the whole tile; beside these the tile's longest
+lines. The judgement is taught on views of the teaching laboratories only
 (scripts/general_judge.py).
 """
 
