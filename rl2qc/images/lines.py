@@ -33,7 +33,7 @@ _Floats: TypeAlias = NDArray[np.float32]
 # The picture is halved, so that 64 px of it are 128.
 _DOUBLINGS = 6
 # Directions in half a turn, and the doublings before which each parts in two.
-_DIRECTIONS, _PARTING = 12, (3, 5)
+_DIRECTIONS, _PARTING = 24, (5,)
 # A slope of this much (density, base e, a px) counts in full, in whole numbers.
 _ONE = 64
 _COLOUR = 4.0
