@@ -13,11 +13,17 @@
 The flow is fitted to the features of the clean colorectal and prostate training images, as that of
 ``histology`` is (scripts/training_images.py). The model has no reference of its own: slides are
 judged by the evidence, beside what is usual in them.
+
+A new judgement of the same network leaves features, likelihoods and scores what they are::
+
+    python scripts/build_general.py ../shared/data --again checkpoints/general.safetensors \
+        --prior prior.safetensors --out checkpoints/general.safetensors
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +54,7 @@ from rl2qc.model.network.branch import ScoreBranch
 from rl2qc.model.network.head import DamageHead
 from rl2qc.model.network.statistics import StatisticsExtractor
 from rl2qc.model.parts import ModelParts
-from rl2qc.model.storage import write_model
+from rl2qc.model.storage import read_model, write_model
 from rl2qc.model.training.flow import fit_flow
 from rl2qc.stats.prior import GeneralPrior
 from rl2qc.synthetic.teaching import CLASSES
@@ -92,9 +98,14 @@ def detectors_of(
         if spec.calibration == "held_out"
     }
     calibration["knn"] = fitted["knn"].scores(rows[held][:, :STATISTICS_DIM])
-    raw = -prior.scores(rows[held][:, STATISTICS_DIM:])
-    calibration["evidence"] = np.asarray(raw, np.float32).astype(np.float64)
+    calibration["evidence"] = calibrating(prior, rows[held])
     return DetectorSet(fitted | {"evidence": evidence_of(prior)}, density), Calibration(calibration)
+
+
+def calibrating(prior: GeneralPrior, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Raw scores (n,) of clean patches by the evidence, as files keep them."""
+    raw = -prior.scores(rows[:, STATISTICS_DIM:])
+    return np.asarray(raw, np.float32).astype(np.float64)
 
 
 def rows_of(
@@ -127,14 +138,29 @@ def provenance_of(n_train: int, n_held_out: int, seed: int) -> dict[str, Any]:
     }
 
 
+def judged_anew(options: argparse.Namespace, prior: GeneralPrior) -> str:
+    """Write a model that differs from another in its judgement alone; its hash."""
+    parts, _ = read_model(options.again)
+    states = parts.detectors.states() | {"evidence": evidence_of(prior).state()}
+    detectors = DetectorSet.from_states(states, parts.detectors.names, parts.density)
+    extractor = StatisticsExtractor(
+        parts.backbone, device="cpu", head=parts.head, branch=parts.branch, lines=prior.lines
+    )
+    _, held_out = split_images(options.data / "clean")
+    rows = extractor.of_source(as_source(held_out, parts.patch_size), progress=True)
+    calibration = Calibration(parts.calibration | {"evidence": calibrating(prior, rows)})
+    return write_model(replace(parts, detectors=detectors, calibration=calibration), options.out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder with clean/")
-    parser.add_argument("network", type=Path)
+    parser.add_argument("network", type=Path, nargs="?")
     parser.add_argument("--prior", type=Path, required=True)
-    parser.add_argument("--branch", type=Path, required=True)
+    parser.add_argument("--branch", type=Path)
+    parser.add_argument("--again", type=Path, help="a model that is given a new judgement alone")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--patch-size", type=int, default=224)
     parser.add_argument("--rows", type=Path, help=".npy that keeps what the network finds")
@@ -142,6 +168,11 @@ def main() -> None:
     options = parser.parse_args()
 
     prior = GeneralPrior.from_state(load_file(options.prior), CLASSES)
+    if options.again is not None:
+        print(f"{options.out.stem}: judged anew, sha256 {judged_anew(options, prior)}")
+        return
+    if options.network is None or options.branch is None:
+        parser.error("give NETWORK and --branch, or --again MODEL")
     network = load_network(options.network)
     backbone = ResNet18Features()
     backbone.load_state_dict(network.backbone.state_dict())
