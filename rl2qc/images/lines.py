@@ -5,7 +5,8 @@ Of each of 48 directions the slope and the curvature across it, of optical densi
 colour, are summed along a line of 128 px. Each pixel counts no more than a limit: one dark nucleus
 is no line. The sums double in six steps, each of which adds a copy that is shifted by as much as is
 summed so far (the fast discrete Radon transform), on whole numbers; short sums serve all directions
-that are close to theirs.
+that are close to theirs. What counts is how far the strongest line stands out of the image's own:
+muscle has many.
 
 References
 ----------
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from rl2qc.stats.prior import LINES
 
-__all__ = ["line_responses"]
+__all__ = ["line_responses", "line_strengths"]
 
 _Whole: TypeAlias = NDArray[np.int16]
 _Floats: TypeAlias = NDArray[np.float32]
@@ -37,13 +38,15 @@ _DIRECTIONS, _PARTING = 24, (5,)
 # A slope of this much (density, base e, a px) counts in full, in whole numbers.
 _ONE = 64
 _COLOUR = 4.0
+# Of an image's places, as many lie on its usual lines; log-odds are bounded.
+_USUAL, _LEAST = 0.9, 1e-3
 # Lines whose middle lies at the border are half outside, px of the halved picture.
 _BORDER = 4
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
 def line_responses(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The strongest line of each kind in each image.
+    """How far the strongest line of each kind stands out in each image.
 
     Parameters
     ----------
@@ -52,30 +55,40 @@ def line_responses(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns
     -------
     (n, 4) float32
-        By the names of :data:`rl2qc.stats.prior.LINES`, 0 to 1: the mean over the line of what
-        each pixel counts.
+        By the names of :data:`rl2qc.stats.prior.LINES`: with s the mean over the strongest line of
+        what each pixel counts, and u what a tenth of all places has, the share s / (1 - s) has of
+        s / (1 - s) + u / (1 - u); .5 where no line stands out.
 
     Examples
     --------
     >>> plain = np.full((1, 224, 224, 3), 200, np.uint8)
     >>> lined = plain.copy(); lined[:, :, 100:106] = 80
     >>> float(line_responses(plain).max()), bool(line_responses(lined)[0, 2] > 0.9)
-    (0.0, True)
+    (0.5, True)
     """
-    found = np.zeros((len(images), len(LINES)), np.float32)
+    found = np.full((len(images), len(LINES)), 0.5, np.float32)
     for row, image in zip(found, images, strict=True):
-        row[:] = _strongest(image)
-    return found / np.float32(_ONE << _DOUBLINGS)
+        strength = line_strengths(image)
+        if strength.size:
+            places = strength.reshape(len(LINES), -1)
+            most, usual = (np.quantile(places, q, axis=1, method="lower") for q in (1, _USUAL))
+            odds = [p / (1 - p) for p in np.clip([most, usual], _LEAST, 1 - _LEAST)]
+            row[:] = odds[0] / (odds[0] + odds[1])
+    return found
 
 
-def _strongest(image: NDArray[np.uint8]) -> _Floats:
+def line_strengths(image: NDArray[np.uint8]) -> _Floats:
+    """Mean (4, a, b) over the strongest line of each kind through each place as its middle, 0 to 1.
+
+    Places lie 2 px apart, none at the border of the image (h, w, 3) uint8.
+    """
     slopes, curvatures = _derivatives(_planes(image))
     height, width = slopes.shape[2:]
-    most = np.zeros(len(LINES), np.float32)
     if min(height, width) <= 2 * _BORDER:
-        return most
+        return np.zeros((len(LINES), 0, 0), np.float32)
     parts = np.empty((4, height, width), np.int16)
     inner = np.s_[:, _BORDER : height - _BORDER, _BORDER : width - _BORDER]
+    most = np.zeros_like(parts[inner])
     step = np.pi / _DIRECTIONS
     for angle in np.arange(_DIRECTIONS) * step:
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -83,13 +96,13 @@ def _strongest(image: NDArray[np.uint8]) -> _Floats:
         parts[:2] = np.clip(across, -_ONE, _ONE, out=across)
         bend = cos * cos * curvatures[0] + (2 * cos * sin) * curvatures[1]
         bend += sin * sin * curvatures[2]
-        parts[2:] = np.clip(bend, -_ONE, _ONE, out=bend)
+        # Of a dark line the density has its top in the middle: it bends downwards.
+        parts[2:] = np.clip(-bend, -_ONE, _ONE, out=bend)
         for sums in _fan(_Sums(parts), angle, step):
             line = sums.at_middle(height, width)[inner]
-            low = -line.min((1, 2))
-            # Of a dark line the density has its top in the middle: it bends downwards.
-            most = np.maximum(most, [*np.maximum(line[:2].max((1, 2)), low[:2]), *low[2:]])
-    return np.asarray(most, np.float32)
+            np.maximum(most, line, out=most)
+            np.maximum(most[:2], -line[:2], out=most[:2])
+    return np.asarray(most / (_ONE << _DOUBLINGS), np.float32)
 
 
 def _planes(image: NDArray[np.uint8]) -> list[_Floats]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from rl2qc.images.lines import line_responses
+from rl2qc.images.lines import line_responses, line_strengths
 from rl2qc.stats.prior import LINES
 from rl2qc.synthetic.tissue import synthetic_tissue
 
@@ -64,7 +64,8 @@ def looked_up(image: np.ndarray, directions: int = 48) -> np.ndarray:
 @pytest.mark.parametrize("degrees", [0, 41, 90, 133])
 def test_lines_are_as_strong_as_sums_along_them(degrees):
     image = crossed(tissue(1), degrees)
-    np.testing.assert_allclose(line_responses(image[None])[0], looked_up(image), atol=0.12)
+    strongest = line_strengths(image).max((1, 2))
+    np.testing.assert_allclose(strongest, looked_up(image), atol=0.12)
 
 
 def test_a_line_stands_out_whatever_its_direction():
@@ -77,6 +78,27 @@ def test_a_line_stands_out_whatever_its_direction():
     assert lined[:, column].min() > plain[:, column].max() + 0.1
 
 
+def test_how_far_a_line_stands_out_is_told_from_the_strengths():
+    image = crossed(tissue(4), 20)
+    strengths = line_strengths(image).reshape(len(LINES), -1)
+    for found, places in zip(line_responses(image[None])[0], strengths, strict=True):
+        ordered = sorted(places.tolist())
+        usual = ordered[int(0.9 * (len(ordered) - 1))]
+        most = min(ordered[-1], 0.999)  # log-odds are bounded
+        odds = most / (1 - most), usual / (1 - usual)
+        assert found == pytest.approx(odds[0] / sum(odds), rel=1e-5)
+
+
+def test_one_line_among_many_stands_out_less():
+    one = crossed(spots(9), 0)
+    many = one.copy()
+    for column in range(10, SIDE, 20):
+        many[:, column : column + 5] = (many[:, column : column + 5] * 0.4).astype(np.uint8)
+    column = LINES.index("dark_density")
+    alone, among = line_responses(np.stack([one, many]))[:, column]
+    assert alone > 0.99 and among < 0.96
+
+
 def test_a_line_of_another_colour_is_one_of_colour():
     image = tissue(2)
     pale = image.copy()
@@ -84,7 +106,7 @@ def test_a_line_of_another_colour_is_one_of_colour():
     pale[:, 100:112] = image[:, 100:112].mean(2, keepdims=True)
     before, after = line_responses(np.stack([image, pale]))
     column = LINES.index("edge_colour")
-    assert after[column] > before[column] + 0.2
+    assert after[column] > before[column] + 0.1
 
 
 def test_dark_cells_are_no_line():
@@ -93,7 +115,7 @@ def test_dark_cells_are_no_line():
     for x in range(20, 210, 40):
         cv2.circle(spotted, (x, x), 6, (20, 10, 40), -1)
     before, after = line_responses(np.stack([image, spotted]))
-    assert after[LINES.index("dark_density")] < before[LINES.index("dark_density")] + 0.25
+    assert after[LINES.index("dark_density")] < before[LINES.index("dark_density")] + 0.1
 
 
 def test_images_do_not_depend_on_their_batch():
