@@ -92,7 +92,7 @@ class Penalties:
     views: float = 0.3
     limit: float = 4.0
     least: float = -0.2
-    lines: float = 2.5
+    lines: float = 2.25
 
 
 def fit_prior(
