@@ -15,7 +15,9 @@ from rl2qc.errors import shortened
 __all__ = ["CommandWithNames", "Subcommands", "fill_in"]
 
 # Typer's parser is its own or another package's, by its version: its errors by one that it names.
-_FrameError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_FrameError: type[Any] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 
 def _formats() -> Iterable[str]:
