@@ -6,36 +6,39 @@ imports each on first use, so that ``rl2qc --help`` does not wait for torch.
 
 from __future__ import annotations
 
-import ast
-import sys
-from importlib import import_module
-from pathlib import Path
-from typing import Any
-
 __version__ = "0.2.0"
 
-
-def _homes() -> dict[str, str]:
-    """The module of each public name."""
-    stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
-    return {
-        alias.name: str(node.module)
-        for node in ast.parse(stub).body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+_homes: dict[str, str] = {}
 
 
-_HOMES = _homes()
-__all__ = sorted([*_HOMES, "__version__"])
+def _names() -> dict[str, str]:
+    """The module of each public name, read when one is asked for: a command starts sooner."""
+    if not _homes:
+        import ast
+        from pathlib import Path
+
+        stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+        _homes.update(
+            (alias.name, str(node.module))
+            for node in ast.parse(stub).body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        )
+    return _homes
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+def __getattr__(name: str) -> object:
+    if name == "__all__":
+        return __dir__()
+    if name not in _names():
+        import sys
+
         message = f"module 'rl2qc' has no attribute {name!r}"
         raise AttributeError(message, name=name, obj=sys.modules[__name__])
-    return getattr(import_module(_HOMES[name]), name)
+    from importlib import import_module
+
+    return getattr(import_module(_names()[name]), name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return sorted([*_names(), "__version__"])

@@ -6,6 +6,7 @@ ordinary exceptions.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 __all__ = [
@@ -16,7 +17,11 @@ __all__ = [
     "SlideError",
     "UsageError",
     "WorkError",
+    "shortened",
 ]
+
+_MOST = 500
+_LONG_WORD = re.compile(r"\S{161,}")
 
 
 class ExitCode(IntEnum):
@@ -46,8 +51,26 @@ class ExitCode(IntEnum):
     """Stopped by SIGTERM, as a batch system does; what is finished is kept."""
 
 
+def shortened(message: str) -> str:
+    """A message of at most 500 letters: what it repeats of a call or a file may be of any length.
+
+    Long words go first, so that what is wrong and what to do about it stay.
+
+    Examples
+    --------
+    >>> shortened(f"no model {'a' * 6000}: name a file").replace("a" * 30, "A")
+    'no model AA...Aaaaaaaaaa: name a file'
+    """
+    if len(message) <= _MOST:
+        return message
+    message = _LONG_WORD.sub(lambda word: f"{word[0][:60]}...{word[0][-40:]}", message)
+    if len(message) <= _MOST:
+        return message
+    return f"{message[: _MOST * 2 // 3]}...{message[-_MOST // 3 + 3 :]}"
+
+
 class Rl2qcError(Exception):
-    """Base of every error that is the user's to read.
+    """Base of every error that is the user's to read; its message is :func:`shortened`.
 
     Examples
     --------
@@ -60,6 +83,9 @@ class Rl2qcError(Exception):
     """
 
     exit_code = ExitCode.FAILED
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shortened(str(message)))
 
 
 class UsageError(Rl2qcError, ValueError):

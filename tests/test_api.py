@@ -133,7 +133,7 @@ def test_a_public_name_is_what_it_is_called(name):
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_it_comes_from_the_module_that_defines_it(name):
-    assert getattr(rl2qc, name).__module__ == rl2qc._HOMES[name]
+    assert getattr(rl2qc, name).__module__ == rl2qc._names()[name]
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from errno import ENAMETOOLONG
 from typing import Annotated, TextIO
 
 import typer
@@ -18,7 +19,7 @@ from rl2qc.cli.decide import decide_command
 from rl2qc.cli.demo import demo_command
 from rl2qc.cli.dice import dice_command
 from rl2qc.cli.filter import filter_command
-from rl2qc.cli.help import CommandWithNames
+from rl2qc.cli.help import CommandWithNames, Subcommands
 from rl2qc.cli.reject import reject_command
 from rl2qc.cli.review import review_command
 from rl2qc.cli.score import score_command
@@ -32,6 +33,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="rl2qc",
+    cls=Subcommands,
     help="Judge histopathology images: filter slide tiles and score generated sets with one model.",
     no_args_is_help=True,
     add_completion=False,
@@ -90,11 +92,12 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
         place = f" {error.filename}" if error.filename else ""
-        _fail(f"cannot read or write{place}: {error.strerror or error}", ExitCode.FAILED)
+        code = ExitCode.WRONG_USAGE if error.errno == ENAMETOOLONG else ExitCode.FAILED
+        _fail(f"cannot read or write{place}: {error.strerror or error}", code)
 
 
 def _fail(message: str, code: ExitCode) -> None:
-    print(f"rl2qc: error: {_one_line(message)}", file=sys.stderr)
+    say(f"error: {_one_line(message)}")
     sys.exit(code)
 
 
@@ -107,7 +110,7 @@ def _warn(
     line: str | None = None,
 ) -> None:
     """A warning of Python, such as the feature cache's, without the place in the code."""
-    print(f"rl2qc: warning: {_one_line(str(message))}", file=sys.stderr)
+    say(f"warning: {_one_line(str(message))}")
 
 
 def _one_line(message: str) -> str:

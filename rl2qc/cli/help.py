@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from typer.core import TyperCommand
+import typer
+from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["CommandWithNames", "fill_in"]
+from rl2qc.errors import shortened
+
+__all__ = ["CommandWithNames", "Subcommands", "fill_in"]
+
+# Typer's parser is its own or another package's, by its version: its errors by one that it names.
+_FrameError: type[Any] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 
 def _formats() -> Iterable[str]:
@@ -51,3 +60,26 @@ class CommandWithNames(TyperCommand):
             if text := getattr(parameter, "help", None):
                 parameter.help = fill_in(text)  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)
+
+
+class Subcommands(TyperGroup):
+    """The commands; what the frame itself finds wrong with a call is said in short, too."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read what stands before the command."""
+        with _in_short():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the rest, and run the command."""
+        with _in_short():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_short() -> Iterator[None]:
+    try:
+        yield
+    except _FrameError as error:
+        error.message = shortened(error.message)
+        raise

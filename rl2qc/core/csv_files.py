@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl2qc.core.opening import need_file
 from rl2qc.errors import UsageError
 
 __all__ = ["CsvTable", "decimal", "read_csv", "read_text"]
@@ -54,9 +54,8 @@ def read_text(path: str | Path, what: str = "") -> str:
     """
     path, named = Path(path), f"{what} {path}".strip()
     try:
-        # One that nobody writes to would be waited for without end.
-        if stat.S_ISFIFO(path.stat().st_mode) and not str(path).startswith(("/dev/", "/proc/")):
-            raise UsageError(f"{named} is a named pipe: give a file")
+        if path.exists():
+            need_file(path, named, pipes=True)
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {named}: {getattr(error, 'strerror', error)}") from error
@@ -148,4 +147,7 @@ def decimal(text: str, delimiter: str) -> float:
     >>> decimal("0,25", ";"), decimal("0.25", ",")
     (0.25, 0.25)
     """
+    # Python reads 1_0 as ten, and digits of any script.
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number")
     return float(text if delimiter == "," else text.replace(",", "."))

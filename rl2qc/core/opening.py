@@ -9,11 +9,49 @@ import stat
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["LARGEST_TEXT", "open_file", "open_table", "read_file_text"]
+from rl2qc.errors import UsageError
+
+__all__ = ["LARGEST_TEXT", "need_file", "open_file", "open_table", "read_file_text"]
 
 LARGEST_TEXT = 64 * 2**20
 """Bytes of the largest text that is read whole. No JSON of ours comes near it: a record has some
 kilobytes, a manifest of a thousand a megabyte."""
+
+
+def need_file(path: str | Path, named: str = "", *, pipes: bool = False) -> None:
+    """Say what a path is that should be a file and is none.
+
+    Parameters
+    ----------
+    path
+    named
+        How messages call it.
+    pipes
+        Whether a shell's ``<(command)`` will do. A named pipe that nobody writes to would be waited
+        for without end, and some devices never end.
+
+    Raises
+    ------
+    UsageError
+        It is none.
+
+    Examples
+    --------
+    >>> need_file("/", "--also /")
+    Traceback (most recent call last):
+    rl2qc.errors.UsageError: --also / is a folder: give a file
+    """
+    named = named or str(path)
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        raise UsageError(f"no such file: {named}") from None
+    of_a_shell = str(path).startswith(("/dev/", "/proc/"))
+    if stat.S_ISREG(mode) or (pipes and of_a_shell and stat.S_ISFIFO(mode)):
+        return
+    kinds = {"a folder": stat.S_ISDIR, "a named pipe": stat.S_ISFIFO}
+    kind = next((kind for kind, holds in kinds.items() if holds(mode)), "a device")
+    raise UsageError(f"{named} is {kind}: give a file")
 
 
 def open_file(path: str | Path) -> io.BufferedReader:

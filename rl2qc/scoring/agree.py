@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.csv_files import decimal, read_csv
+from rl2qc.core.opening import need_file
 from rl2qc.core.registry import nearest
 from rl2qc.core.text import brief
 from rl2qc.errors import UsageError
@@ -108,8 +109,7 @@ def _columns(
         if len(lengths := {len(column) for column in given.values()}) > 1:
             raise UsageError(f"the columns of the table differ in length: {sorted(lengths)}")
         return "the table", {n: [_cell(v) for v in c] for n, c in given.items()}, ","
-    if not Path(table).is_file():
-        raise UsageError(f"no such file: {table}")
+    need_file(table, pipes=True)
     read = read_csv(table, [settings.generator.lower()])
     if twice := [name for name in read.header if name and read.header.count(name) > 1]:
         raise UsageError(f"{table} has more than one column {twice[0]!r}: keep one")

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rl2qc.core.csv_files import decimal, read_csv
+from rl2qc.core.opening import need_file
 from rl2qc.errors import UsageError
 from rl2qc.images.groups import match_slides
 from rl2qc.images.sources.files import list_images
@@ -147,8 +148,7 @@ def read_scores(path: str | Path) -> dict[str, OtherScore]:
         For a file that is no such table.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"no such file: --also {path}")
+    need_file(path, f"--also {path}", pipes=True)
     table = read_csv(path, ["generator"], "--also")
     header = table.header
     rows = [dict(zip(header, cells, strict=True)) for _, cells in table.rows]

@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from rl2qc.core.arrays import read_array
+from rl2qc.core.opening import need_file
 from rl2qc.core.progress import Progress
 from rl2qc.core.renamed import old_keyword
 from rl2qc.core.text import one_line
@@ -179,8 +180,7 @@ def _load_array(title: str, given: ArrayLike | str | Path) -> ArrayLike:
     if not isinstance(given, str | Path):
         return given
     option = {"generated": "--probabilities", "real": "--real-probabilities"}.get(title, title)
-    if not Path(given).is_file():
-        raise UsageError(f"no such file: {option} {given}")
+    need_file(given, f"{option} {given}")
     try:
         return read_array(given)
     except ValueError as error:

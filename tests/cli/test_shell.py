@@ -159,3 +159,38 @@ def test_a_run_that_is_stopped_leaves_no_lock(tmp_path: Path, number: int, word:
     assert not out
     assert not (tmp_path / "out" / ".locks").exists()
     assert not list((tmp_path / "out").rglob(".tmp-*"))
+
+
+# A signal sent by the first import of what the commands need; it is heeded where it meets one.
+EARLY = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from rl2qc.cli import main
+
+class Import:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), int(sys.argv.pop(2)))
+
+sys.meta_path.insert(0, Import())
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["rl2qc.cli.app", "numpy", "rl2qc.scoring.settings", "typer"])
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")]
+)
+def test_a_stop_while_modules_are_imported_is_a_line(
+    tmp_path: Path, module: str, number: int, word: str
+) -> None:
+    run = started(tmp_path, module, int(number), "decide", program=("-c", EARLY))
+    out, err = run.communicate(timeout=120)
+    assert (run.returncode, out) == (128 + number, b"")
+    assert err.decode() == f"rl2qc: {word}: nothing is finished: the same command begins anew\n"
+
+
+def test_what_stands_before_the_handlers_is_next_to_nothing() -> None:
+    code = "import sys; import rl2qc.cli; print(sorted(m for m in sys.modules if 'rl2qc' in m))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=True)
+    assert done.stdout.decode().strip() == "['rl2qc', 'rl2qc.cli', 'rl2qc.cli.signals']"

@@ -10,6 +10,7 @@ from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
 from rl2qc.core.csv_files import read_csv
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.exclusion import read_paths
+from rl2qc.scoring.agree import agree
 from rl2qc.scoring.other_scores import read_scores
 
 
@@ -78,3 +79,32 @@ def test_lines_are_counted_as_an_editor_does(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text('sep=;\nwsi;mpp\n\n"a\nb";0,5\nc;1\n')
     assert [line for line, _ in read_csv(path, ["wsi"]).rows] == [5, 6]
+
+
+@pytest.mark.parametrize("cell", ["1_0", "٣", "1e400", "nan", "--1", "0x10", "\uff11"])
+def test_what_only_python_takes_for_a_number_is_none(tmp_path, cell):
+    path = tmp_path / "scores.csv"
+    path.write_text(f"generator,dice,fid\na,{cell},3\nb,.2,2\nc,.3,1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"scores\.csv: dice in row 1 is"):
+        agree(path)
+
+
+@pytest.mark.parametrize("read", [agree, read_scores])
+def test_what_is_no_file_is_called_by_its_kind(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "ring").symlink_to("ring")
+    known = {tmp_path: "is a folder", tmp_path / "pipe": "is a named pipe", "/dev/zero": "a device"}
+    for path, kind in {**known, tmp_path / "ring": "no such file"}.items():
+        with pytest.raises(UsageError, match=kind):
+            read(path)
+
+
+def test_a_shell_may_give_a_command_in_place_of_a_file():
+    table = "generator,dice,fid\na,.1,3\nb,.2,2\nc,.3,1\nd,.5,.5\n"
+    reading, writing = os.pipe()
+    os.write(writing, table.encode())
+    os.close(writing)
+    try:
+        assert agree(f"/dev/fd/{reading}").tasks
+    finally:
+        os.close(reading)

@@ -74,3 +74,36 @@ def test_its_pixels_and_how_it_travels(tmp_path: Path) -> None:
         return write_czi(folder / "slide.czi", [(levels[0], (0, 0), 0)], mpp)
 
     check_reader(spec, tmp_path, make, pyramid=False)
+
+
+def test_tiles_in_jpeg_xr_as_scanners_write_them(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
+    """The library does not write JPEG XR: its tile is put in the place of the plain one."""
+    pixels[:] = 40 + pixels[:1, :1] // 2 + np.arange(200, dtype=np.uint8)[:, None] // 3
+    imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra ome")
+    if not imagecodecs.JPEGXR.available:
+        pytest.skip("needs imagecodecs with JPEG XR")
+    path = tmp_path / "a.czi"
+    with czi.create_czi(str(path), compression_options="uncompressed:") as document:
+        document.write(data=np.ascontiguousarray(pixels[..., ::-1]), location=(0, 0))
+        document.write_metadata("slide", scale_x=0.22e-6, scale_y=0.22e-6)
+    plain = path.read_bytes()
+    place = plain.index(pixels[..., ::-1].tobytes())
+    coded = imagecodecs.jpegxr_encode(np.ascontiguousarray(pixels), level=100)
+    # The formats of pixels that decoders give, 24bppRGB and 24bppBGR; CZI has the latter alone.
+    rgb = bytes.fromhex("24c3dd6f034efe4bb1853d77768dc90d")
+    assert rgb in coded
+    coded = coded.replace(rgb, rgb[:-1] + b"\x0c")
+    content = bytearray(plain)
+    content[place : place + pixels.nbytes] = coded.ljust(pixels.nbytes, b"\0")[: pixels.nbytes]
+    sizes = plain.index(b"ZISRAWSUBBLOCK\0") + 32
+    content[sizes + 8 : sizes + 16] = len(coded).to_bytes(8, "little")
+    # In the tile's own entry and in the directory's: "DV", pixels of three bytes.
+    entry = plain.find(b"DV\x03\0\0\0")
+    while entry >= 0:
+        content[entry + 18 : entry + 22] = (4).to_bytes(4, "little")
+        entry = plain.find(b"DV\x03\0\0\0", entry + 1)
+    path.write_bytes(content)
+    assert len(coded) <= pixels.nbytes
+    with open_slide(path) as slide:
+        found = slide.read_region(0, 0, (200, 130)).rgb
+    assert np.abs(found.astype(int) - pixels).mean() < 3
