@@ -58,6 +58,15 @@ def main() -> None:
             f"{options.column}: ink > {limit:.0%} ({inked.sum()} tiles) against none "
             f"({clean.sum()}): AUC {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
         )
+    kept = tiles["keep"].astype(bool)
+    print(f"kept: {kept[clean].sum()} of {clean.sum()} without ink")
+    for low, high in zip(options.limits, [*options.limits[1:], 1.0], strict=True):
+        inked = (ink > low) & (ink <= high)
+        found = auc(scores[clean], scores[inked])
+        print(
+            f"ink {low:.0%} to {high:.0%}: {(~kept)[inked].sum()} of {inked.sum()} rejected, "
+            f"AUC {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        )
 
 
 if __name__ == "__main__":
