@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -123,3 +124,74 @@ def said_in_browser(
     found = re.search(r'data-said="([^"]*)"', done.stdout)
     assert found is not None, done.stderr[-2000:]
     return dict(json.loads(html.unescape(found[1])))
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+"""A Chromium; None where there is none."""
+
+_TOLD = """<script>addEventListener("load", async () => {
+  const root = document.documentElement, said = {
+    height: root.scrollHeight, width: root.scrollWidth, window: innerWidth,
+    within: [...document.querySelectorAll(".scroll")].filter(
+      one => one.scrollWidth > one.clientWidth).length};
+  %s
+  parent.postMessage(said, "*");
+});</script></body>"""
+_FRAME = """<!doctype html><body><iframe src="%s" style="border:0;width:390px;height:844px">
+</iframe><script>addEventListener("message", event => {
+  document.body.dataset.said = JSON.stringify(event.data);
+});</script></body>"""
+
+
+def on_a_phone(page: Path, folder: Path, script: str = "") -> dict[str, Any]:
+    """What a finished page is like in a window of 390 px, and what a script leaves in ``said``.
+
+    height, width
+        Of all of it, as it opens.
+    window
+        Of what is seen of it.
+    within
+        How many parts of the page scroll by themselves.
+    """
+    assert BROWSER is not None
+    text = page.read_text(encoding="utf-8")
+    # The page would not run what it does not bring.
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    folder.mkdir(exist_ok=True)
+    told = folder / "page.html"
+    told.write_text(text.replace("</body>", _TOLD % script), encoding="utf-8")
+    (folder / "frame.html").write_text(_FRAME % told.as_uri(), encoding="utf-8")
+    options = ("--window-size=1000,900", "--virtual-time-budget=5000")
+    return said_in_browser(BROWSER, folder / "frame.html", folder / "browser", *options)
+
+
+_HIGHEST = 6000
+ZOOM = """
+  const box = document.getElementById("enlarged");
+  const all = [...document.querySelectorAll("img.zooms")];
+  said.pictures = [...document.querySelectorAll("img")].length - 1;
+  said.zooming = all.length; said.sizes = []; said.opened = 0;
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const image of all) {
+    image.click(); said.opened += box.open && box.querySelector("img").src === image.src;
+    said.sizes.push([image, box.querySelector("img")].map(one => one.clientWidth));
+    box.querySelector("button").click();
+  }
+  const free = all.find(one => one.tabIndex === 0);
+  free.focus(); free.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true}));
+  said.key = box.open; box.close();
+"""
+
+
+def fits(said: dict[str, Any]) -> None:
+    """A page of a phone's width, which is not endless."""
+    assert said["window"] == 390
+    assert said["width"] <= 390
+    assert 844 <= said["height"] < _HIGHEST
+
+
+def enlarges(said: dict[str, Any]) -> None:
+    """Each of its pictures does, by click and key."""
+    assert said["pictures"] == said["zooming"] == said["opened"] > 0
+    assert all(large >= small - 1 for small, large in said["sizes"])
+    assert said["key"] is True

@@ -26,7 +26,7 @@ from rl2qc.filtering.exports.tables import TILES
 from rl2qc.filtering.table import TileTable
 from rl2qc.filtering.verdict import VERDICTS
 from rl2qc.html.charts import RANK_STEPS, StackedBars, stacked_bars
-from rl2qc.html.environment import Picture, encode, write_page
+from rl2qc.html.environment import Picture, encode, script, write_page
 from rl2qc.images.reasons import ALL_REASONS, REASON_COLORS
 
 __all__ = [
@@ -45,7 +45,6 @@ _PICTURED = 30
 _NAMED = 2000
 # Longer lists are folded.
 _LONG = 12
-_SCRIPT = Path(__file__).parents[1] / "html" / "templates" / "report.js"
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def write_cohort_page(out: str | Path, path: str | Path | None = None) -> Path:
 
 def _write(path: Path, content: dict[str, Any], rejected: RejectedTiles) -> None:
     """The page, and the one beside it where there are more tiles than it holds."""
-    script = _SCRIPT.read_text(encoding="utf-8")
+    lists = script("report.js")
     addresses = {
         row.name: f"#s{number}" if number else files.get(TILES, "")
         for row, number, files in content["inputs"]
@@ -161,10 +160,15 @@ def _write(path: Path, content: dict[str, Any], rejected: RejectedTiles) -> None
     else:
         known = {n: f"{report}{a}" if a.startswith("#") else a for n, a in addresses.items()}
         every = rejected.listed(known)
-        write_page(beside, "tiles.html.j2", scripts=(script,), rejected=every, report=report)
+        write_page(beside, "tiles.html.j2", scripts=(lists,), rejected=every, report=report)
     address = "" if named.complete else quote(os.fsencode(beside.name))
     write_page(
-        path, "cohort.html.j2", scripts=(script,), rejected=named, beside_page=address, **content
+        path,
+        "cohort.html.j2",
+        scripts=(lists, script("zoom.js")),
+        rejected=named,
+        beside_page=address,
+        **content,
     )
 
 

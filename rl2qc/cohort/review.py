@@ -26,7 +26,7 @@ from rl2qc.filtering.decision import adjusted
 from rl2qc.filtering.drawing_map import draw_around
 from rl2qc.filtering.pixels import TilePixels
 from rl2qc.filtering.table import TileTable
-from rl2qc.html.environment import Picture, encode, render
+from rl2qc.html.environment import Picture, encode, render, script
 
 __all__ = ["CORRECTIONS", "LIMIT", "REVIEW", "ReviewTile", "ReviewedTiles", "review"]
 
@@ -34,7 +34,6 @@ REVIEW, CORRECTIONS = "review.html", "corrections.csv"
 LIMIT = 400
 """Tiles on a page: one of more is heavy, and no one looks through it."""
 _SIDE, _AROUND, _TIMES = 160, 260, 3.0
-_SCRIPT = Path(__file__).parent.parent / "html" / "templates" / "review.js"
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,10 @@ class ReviewedTiles:
 
     def page(self, *, served: bool = False) -> str:
         """The page's text; ``served``: it saves to the server that it comes from."""
-        script = _SCRIPT.read_text(encoding="utf-8")
         names = "\n".join(sorted({tile.slide for tile in self.tiles}))
         return render(
             "review.html.j2",
-            scripts=(script,),
+            scripts=(script("review.js"),),
             served=served,
             tiles=self.tiles,
             all=self.total,

@@ -14,7 +14,7 @@ from PIL import Image
 from rl2qc.demonstration.result import ALPHA, SET_SIZE, TOUCHED, Demo
 from rl2qc.filtering.drawing import overlay
 from rl2qc.filtering.table import TileTable
-from rl2qc.html.environment import encode, write_page
+from rl2qc.html.environment import encode, script, write_page
 from rl2qc.model.quality import QualityModel
 from rl2qc.synthetic.slide import SyntheticSlide
 
@@ -63,6 +63,7 @@ def write_demo_page(demo: Demo, scene: Scene) -> None:
     write_page(
         demo.page,
         "demo.html.j2",
+        scripts=(script("zoom.js"),),
         demo=demo,
         alpha=ALPHA,
         touched=TOUCHED,

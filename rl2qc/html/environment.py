@@ -26,7 +26,17 @@ from PIL import Image
 from rl2qc.core.files import atomic_path
 from rl2qc.core.text import area, number, percent, printable, valid_text
 
-__all__ = ["Kind", "Picture", "cut", "encode", "environment", "policy", "render", "write_page"]
+__all__ = [
+    "Kind",
+    "Picture",
+    "cut",
+    "encode",
+    "environment",
+    "policy",
+    "render",
+    "script",
+    "write_page",
+]
 
 Kind: TypeAlias = Literal["tissue", "drawing", "overview"]
 """What a picture shows: tissue to be judged by eye, lines and letters, or a whole slide of many."""
@@ -174,6 +184,17 @@ def write_page(
     page = render(template, scripts=scripts, **content)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def script(name: str) -> str:
+    """A script of ``html/templates``: ``zoom.js`` enlarges the pictures of any page.
+
+    Examples
+    --------
+    >>> "use strict" in script("zoom.js")
+    True
+    """
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
 def cut(text: str) -> str | Markup:

@@ -14,6 +14,7 @@ __all__ = [
     "dicom_series",
     "group_slides",
     "is_dicom",
+    "named_file",
     "slide_files",
     "slide_name",
     "slide_place",
@@ -111,6 +112,24 @@ def slide_name(path: Path) -> str:
     # DICOM files are often named by their UID, which ends in no suffix.
     whole = place.is_dir() or (is_dicom(place) and place.suffix.lower() != _DICOM_SUFFIX)
     return place.name if whole else place.stem
+
+
+def named_file(name: str, path: Path) -> str:
+    """What the file of a slide is called where the slide goes by ``name``: unlike the file's own
+    name, this differs from that of any other slide.
+
+    Examples
+    --------
+    >>> named_file("case", Path("a/case.svs")), named_file("a__case", Path("a/case.svs"))
+    ('case.svs', 'a__case.svs')
+    >>> named_file("b__two.ome@scene2", Path("two.ome.tiff@scene2"))
+    'b__two.ome.tiff@scene2'
+    """
+    if name.endswith(path.name):
+        return name
+    file, _ = split_scene(path)
+    scene = path.name[len(file.name) :]
+    return f"{name.removesuffix(scene)}{file.suffix}{scene}"
 
 
 def is_dicom(file: Path) -> bool:

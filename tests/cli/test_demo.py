@@ -11,7 +11,7 @@ from typing import Any
 
 import openslide
 import pytest
-from page_helpers import Page
+from page_helpers import BROWSER, ZOOM, Page, enlarges, fits, on_a_phone
 from typer.testing import CliRunner
 
 import rl2qc
@@ -76,7 +76,18 @@ def test_the_folder_is_complete(printed: tuple[Path, str]) -> None:
 def test_the_page_stands_alone(printed: tuple[Path, str]) -> None:
     page = Page(printed[0] / "index.html")
     assert len(page.sources) >= 4
-    assert "<script" not in page.html
+    # One script, which enlarges the pictures.
+    assert page.html.count("<script") == 1
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium here")
+def test_the_page_on_a_phone(printed: tuple[Path, str], tmp_path: Path) -> None:
+    page = printed[0] / "index.html"
+    fits(on_a_phone(page, tmp_path / "phone"))
+    said = on_a_phone(page, tmp_path / "zoom", ZOOM)
+    enlarges(said)
+    # Overlay, truth and two rows of tiles.
+    assert said["zooming"] == 20
 
 
 def test_the_table_agrees_with_the_files(printed: tuple[Path, str]) -> None:

@@ -124,6 +124,10 @@ def test_files(two: TileTable, tmp_path: Path) -> None:
     assert legend["without_code"] == ["noise"]
     assert legend["classes"]["fold"]["code"] == 2
     assert legend["classes"]["fold"]["share_of_tissue"] == pytest.approx(18 / 127)
+    # What summary and report say stands beside it, and how they differ.
+    assert legend["slide_shares"] == two.areas
+    assert legend["slide_area_um2"] == two.area_um2
+    assert "weigh tiles by the tissue" in legend["measures"]
     with Image.open(folder / "mask.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), slide_mask(two).labels)
     outlines = json.loads((folder / "artifacts.geojson").read_text())

@@ -12,6 +12,7 @@ from rl2qc.errors import UsageError
 from rl2qc.filtering.tissue import RULES, mask_names
 from rl2qc.images.tissue_masks import look_up_mask
 from rl2qc.slides.coords import look_up_coords, read_coords
+from rl2qc.slides.files import named_file
 
 __all__ = ["match_coords", "match_masks"]
 
@@ -63,7 +64,9 @@ def match_masks(place: str | Path | None, inputs: Sequence[Input]) -> list[Input
         return list(inputs)
 
     def look_up(item: Input) -> Path | None:
-        return look_up_mask(place, [item.name]) or look_up_mask(place, mask_names(item.path))
+        # The results of a run hold masks by the slide's name in it.
+        own = [item.name, named_file(item.name, item.path)]
+        return look_up_mask(place, own) or look_up_mask(place, mask_names(item.path))
 
     return _matched(inputs, look_up, "mask", ".png")
 

@@ -32,6 +32,12 @@ _GLASS, _CLEAN = (255, 255, 255), (238, 200, 214)
 # Regions of fewer cells are one annotation together: there may be thousands.
 _SMALL = 16
 
+_MEASURES = (
+    "classes count the cells of this mask, each alike; slide_shares and slide_area_um2, as in "
+    "summary.csv and report, weigh tiles by the tissue in them, and count all of a tile that "
+    "mostly shows a kind of damage"
+)
+
 
 def write_mask(table: TileTable, path: Path) -> None:
     """The codes of GrandQC as an 8-bit TIFF, tiled and in levels, with its microns per pixel."""
@@ -92,7 +98,10 @@ def write_legend(table: TileTable, path: Path) -> None:
         "level0_px": mask.step,
         "height": mask.labels.shape[0],
         "width": mask.labels.shape[1],
+        "measures": _MEASURES,
         "classes": classes,
+        "slide_shares": dict(table.areas),
+        "slide_area_um2": dict(table.area_um2),
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

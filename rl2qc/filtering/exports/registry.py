@@ -18,6 +18,7 @@ from rl2qc.core.files import atomic_path
 from rl2qc.core.names import inside
 from rl2qc.core.registry import Extra, Registry
 from rl2qc.errors import UsageError
+from rl2qc.slides.files import named_file
 
 __all__ = [
     "BOTH",
@@ -211,10 +212,7 @@ class ExportFormat:
         WorkError
             What the table is called, or came with, leads elsewhere.
         """
-        file = table.name
-        if not file.endswith(table.path.name):
-            # Unlike the name of the slide's file, this differs from that of any other slide.
-            file += table.path.suffix
+        file = named_file(table.name, table.path)
         place = self.place(table) if self.place is not None else ""
         root = folder.parent if self.shared else folder
         return inside(root, self.filename.format(name=table.name, file=file, place=place))

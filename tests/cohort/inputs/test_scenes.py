@@ -102,3 +102,34 @@ def test_private_names_tell_slides_apart(two: Path, tmp_path: Path) -> None:
     written = [file for file in out.rglob("*") if file.is_file()]
     assert not [file for file in written if b"two.ome" in file.read_bytes()]
     assert decide(out, 0.2).failures == ()
+
+
+def test_masks_of_results_are_found_for_each_slide(two: Path, tmp_path: Path) -> None:
+    options = {"alpha": 0.1, "report": False}
+    first = filter_cohort(
+        two, tmp_path / "first", BrightnessModel(), formats=["histoqc"], **options
+    )
+    masks = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*_mask_use.png"))
+    assert [str(p) for p in masks] == [f"first/{n}/{n}_mask_use.png" for n in BOTH]
+    second = filter_cohort(
+        two, tmp_path / "second", BrightnessModel(), tissue_mask=tmp_path / "first", **options
+    )
+    assert second.errors == ()
+    for (name, table), mask in zip(second.tables.items(), masks, strict=True):
+        assert table.tissue_source == f"{mask.name} (HistoQC's mask)"
+        assert len(table) == first.tables[name].keep.sum() > 0
+
+
+def test_masks_of_slides_that_share_a_name_are_found(two: Path, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / two.name).write_bytes(two.read_bytes())
+    both = [two, tmp_path / "b" / two.name]
+    options = {"alpha": 0.1, "report": False}
+    first = filter_cohort(
+        both, tmp_path / "first", BrightnessModel(), formats=["histoqc"], **options
+    )
+    second = filter_cohort(
+        both, tmp_path / "second", BrightnessModel(), tissue_mask=tmp_path / "first", **options
+    )
+    assert (len(first.tables), second.errors) == (4, ())
+    assert len({table.tissue_source for table in second.tables.values()}) == 4

@@ -1,0 +1,65 @@
+"""Pages in a browser: on a phone none is endless or slides sideways, and pictures enlarge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_helpers import BROWSER, ZOOM, enlarges, fits, on_a_phone
+from slide_helpers import BrightnessModel, tissue_like, write_slide
+
+import rl2qc
+from rl2qc.scoring.score import score
+from rl2qc.scoring.settings import ScoreSettings
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of three slides with kept and rejected tiles."""
+    place = tmp_path_factory.mktemp("report")
+    rng = np.random.default_rng(0)
+    (place / "slides").mkdir()
+    for name, sides in (("a2", (512, 640)), ("a" * 60, (512, 640)), ("b", (512, 320))):
+        pixels = tissue_like(rng, *sides)
+        pixels[:128] -= 60
+        write_slide(place / "slides" / f"{name}.tif", pixels)
+    rl2qc.filter_cohort(place / "slides", place / "out", BrightnessModel(), alpha=0.5, mpp=0.5)
+    return place / "out" / "report.html"
+
+
+def test_a_report_of_three_slides(report: Path, tmp_path: Path) -> None:
+    fits(on_a_phone(report, tmp_path / "phone"))
+    enlarges(on_a_phone(report, tmp_path / "zoom", ZOOM))
+    unfolded = on_a_phone(
+        report, tmp_path / "open", "said.width = 0;" + ZOOM + "said.width = root.scrollWidth;"
+    )
+    assert unfolded["width"] <= 390
+
+
+def test_wide_tables_scroll_inside(report: Path, tmp_path: Path) -> None:
+    said = on_a_phone(
+        report,
+        tmp_path / "phone",
+        """
+        for (const details of document.querySelectorAll("details")) details.open = true;
+        said.within = [...document.querySelectorAll("table")].filter(
+          one => one.offsetWidth > innerWidth).map(one => {
+            const box = one.closest(".scroll");
+            return box?.scrollWidth > box?.clientWidth && box.clientWidth < innerWidth;
+          });
+        said.width = root.scrollWidth;""",
+    )
+    assert said["within"] and all(said["within"])
+    assert said["width"] <= 390
+
+
+def test_a_score_of_many_metrics(stained, tiny_model, tmp_path: Path) -> None:
+    images = stained(60, seed=3)
+    settings = ScoreSettings(n_resamples=8, cache=False)
+    card = score(images[30:], images[:30], tiny_model, settings)
+    assert len(card.shown()) >= 25
+    card.to_html(tmp_path / "card.html")
+    fits(on_a_phone(tmp_path / "card.html", tmp_path / "phone"))
