@@ -19,12 +19,17 @@ from rl2qc.stats.prior import GeneralPrior, evidence_names
 CLASSES = ("ink", "fold", "other")
 
 
-def toy_prior(classes: tuple[str, ...] = CLASSES, **changes: object) -> GeneralPrior:
-    """Log-odds of damage are eight times the mean of the first class's map, less four."""
-    names = evidence_names(classes)
-    e, c = len(names), len(classes)
-    weights, reasons = np.zeros(e), np.zeros((c, e))
+def toy_prior(
+    classes: tuple[str, ...] = CLASSES, *, lines: bool = False, **changes: object
+) -> GeneralPrior:
+    """Log-odds of damage are eight times the mean of the first class's map, less four; lines, where
+    they count, add up to eight."""
+    e, c = len(evidence_names(classes, lines)), len(classes)
+    terms = len(evidence_names(classes)) + lines
+    weights, reasons = np.zeros(terms), np.zeros((c, terms))
     weights[0] = 8.0
+    if lines:
+        weights[-1] = 8.0
     reasons[np.arange(c), np.arange(c)] = 5.0
     state = {
         "usual": np.full(e, -2.0),
@@ -56,7 +61,9 @@ def toy_head(classes: tuple[str, ...] = CLASSES) -> DamageHead:
     return head.eval()
 
 
-def write_toy_general(own: Path, path: Path, *, adapts: bool = True) -> QualityModel:
+def write_toy_general(
+    own: Path, path: Path, *, adapts: bool = True, lines: bool = False
+) -> QualityModel:
     """A general model with the network of a model file, and what else it holds.
 
     Parameters
@@ -67,10 +74,12 @@ def write_toy_general(own: Path, path: Path, *, adapts: bool = True) -> QualityM
         Where the general one goes.
     adapts
         Without a reference of its own; else the detectors of ``own`` stay.
+    lines
+        Whether its evidence holds lines, as that of older files does not.
     """
     parts, _ = read_model(own)
     evidence = EvidenceDetector()
-    evidence.prior, evidence.standard_ = toy_prior(), np.array([0.0, 1.0])
+    evidence.prior, evidence.standard_ = toy_prior(lines=lines), np.array([0.0, 1.0])
     left_out = {"combined"} | ({"stages", "probe"} if adapts else set())
     names = [name for name in parts.detectors.names if name not in left_out]
     fitted = {name: parts.detectors[name] for name in names}
