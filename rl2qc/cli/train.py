@@ -40,7 +40,8 @@ def train_command(
         typer.Option(
             "--review",
             help="Also list the least likely 2 % of the reference (MODEL.review.csv) and show them "
-            "(MODEL.review.png), for artifacts among them to be left out by --exclude.",
+            "(MODEL.review.png), for artifacts among them to be left out by --exclude; on the page "
+            "MODEL.review.html patches are marked by click and key, and it saves a list.",
         ),
     ] = False,
     overwrite: OverwriteOption = False,
@@ -91,8 +92,8 @@ def _print(model: QualityModel, files: TrainFiles, seconds: float) -> None:
     )
     if model.review_ is not None:
         print(
-            f"review {files.review}\n       {files.sheet}\n"
+            f"review {files.review}\n       {files.sheet}\n       {files.page}\n"
             f"Look at the {len(model.review_)} least likely of {model.review_.n_reference} "
             "reference patches, delete the rows of those that are clean, and train again with "
-            f"--exclude {files.review}"
+            f"--exclude {files.review}; or mark them on the page, whose list --exclude takes, too"
         )

@@ -3,7 +3,6 @@ takes marks: ``rl2qc review``."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,44 +25,13 @@ from rl2qc.filtering.decision import adjusted
 from rl2qc.filtering.drawing_map import draw_around
 from rl2qc.filtering.pixels import TilePixels
 from rl2qc.filtering.table import TileTable
-from rl2qc.html.environment import Picture, encode, render, script
+from rl2qc.html.environment import encode
+from rl2qc.html.review_page import LIMIT, ReviewTile, review_page
 
 __all__ = ["CORRECTIONS", "LIMIT", "REVIEW", "ReviewTile", "ReviewedTiles", "review"]
 
 REVIEW, CORRECTIONS = "review.html", "corrections.csv"
-LIMIT = 400
-"""Tiles on a page: one of more is heavy, and no one looks through it."""
 _SIDE, _AROUND, _TIMES = 160, 260, 3.0
-
-
-@dataclass(frozen=True)
-class ReviewTile:
-    """A tile to be looked at; ``file`` is that of a patch, and of a tile of a slide "".
-
-    ``near`` is how far its p-value lies from alpha, as a ratio's logarithm.
-    """
-
-    slide: str
-    x: int
-    y: int
-    file: str
-    p_value: float
-    keep: bool
-    reason: str
-    near: float
-    picture: Picture | None = None
-    large: Picture | None = None
-
-    @property
-    def place(self) -> str:
-        """Where it is, in words."""
-        return self.file or f"x {self.x}, y {self.y}"
-
-    @property
-    def key(self) -> str:
-        """The same for the same tile, whatever is decided."""
-        name = f"{self.slide}\n{self.x}\n{self.y}\n{self.file}"
-        return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -99,20 +67,22 @@ class ReviewedTiles:
 
     def page(self, *, served: bool = False) -> str:
         """The page's text; ``served``: it saves to the server that it comes from."""
-        names = "\n".join(sorted({tile.slide for tile in self.tiles}))
-        return render(
-            "review.html.j2",
-            scripts=(script("review.js"),),
-            served=served,
-            tiles=self.tiles,
-            all=self.total,
-            kept=self.kept,
-            alpha=self.alpha,
-            slides=sorted({tile.slide for tile in self.tiles}),
-            reasons=sorted({tile.reason for tile in self.tiles if tile.reason}),
-            gone=sum(tile.picture is None for tile in self.tiles),
-            digest=hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest(),
+        shown, slides = len(self.tiles), len({tile.slide for tile in self.tiles})
+        about = [
+            f"{shown:,} of {self.total:,} tiles of {slides} inputs, the most suspicious first "
+            f"({self.kept:,} of all are kept at \N{GREEK SMALL LETTER ALPHA} = {self.alpha:g})."
+        ]
+        if self.total > shown:
+            about.append(
+                f"The other {self.total - shown:,} are neither as suspicious nor as near to "
+                "\N{GREEK SMALL LETTER ALPHA}, and left out (--limit)."
+            )
+        return review_page(
+            self.tiles,
+            about=about,
+            saved=CORRECTIONS,
             command=f"rl2qc decide {printable(self.folder.name)} --corrections {CORRECTIONS}",
+            served=served,
         )
 
 

@@ -16,6 +16,8 @@ from scipy.stats import rankdata
 from rl2qc.core.files import atomic_path
 from rl2qc.core.results import Result
 from rl2qc.core.text import layout, number, printable
+from rl2qc.html.environment import encode
+from rl2qc.html.review_page import ReviewTile, review_page
 from rl2qc.images.sources.base import PatchSource
 from rl2qc.model.detectors.base import Reference, Scores
 from rl2qc.model.detectors.folds import fold_rows
@@ -26,7 +28,7 @@ from rl2qc.stats.adaptation import judge_own
 from rl2qc.stats.looks import corrected
 from rl2qc.stats.prior import GeneralPrior
 
-__all__ = ["Review", "review_reference"]
+__all__ = ["Review", "listed", "review_reference"]
 
 # What is listed: this share of the reference, and at least so many patches.
 SHARE, AT_LEAST = 0.02, 10
@@ -35,6 +37,7 @@ _ASIDE = 0.1
 # A sheet of more pictures is no longer looked at; the table has all.
 _PICTURES, _COLUMNS = 200, 10
 _SIDE, _GAP, _CAPTION, _TITLE = 128, 8, 30, 34
+_PAGE_SIDE = 256
 _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
 
 
@@ -55,6 +58,8 @@ class Review(Result):
         evidence of damage where there is one, the smaller of both, corrected for two looks.
     n_reference
         Of how many patches these are the least likely.
+    groups
+        Slide or patient of each; () where they are not known.
     """
 
     source: PatchSource
@@ -62,6 +67,7 @@ class Review(Result):
     log_likelihood: NDArray[np.float64]
     p_value: NDArray[np.float64]
     n_reference: int
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -118,6 +124,51 @@ class Review(Result):
         with atomic_path(path) as temporary:
             sheet.save(temporary)
 
+    def first(self, n: int) -> Review:
+        """The first ``n`` of them."""
+        return Review(
+            self.source.take(range(min(n, len(self)))),
+            self.score[:n],
+            self.log_likelihood[:n],
+            self.p_value[:n],
+            self.n_reference,
+            self.groups[:n],
+        )
+
+    def to_html(self, path: str | Path, model: str = "MODEL") -> None:
+        """Write a page on which a person marks them; it saves a list for ``train --exclude``.
+
+        Parameters
+        ----------
+        path
+            Where the page goes.
+        model
+            What the model is called, and so the list.
+        """
+        groups = self.groups or ("",) * len(self)
+        tiles = [
+            ReviewTile(
+                printable(groups[i]) if groups[i] != name else "",
+                *(0, 0, name, float(self.p_value[i]), None, "", 0.0),
+                encode(np.ascontiguousarray(self.source[i]), _PAGE_SIDE, kind="overview"),
+            )
+            for i, name in enumerate(self.source.names)
+        ]
+        saved = f"{model}.marks.csv"
+        page = review_page(
+            tiles,
+            about=[
+                f"{len(self):,} of {self.n_reference:,} reference patches, the least likely first: "
+                "p is the share of the reference that is as suspicious, by scores that did not "
+                "see the patch."
+            ],
+            saved=saved,
+            command=f"rl2qc train ... --exclude {saved}",
+            known="\n".join(sorted(self.source.names)),
+        )
+        with atomic_path(path) as temporary:
+            temporary.write_text(page, encoding="utf-8", errors="surrogateescape")
+
 
 def review_reference(
     source: PatchSource,
@@ -125,9 +176,10 @@ def review_reference(
     measure: Callable[[Statistics], Mapping[str, NDArray[np.float64]]],
     groups: Sequence[str] | None = None,
     prior: GeneralPrior | None = None,
+    at_least: int = AT_LEAST,
 ) -> Review:
-    """Find the 2 % of the reference, at least 10 patches, that are least like the rest of it, or
-    look damaged most.
+    """Find the 2 % of the reference, at least 10 patches by default, that are least like the rest
+    of it, or look damaged most.
 
     A model finds normal what it was trained on, artifacts included, so its own scores would hide
     them. Here every patch is scored by stage densities that did not see it: out of fold, and after
@@ -147,6 +199,8 @@ def review_reference(
         Slide or patient of each: a patch is not scored by densities that saw others of its group.
     prior
         What the network was taught of damage, whose evidence ends the statistics then.
+    at_least
+        Patches, however small their share is.
 
     References
     ----------
@@ -159,10 +213,22 @@ def review_reference(
         evidence = statistics[:, STATISTICS_DIM:]
         damage = judge_own(evidence, prior)[1].p_value
         p_value = corrected(np.minimum(p_value, damage), np.full(len(score), 2))
-    n = min(len(source), max(AT_LEAST, math.ceil(SHARE * len(source))))
+    n = max(min(at_least, len(source)), listed(len(source)))
     rows = np.lexsort((score, p_value))[:n]
     likelihood = measure(statistics[rows])["log_likelihood"]
-    return Review(source.take(rows), score[rows], likelihood, p_value[rows], len(source))
+    chosen = () if groups is None else tuple(groups[i] for i in rows)
+    return Review(source.take(rows), score[rows], likelihood, p_value[rows], len(source), chosen)
+
+
+def listed(n: int) -> int:
+    """How many of a reference of n patches the list has.
+
+    Examples
+    --------
+    >>> listed(4), listed(120), listed(1000)
+    (4, 10, 20)
+    """
+    return min(n, max(AT_LEAST, math.ceil(SHARE * n)))
 
 
 def _out_of_sample(statistics: Statistics, groups: Sequence[str] | None) -> Scores:

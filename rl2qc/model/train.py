@@ -12,9 +12,10 @@ from rl2qc.core.outputs import check_targets, refuse_to_replace
 from rl2qc.core.progress import Progress
 from rl2qc.errors import UsageError
 from rl2qc.html.figures import training_curve
+from rl2qc.html.review_page import LIMIT
 from rl2qc.images.sources.base import Patches
 from rl2qc.model.quality import QualityModel
-from rl2qc.model.review import review_reference
+from rl2qc.model.review import listed, review_reference
 from rl2qc.model.training.fit import fit_reference
 from rl2qc.model.training.settings import TrainSettings
 
@@ -49,6 +50,11 @@ class TrainFiles:
         return self.model.with_suffix(".review.csv")
 
     @property
+    def page(self) -> Path:
+        """A page on which a person marks patches, for ``exclude`` and ``include``."""
+        return self.model.with_suffix(".review.html")
+
+    @property
     def sheet(self) -> Path:
         """The same as pictures."""
         return self.model.with_suffix(".review.png")
@@ -80,7 +86,8 @@ def train(
         Clean patches to hold out; None holds out a share of ``patches``.
     review
         List the least likely 2 % of the reference too (``MODEL.review.csv``) and show them
-        (``MODEL.review.png``), for artifacts among them to be left out by ``exclude``.
+        (``MODEL.review.png``), for artifacts among them to be left out by ``exclude``; up to 400
+        stand on a page that takes marks (``MODEL.review.html``) and saves a list of its own.
     overwrite
         Replace files that are there.
     progress
@@ -124,13 +131,16 @@ def train(
     history = model.history_
     training_curve(history.train, history.held_out, history.best_epoch, files.curve)
     if review:
-        model.review_ = review_reference(
+        ranked = review_reference(
             fitted.source,
             fitted.statistics,
             model.measure_statistics,
             fitted.groups,
             prior=model.prior,
+            at_least=LIMIT,
         )
+        ranked.to_html(files.page, model.name)
+        model.review_ = ranked.first(listed(ranked.n_reference))
         model.review_.to_csv(files.review)
         model.review_.to_png(files.sheet)
     return model
@@ -146,6 +156,10 @@ def check_files(files: TrainFiles, review: bool, settings: TrainSettings, overwr
             f"--review would write a new {files.review} over the list that --exclude reads, and "
             "what it names would come back: rename the list first"
         )
-    written = [files.model, files.curve, *([files.review, files.sheet] if review else [])]
+    written = [
+        files.model,
+        files.curve,
+        *([files.review, files.sheet, files.page] if review else []),
+    ]
     check_targets({"--out": files.model}, overwrite=overwrite)
     refuse_to_replace(written, overwrite=overwrite, option="--out")

@@ -145,8 +145,9 @@ def test_review_edit_and_train_again(rl2qc, spoilt, tmp_path):
     done = rl2qc("train", spoilt, "-o", out, *QUICK, "--mpp", "0.5", "--review")
     assert done.code == 0, done.err
     assert warnings(done) == []
-    *_, files, sheet, sentence = done.out.splitlines()
+    *_, files, sheet, page, sentence = done.out.splitlines()
     assert files.split() == ["review", str(listed)]
+    assert page.strip() == str(listed.with_suffix(".html"))
     assert sheet.strip() == str(tmp_path / "mine.review.png")
     assert "10 least likely of 123 reference patches" in sentence
     assert f"train again with --exclude {listed}" in sentence

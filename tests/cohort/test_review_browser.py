@@ -12,7 +12,7 @@ from page_helpers import said_in_browser
 from PIL import Image
 
 import rl2qc
-from rl2qc.cohort import review
+from rl2qc.html import review_page
 from rl2qc.html.environment import render
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -55,7 +55,7 @@ def drive(
         whole = _HEAD + script + "\ntell();"
         with monkeypatch.context() as patched:
             patched.setattr(
-                review,
+                review_page,
                 "render",
                 lambda name, scripts, **content: render(name, scripts=(*scripts, whole), **content),
             )

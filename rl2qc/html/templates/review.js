@@ -37,7 +37,8 @@
   };
   const look = () => {
     const tile = shown[current], box = at("zoom");
-    at("large").replaceChildren(...[...tile.querySelectorAll(".large")].map(one => {
+    const large = tile.querySelectorAll(".large");
+    at("large").replaceChildren(...[...(large.length ? large : tile.querySelectorAll("img"))].map(one => {
       const copy = one.cloneNode(); copy.loading = "eager"; return copy;
     }));
     at("what").textContent = tile.querySelector("figcaption").textContent;
@@ -69,9 +70,9 @@
     }
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([list()], {type: "text/csv"}));
-    link.download = "corrections.csv";
+    link.download = about.saved;
     link.click();
-    at("saved").textContent = `saved as corrections.csv: ${about.command}`;
+    at("saved").textContent = `saved as ${about.saved}: ${about.command}`;
   };
   const keys = {
     c: () => mark(shown[current], "clean"), b: () => mark(shown[current], "bad"),
