@@ -152,7 +152,7 @@ def judged_anew(options: argparse.Namespace, prior: GeneralPrior) -> str:
     return write_model(replace(parts, detectors=detectors, calibration=calibration), options.out)
 
 
-def main() -> None:
+def parser_of_options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -165,6 +165,11 @@ def main() -> None:
     parser.add_argument("--patch-size", type=int, default=224)
     parser.add_argument("--rows", type=Path, help=".npy that keeps what the network finds")
     parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def main() -> None:
+    parser = parser_of_options()
     options = parser.parse_args()
 
     prior = GeneralPrior.from_state(load_file(options.prior), CLASSES)
