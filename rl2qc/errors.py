@@ -20,7 +20,8 @@ __all__ = [
     "shortened",
 ]
 
-_MOST = 500
+# Paths and the command that leads on are said whole.
+_MOST = 2000
 _LONG_WORD = re.compile(r"\S{161,}")
 
 
@@ -52,7 +53,7 @@ class ExitCode(IntEnum):
 
 
 def shortened(message: str) -> str:
-    """A message of at most 500 letters: what it repeats of a call or a file may be of any length.
+    """A message of at most 2,000 letters: what it repeats of a call or a file may be of any length.
 
     Long words go first, so that what is wrong and what to do about it stay.
 

@@ -43,7 +43,7 @@ OPTIONS = list(options())
 def check(done: object) -> None:
     assert done.code in (1, 2)
     assert "Traceback" not in done.err
-    assert 0 < len(done.err) < 1500
+    assert 0 < len(done.err) < 3000
     assert "a" * 200 not in done.err
 
 
@@ -82,7 +82,7 @@ def test_neither_is_what_a_table_holds(rl2qc: Callable, tmp_path: Path, cell: st
 @pytest.mark.parametrize("kind", [Rl2qcError, *Rl2qcError.__subclasses__()])
 def test_errors_of_calls_are_short_too(kind: type[Rl2qcError]) -> None:
     said = str(kind(f"no group in {LONG}: " + "word " * 900 + "give --groups"))
-    assert len(said) <= 500
+    assert len(said) <= 2000
     assert said.startswith("no group in aaa")
     assert said.endswith("give --groups")
 
