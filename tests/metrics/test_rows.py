@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 from rl2qc.metrics.authenticity import (
     authenticity,
@@ -11,7 +12,7 @@ from rl2qc.metrics.authenticity import (
     nearer_train_of_rows,
     nearer_train_shuffled,
 )
-from rl2qc.metrics.frechet import fid
+from rl2qc.metrics.frechet import fid, fid_of_rows
 from rl2qc.metrics.frechet_ratio import r_fid_of_rows
 from rl2qc.metrics.irs import irs, irs_adjusted_of_rows, irs_of_rows
 from rl2qc.metrics.irs_counts import irs_expected, irs_from_counts
@@ -257,3 +258,24 @@ def test_swd_of_stored_projections_is_swd(stained):
     # Of the first images of both sets the patches lie where swd puts them.
     got = swd_of_rows(rows, np.arange(6), 12 + np.arange(4))
     assert got == pytest.approx(swd(a[:6], b[:4], **options).value, rel=1e-3)
+
+
+def _fid_by_sqrtm(x, y):
+    s, t = np.cov(x.T), np.cov(y.T)
+    root = sqrtm(s @ t).real
+    return np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2) + np.trace(s + t - 2 * root)
+
+
+@pytest.mark.parametrize("dim", [4, 80])  # fewer, and more, than images
+@pytest.mark.parametrize("kind", ["plain", "offset", "duplicates", "collapsed"])
+def test_fid_of_resamples_is_that_of_their_covariances(kind, dim, rng):
+    real, generated = (np.concatenate([x] * 10, axis=1)[:, :dim] for x in _sets(kind))
+    real = real + rng.normal(size=real.shape)
+    x = np.concatenate([real, generated])
+    rows = Matrices(x)
+    for draw in (lambda n: rng.integers(n, size=n), lambda n: rng.permutation(n)[: n // 2]):
+        a, b = draw(60), 60 + draw(37)
+        got = fid_of_rows(rows, a, b)
+        assert got == pytest.approx(fid(x[a], x[b]).value, rel=1e-6)
+        assert got == pytest.approx(_fid_by_sqrtm(x[a], x[b]), rel=1e-4)
+    assert fid_of_rows(rows, a, a) == pytest.approx(0, abs=1e-6 * np.var(real))
