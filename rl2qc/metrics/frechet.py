@@ -17,6 +17,8 @@ __all__ = ["FidResult", "fid", "fid_of_rows", "rank_warnings"]
 
 # Rows that are turned into float64 at once when moments are accumulated.
 _CHUNK = 4096
+# Of the trace, far below how much resamples vary.
+_RESAMPLE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ def fid_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
     products -= (products @ shares[1, b])[:, None]
     products *= -0.5 * np.sqrt(unbiased[0] * shares[0, a])[:, None]
     products *= np.sqrt(unbiased[1] * shares[1, b])
-    norm = _nuclear_norm(products, min(len(a), len(b)) - 1, trace)  # centring costs a rank
+    rank = min(len(a), len(b)) - 1  # centring costs one
+    norm = _nuclear_norm(products, rank, trace, _RESAMPLE_TOLERANCE)
     return float(np.sum((means[0] - means[1]) ** 2)) + max(0.0, trace - 2 * norm)
 
 
@@ -227,8 +230,10 @@ def _product(a: _Gaussian, b: _Gaussian) -> NDArray[np.float64]:
     return product
 
 
-def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float:
-    """Sum of the ``rank`` largest singular values, to about 1e-8 of ``scale``."""
+def _nuclear_norm(
+    matrix: NDArray[np.float64], rank: int, scale: float, tolerance: float = 1e-8
+) -> float:
+    """Sum of the ``rank`` largest singular values, to about ``tolerance`` times ``scale``."""
     if rank == 0:
         return 0.0
     if matrix.shape[0] > matrix.shape[1]:
@@ -240,7 +245,7 @@ def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float
     values = scipy.linalg.eigvalsh(gram, overwrite_a=True, check_finite=False, driver="evd")
     values = np.clip(values[-rank:], 0, None)
     noise = 10 * np.finfo(float).eps * values[-1]
-    if np.sum(values < noise) * np.sqrt(noise) > 1e-8 * scale:
+    if np.sum(values < noise) * np.sqrt(noise) > tolerance * scale:
         return float(np.sum(scipy.linalg.svdvals(matrix)))
     return float(np.sum(np.sqrt(values)))
 

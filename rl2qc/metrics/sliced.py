@@ -168,15 +168,21 @@ def _blur(image: _Floats) -> _Floats:
     return np.asarray(blurred, dtype=np.float32)
 
 
+def _expanded(half: _Floats, shape: tuple[int, ...]) -> _Floats:
+    if shape[0] % 2 == shape[1] % 2 == 0:
+        return np.asarray(cv2.pyrUp(half), dtype=np.float32)
+    # At the end of an odd side OpenCV mirrors otherwise.
+    expanded = np.zeros(shape, np.float32)
+    expanded[::2, ::2] = 4 * half
+    return _blur(expanded)
+
+
 def _pyramid(image: NDArray[np.uint8], min_size: int) -> list[_Floats]:
     """Laplacian levels of one (h, w, 3) image, finest first, the low-pass rest last."""
-    levels = []
-    rest: _Floats = image.astype(np.float32)
+    levels, rest = [], image.astype(np.float32)
     while (min(rest.shape[:2]) + 1) // 2 >= max(min_size, 2):
-        half = _blur(rest)[::2, ::2]
-        expanded = np.zeros_like(rest)
-        expanded[::2, ::2] = 4 * half
-        levels.append(rest - _blur(expanded))
+        half = np.asarray(cv2.pyrDown(rest), dtype=np.float32)
+        levels.append(rest - _expanded(half, rest.shape))
         rest = half
     return [*levels, rest]
 

@@ -302,3 +302,16 @@ def test_swd_of_a_resample_is_that_of_its_images(stained):
             expected.append(np.mean([wasserstein_distance(*x) for x in zip(*of_sets, strict=True)]))
         for _ in range(2):  # the second time from what is kept
             assert swd_of_rows(rows, *drawn) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("others", [0, 500])  # hardly any images beside the rows, and many
+def test_kid_of_resamples_is_that_of_their_kernel(others, rng):
+    x = rng.normal(size=(97 + others, 8))
+    for a, b in (
+        (np.arange(60), 60 + np.arange(37)),
+        (rng.integers(60, size=50), 60 + rng.permutation(37)[:30]),
+    ):
+        k = [(x[i] @ x[j].T / 8 + 1) ** 3 for i, j in ((a, a), (b, b), (a, b))]
+        own = [(q.sum() - np.trace(q)) / (len(q) * (len(q) - 1)) for q in k[:2]]
+        expected = own[0] + own[1] - 2 * k[2].mean()
+        assert kid_of_rows(Matrices(x), a, b) == pytest.approx(expected, rel=1e-9)
