@@ -8,13 +8,17 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.metrics._duplicates import first_occurrences
+from rl2qc.metrics.matrices import Matrices, Rows
 from rl2qc.metrics.moments import Moments
 from rl2qc.stats._checks import FloatArray, as_features
 
-__all__ = ["FidResult", "fid", "rank_warnings"]
+__all__ = ["FidResult", "fid", "fid_of_rows", "rank_warnings"]
 
 # Rows that are turned into float64 at once when moments are accumulated.
 _CHUNK = 4096
+# Of the trace, far below how much resamples vary.
+_RESAMPLE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,51 @@ def fid(real: ArrayLike | Moments, generated: ArrayLike | Moments) -> FidResult:
     )
 
 
+def fid_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
+    r"""``fid(...).value`` of rows of the features.
+
+    The centred rows factor the covariances as long as there are no more of them than dimensions.
+    Their products :math:`F_1 F_2^T` are squared distances with the means of rows and of columns
+    taken off, halved and negative: the features are multiplied once for all resamples.
+
+    Raises
+    ------
+    ValueError
+        For a set of one row.
+    """
+    x = matrices.features
+    if min(len(real), len(generated)) < 2:
+        return fid(x[real], x[generated]).value  # says what is wrong
+    image = matrices.once("equal features", lambda: first_occurrences(x, "euclidean"))
+    (a, of_a), (b, of_b) = (
+        np.unique(image[rows], return_counts=True) for rows in (real, generated)
+    )
+    if max(len(a), len(b)) > x.shape[1]:
+        return fid(x[real], x[generated]).value
+    centred, norms = matrices.once("centred features", lambda: _centred(x))
+    shares = np.zeros((2, len(x)))
+    shares[0, a], shares[1, b] = of_a / len(real), of_b / len(generated)
+    means = shares @ centred
+    unbiased = np.array([len(rows) / (len(rows) - 1) for rows in (real, generated)])
+    trace = float(unbiased @ (shares @ norms - np.sum(means**2, axis=1)))
+    products = matrices.euclidean[np.ix_(a, b)]
+    products *= products
+    products -= shares[0, a] @ products
+    products -= (products @ shares[1, b])[:, None]
+    products *= -0.5 * np.sqrt(unbiased[0] * shares[0, a])[:, None]
+    products *= np.sqrt(unbiased[1] * shares[1, b])
+    rank = min(len(a), len(b)) - 1  # centring costs one
+    norm = _nuclear_norm(products, rank, trace, _RESAMPLE_TOLERANCE)
+    return float(np.sum((means[0] - means[1]) ** 2)) + max(0.0, trace - 2 * norm)
+
+
+def _centred(x: FloatArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features less their common mean, and the squared norm of each."""
+    centred = x.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    return centred, np.einsum("ij,ij->i", centred, centred)
+
+
 def _gaussian_pair(
     real: ArrayLike | Moments, generated: ArrayLike | Moments
 ) -> tuple[_Gaussian, _Gaussian]:
@@ -181,8 +230,10 @@ def _product(a: _Gaussian, b: _Gaussian) -> NDArray[np.float64]:
     return product
 
 
-def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float:
-    """Sum of the ``rank`` largest singular values, to about 1e-8 of ``scale``."""
+def _nuclear_norm(
+    matrix: NDArray[np.float64], rank: int, scale: float, tolerance: float = 1e-8
+) -> float:
+    """Sum of the ``rank`` largest singular values, to about ``tolerance`` times ``scale``."""
     if rank == 0:
         return 0.0
     if matrix.shape[0] > matrix.shape[1]:
@@ -194,7 +245,7 @@ def _nuclear_norm(matrix: NDArray[np.float64], rank: int, scale: float) -> float
     values = scipy.linalg.eigvalsh(gram, overwrite_a=True, check_finite=False, driver="evd")
     values = np.clip(values[-rank:], 0, None)
     noise = 10 * np.finfo(float).eps * values[-1]
-    if np.sum(values < noise) * np.sqrt(noise) > 1e-8 * scale:
+    if np.sum(values < noise) * np.sqrt(noise) > tolerance * scale:
         return float(np.sum(scipy.linalg.svdvals(matrix)))
     return float(np.sum(np.sqrt(values)))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rl2qc.core.renamed import OldNames
-from rl2qc.metrics.frechet import fid, rank_warnings
+from rl2qc.metrics.frechet import fid, fid_of_rows, rank_warnings
 from rl2qc.metrics.matrices import Matrices, Rows, halves
 from rl2qc.stats._checks import as_count, as_feature_pair, as_features
 from rl2qc.stats.baseline import real_baseline
@@ -137,8 +137,7 @@ def r_fid_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
     """
     rest, aside = halves(real, matrices.groups, matrices.seed)
     size = min(len(aside), len(generated))
-    x = matrices.features
-    observed = fid(x[rest], x[generated[:size]]).value
+    observed = fid_of_rows(matrices, rest, generated[:size])
     if observed == 0:
         raise ValueError("undefined: the generated images equal the real ones")
-    return fid(x[rest], x[aside[:size]]).value / observed
+    return fid_of_rows(matrices, rest, aside[:size]) / observed

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.metrics.matrices import Matrices, Rows
+from rl2qc.metrics.matrices import Matrices, Rows, sums_of_pairs
 from rl2qc.stats._checks import FloatArray, as_count, as_feature_pair
 
 __all__ = ["KidResult", "kid", "kid_of_rows"]
@@ -187,10 +187,9 @@ def kid_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
         raise ValueError(f"KID needs at least 2 images a set, got {min(m, n)}")
     kernel = matrices.kernel
     own = np.diag(kernel)
-    within_real = kernel[np.ix_(real, real)].sum() - own[real].sum()
-    within = kernel[np.ix_(generated, generated)].sum() - own[generated].sum()
-    across = kernel[np.ix_(real, generated)].mean()
-    return float(within_real / (m * (m - 1)) + within / (n * (n - 1)) - 2 * across)
+    sums = sums_of_pairs(kernel, real, generated)
+    within_real, within = sums[0] - own[real].sum(), sums[1] - own[generated].sum()
+    return float(within_real / (m * (m - 1)) + within / (n * (n - 1)) - 2 * sums[2] / (m * n))
 
 
 def _estimates(

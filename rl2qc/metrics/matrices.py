@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from rl2qc.metrics._duplicates import first_occurrences
 from rl2qc.metrics._pair import Distance, Floats
 from rl2qc.stats._checks import FloatArray, as_features
 
-__all__ = ["Matrices", "Rows", "cosine_matrix", "distance_matrix", "halves"]
+__all__ = ["Matrices", "Rows", "cosine_matrix", "distance_matrix", "halves", "sums_of_pairs"]
 
 Rows: TypeAlias = NDArray[np.intp]
 """Numbers of images, the sets numbered through."""
@@ -27,6 +27,9 @@ _CANCELLING = 1e-6
 _CHUNK = 1 << 20
 # Neighbours that are found at once: as many as PRDC looks at, and WAD-Div looks at fewer.
 _NEIGHBOURS = 5
+# Nearest images that are kept of each, and of how many images in all: a resample holds a good part
+# of them, so that only rows without enough of them among these are searched in full.
+_NEAR, _FROM, _UP_TO = 128, 300, 4096
 
 
 class Matrices:
@@ -94,7 +97,10 @@ class Matrices:
     def kernel(self) -> Floats:
         """KID's polynomial kernel of all pairs, (n, n)."""
         x = self.features.astype(np.float64)
-        return np.asarray((x @ x.T / x.shape[1] + 1) ** 3)
+        base = x @ x.T
+        base /= x.shape[1]
+        base += 1
+        return np.asarray(base * base * base)  # a power takes several times as long
 
     @cached_property
     def image(self) -> Rows:
@@ -126,10 +132,9 @@ class Matrices:
 
         def make() -> Floats:
             n = min(most, len(rows) - 1)
-            within = getattr(self, kind)[np.ix_(rows, rows)]
-            np.fill_diagonal(within, np.inf)
-            within.partition(max(n - 1, 0), axis=1)
-            return np.sort(within[:, :n], axis=1)
+            if self._near(kind) is not None and n:
+                return self._spacing_of_near(kind, rows, n)
+            return _nearest_others(getattr(self, kind)[np.ix_(rows, rows)], np.arange(len(rows)), n)
 
         found: Floats = self.once(("spacing", kind, most, rows.tobytes()), make)
         return found[:, :k]
@@ -138,6 +143,8 @@ class Matrices:
         """Position in ``reference`` of the nearest of each row, and its distance."""
 
         def make() -> tuple[Rows, Floats]:
+            if self._near("distances") is not None:
+                return self._nearest_of_near(rows, reference)
             across = self.distances[np.ix_(rows, reference)]
             return across.argmin(axis=1), across.min(axis=1)
 
@@ -146,11 +153,84 @@ class Matrices:
         )
         return found
 
+    def _near(self, kind: str) -> tuple[Rows, Floats] | None:
+        """Numbers and distances (n, 128) of the images nearest to each, itself among them."""
+        if not _FROM <= len(self.features) <= _UP_TO:
+            return None
+        return cast("tuple[Rows, Floats]", self.once(("near", kind), lambda: self._nearest(kind)))
+
+    def _nearest(self, kind: str) -> tuple[Rows, Floats]:
+        everything: Floats = getattr(self, kind)
+        at = np.argpartition(everything, _NEAR, axis=1)[:, :_NEAR]
+        distances = np.take_along_axis(everything, at, axis=1)
+        order = np.argsort(distances, axis=1)
+        return np.take_along_axis(at, order, axis=1), np.take_along_axis(distances, order, axis=1)
+
+    def _spacing_of_near(self, kind: str, rows: Rows, n: int) -> Floats:
+        near = self._near(kind)
+        assert near is not None
+        at, distances = near[0][rows], near[1][rows]
+        repeats = np.bincount(rows, minlength=len(self.features))
+        others = repeats[at] > 0
+        others &= at != rows[:, None]
+        nth = np.cumsum(others, axis=1, dtype=np.int16)
+        # A neighbour that is there twice is two neighbours.
+        known = (nth[:, -1] >= n) & (repeats.max() == 1)
+        found = np.empty((len(rows), n))
+        found[known] = distances[known][(others & (nth <= n))[known]].reshape(-1, n)
+        rest = np.flatnonzero(~known)
+        if len(rest):
+            found[rest] = _nearest_others(getattr(self, kind)[np.ix_(rows[rest], rows)], rest, n)
+        return found
+
+    def _nearest_of_near(self, rows: Rows, reference: Rows) -> tuple[Rows, Floats]:
+        near = self._near("distances")
+        assert near is not None
+        nowhere = len(reference)
+        position = np.full(len(self.features), nowhere)
+        position[reference[::-1]] = np.arange(nowhere)[::-1]  # of a repeated one the first
+        at, distances = position[near[0][rows]], near[1][rows]
+        first = (at < nowhere).argmax(axis=1)[:, None]
+        least = np.take_along_axis(distances, first, axis=1)
+        # Of equal distances the first in the reference, as argmin has it.
+        nearest = np.where(distances == least, at, nowhere).min(axis=1)
+        least = least[:, 0]
+        rest = np.flatnonzero((nearest == nowhere) | (distances[:, -1] == least))
+        if len(rest):
+            across = self.distances[np.ix_(rows[rest], reference)]
+            nearest[rest], least[rest] = across.argmin(axis=1), across.min(axis=1)
+        return nearest, least
+
     def nearest_of_all(self, rows: Rows, reference: Rows, m: int) -> tuple[Rows, Floats]:
         """Positions (n, m) in ``reference`` of the ``m`` nearest, and their distances."""
         across = self.distances[np.ix_(rows, reference)]
         at = np.argsort(across, axis=1, kind="stable")[:, :m]
         return at, np.take_along_axis(across, at, axis=1)
+
+
+def _nearest_others(distances: Floats, own: Rows, n: int) -> Floats:
+    """The ``n`` least of each row, in order, but for its column ``own``; the array is used up."""
+    distances[np.arange(len(own)), own] = np.inf
+    distances.partition(max(n - 1, 0), axis=1)
+    return np.sort(distances[:, :n], axis=1)
+
+
+def sums_of_pairs(matrix: Floats, a: Rows, b: Rows) -> tuple[float, float, float]:
+    """Sums over all pairs of rows of ``a``, of ``b``, and of one with the other.
+
+    Examples
+    --------
+    >>> sums_of_pairs(np.array([[1.0, 2.0], [2.0, 5.0]]), np.array([0, 0]), np.array([1]))
+    (4.0, 5.0, 4.0)
+    """
+    if len(matrix) <= 2 * (len(a) + len(b)):  # one product with the counts is cheaper than copies
+        counts = np.stack([np.bincount(rows, minlength=len(matrix)) for rows in (a, b)])
+        of_a, of_b = counts.astype(np.float64) @ matrix
+        return float(of_a[a].sum()), float(of_b[b].sum()), float(of_a[b].sum())
+    within_a, within_b, across = (
+        float(matrix[np.ix_(*pair)].sum()) for pair in ((a, a), (b, b), (a, b))
+    )
+    return within_a, within_b, across
 
 
 def halves(rows: Rows, groups: NDArray[np.generic] | None, seed: int) -> tuple[Rows, Rows]:

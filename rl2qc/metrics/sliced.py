@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args
 
 import cv2
@@ -167,15 +168,21 @@ def _blur(image: _Floats) -> _Floats:
     return np.asarray(blurred, dtype=np.float32)
 
 
+def _expanded(half: _Floats, shape: tuple[int, ...]) -> _Floats:
+    if shape[0] % 2 == shape[1] % 2 == 0:
+        return np.asarray(cv2.pyrUp(half), dtype=np.float32)
+    # At the end of an odd side OpenCV mirrors otherwise.
+    expanded = np.zeros(shape, np.float32)
+    expanded[::2, ::2] = 4 * half
+    return _blur(expanded)
+
+
 def _pyramid(image: NDArray[np.uint8], min_size: int) -> list[_Floats]:
     """Laplacian levels of one (h, w, 3) image, finest first, the low-pass rest last."""
-    levels = []
-    rest: _Floats = image.astype(np.float32)
+    levels, rest = [], image.astype(np.float32)
     while (min(rest.shape[:2]) + 1) // 2 >= max(min_size, 2):
-        half = _blur(rest)[::2, ::2]
-        expanded = np.zeros_like(rest)
-        expanded[::2, ::2] = 4 * half
-        levels.append(rest - _blur(expanded))
+        half = np.asarray(cv2.pyrDown(rest), dtype=np.float32)
+        levels.append(rest - _expanded(half, rest.shape))
         rest = half
     return [*levels, rest]
 
@@ -201,15 +208,19 @@ def _standardised(
     """Patches with zero mean and unit deviation by channel, flattened to (n, features)."""
 
     def moments(patches: _Floats) -> tuple[_Floats, _Floats]:
-        axes = (0, 2, 3)
-        mean = patches.mean(axis=axes, keepdims=True, dtype=np.float64)
-        std = patches.std(axis=axes, keepdims=True, dtype=np.float64)
+        by_channel = patches.reshape(*patches.shape[:2], -1)
+        # float32 within a patch of few pixels, float64 over all patches.
+        mean = by_channel.mean(axis=2).mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = by_channel - mean[:, None]
+        square = np.einsum("ncx,ncx->nc", centred, centred) / centred.shape[2]
+        std = np.sqrt(square.mean(axis=0, dtype=np.float64))
         # A channel without any variation has nothing to be scaled.
-        return mean, np.where(std > 0, std, 1.0)
+        return mean, np.divide(1, std, out=np.ones_like(std), where=std > 0).astype(np.float32)
 
-    def apply(patches: _Floats, mean: _Floats, std: _Floats) -> _Floats:
-        scaled: _Floats = ((patches - mean) / std).astype(np.float32)
-        return scaled.reshape(len(patches), -1)
+    def apply(patches: _Floats, mean: _Floats, scale: _Floats) -> _Floats:
+        scaled = patches.reshape(*patches.shape[:2], -1) - mean[:, None]
+        scaled *= scale[:, None]
+        return scaled.reshape(len(patches), -1).astype(np.float32, copy=False)
 
     of_real = moments(real)
     of_generated = moments(generated) if normalization == "each" else of_real
@@ -229,6 +240,7 @@ def _sliced(a: _Floats, b: _Floats, n_projections: int, rng: np.random.Generator
     return total / n_projections
 
 
+@lru_cache(maxsize=8)  # resamples are of few sizes
 def _coupling(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], _Floats]:
     """How sorted samples of n and of m values are matched: by which ranks, with what mass."""
     # Both quantile functions are constant between the cuts, whose common unit is 1 / (n m).
@@ -262,16 +274,31 @@ class _Projected:
             for images in sets
         ]
         self._levels = [_Level.of(np.concatenate(part), rng) for part in zip(*levels, strict=True)]
+        self._last: list[tuple[bytes, list[tuple[_Floats, _Floats]]]] = [(b"", []), (b"", [])]
 
     def __call__(self, real: Rows, generated: Rows) -> float:
         in_real, in_generated, mass = _coupling(
             len(real) * RESAMPLE_PATCHES, len(generated) * RESAMPLE_PATCHES
         )
         distances = []
-        for level in self._levels:
-            a, b = (np.sort(level.standardised(rows), axis=0) for rows in (real, generated))
-            distances.append((mass @ np.abs(a[in_real] - b[in_generated])).mean())
+        for (a, shift_a), (b, shift_b) in zip(
+            self._sorted(0, real), self._sorted(1, generated), strict=True
+        ):
+            apart = a.take(in_real, axis=1, mode="clip")
+            apart -= b.take(in_generated, axis=1, mode="clip")
+            apart += (shift_a - shift_b)[:, None]
+            distances.append((np.abs(apart, out=apart) @ mass).mean())
         return float(np.mean(distances))
+
+    def _sorted(self, side: int, rows: Rows) -> list[tuple[_Floats, _Floats]]:
+        """Of each level; those of the last call, as the same real images are compared twice."""
+        key = rows.tobytes()
+        if self._last[side][0] != key:
+            levels = [level.scaled(rows) for level in self._levels]
+            for values, _ in levels:
+                values.sort(axis=1)  # the shift leaves their order
+            self._last[side] = key, levels
+        return self._last[side][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +307,7 @@ class _Level:
 
     Attributes
     ----------
-    projected : (images, patches, 3, directions) float32
+    projected : (3, images, directions, patches) float32
         Each channel of each patch along each direction.
     sums : (3, directions)
         Of the directions over the pixels of a channel: the projection of a constant.
@@ -300,17 +327,24 @@ class _Level:
         directions = directions.reshape(3, _PATCH**2, -1).astype(np.float32)
         values = patches.reshape(-1, RESAMPLE_PATCHES, 3, _PATCH**2)
         return cls(
-            np.einsum("npcx,cxd->npcd", values, directions, optimize=True),
+            np.ascontiguousarray(
+                np.einsum("npcx,cxd->npcd", values, directions, optimize=True).transpose(2, 0, 3, 1)
+            ),
             directions.sum(axis=1),
             values.mean(axis=(1, 3), dtype=np.float64),
             np.square(values, dtype=np.float64).mean(axis=(1, 3)),
         )
 
-    def standardised(self, rows: Rows) -> _Floats:
-        """Projections (rows * patches, directions) of patches standardised channel by channel."""
+    def scaled(self, rows: Rows) -> tuple[_Floats, _Floats]:
+        """Projections (directions, rows * patches) of patches standardised channel by channel.
+
+        Not moved yet: by how much (directions,) comes beside them.
+        """
         mean = self.mean[rows].mean(axis=0)
         std = np.sqrt(np.maximum(self.square[rows].mean(axis=0) - mean**2, 0))
         scale = np.divide(1, std, out=np.ones_like(std), where=std > 0).astype(np.float32)
-        x = np.einsum("npcd,c->npd", self.projected[rows], scale)
-        x -= (mean * scale).astype(np.float32) @ self.sums
-        return np.asarray(x.reshape(-1, x.shape[-1]))
+        x = self.projected[0, rows] * scale[0]
+        for channel in (1, 2):
+            x += self.projected[channel, rows] * scale[channel]
+        shift = -((mean * scale).astype(np.float32) @ self.sums)
+        return x.transpose(1, 0, 2).reshape(x.shape[1], -1), shift

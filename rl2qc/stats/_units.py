@@ -29,7 +29,10 @@ class Units:
     def __init__(
         self, sample: Array, groups: ArrayLike | None, name: str, at_least: int = 2
     ) -> None:
-        self.groups: list[Rows] | None = None
+        # Rows group by group, and where each group begins among them; None without groups.
+        self._ordered: Rows | None = None
+        self._starts: Rows | None = None
+        self.sizes: Rows | None = None
         self.count, self.effective = len(sample), float(len(sample))
         if groups is not None:
             labels = np.asarray(groups)
@@ -48,8 +51,9 @@ class Units:
                 _, member, sizes = np.unique(labels, return_inverse=True, return_counts=True)
             except TypeError:
                 raise ValueError(f"groups of {name} must be ids of one type") from None
-            self.groups = np.split(np.argsort(member, kind="stable"), np.cumsum(sizes)[:-1])
-            self.count = len(self.groups)
+            self._ordered = np.argsort(member, kind="stable")
+            self.sizes, self._starts = sizes, np.cumsum(sizes) - sizes
+            self.count = len(sizes)
             # Kish: groups of unequal size say no more than this number of equal ones.
             self.effective = float(sizes.sum() ** 2 / np.square(sizes).sum())
         if self.count < at_least:
@@ -60,7 +64,13 @@ class Units:
 
     def rows(self, units: Rows) -> Rows:
         """Rows of the sample that are of these units."""
-        return units if self.groups is None else np.concatenate([self.groups[u] for u in units])
+        if self._ordered is None or self._starts is None or self.sizes is None:
+            return units
+        sizes = self.sizes[units]
+        ends = np.cumsum(sizes)
+        places = np.arange(ends[-1]) + np.repeat(self._starts[units] - ends + sizes, sizes)
+        rows: Rows = self._ordered[places]
+        return rows
 
 
 def drawn_as(draws: Draws) -> tuple[int, float, int | np.random.Generator]:
@@ -97,9 +107,9 @@ def split(
 ) -> tuple[Rows, Rows]:
     """Rows of random units, ``size`` of them where they suffice, and those of all other units."""
     order = rng.permutation(units.count)
-    if units.groups is None:
+    if units.sizes is None:
         return order[:size], order[size:]
-    reach = np.cumsum([len(units.groups[u]) for u in order])
+    reach = np.cumsum(units.sizes[order])
     taken = int(np.searchsorted(reach, size)) + 1
     taken = min(taken, units.count - 1 if leave_some else units.count)
     first, rest = units.rows(order[:taken]), order[taken:]

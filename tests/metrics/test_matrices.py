@@ -75,3 +75,25 @@ def test_what_was_made_is_not_made_again():
 def test_without_features_there_are_no_distances():
     with pytest.raises(ValueError, match="no features"):
         Matrices(pixels=[np.zeros((2, 16, 16, 3), np.uint8)]).distances  # noqa: B018
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("n", [299, 700])  # searched in full, and among the nearest that are kept
+def test_neighbours_of_few_and_many_rows_are_those_of_brute_force(n, distance, rng):
+    x = rng.normal(size=(n, 6))
+    x[200:] += 4  # few of the first 200 are near to others
+    x[40:60] = x[3]
+    x[250] = x[4]
+    matrices, every = Matrices(x, distance=distance), cdist(x, x, distance)
+    every[every < 1e-7] = 0
+    first, last = rng.permutation(n)[: n // 2], np.setdiff1d(np.arange(n), np.arange(200))
+    for rows in (first, last, np.arange(30, 70), np.arange(4), rng.integers(n, size=n)):
+        within = every[np.ix_(rows, rows)].copy()
+        np.fill_diagonal(within, np.inf)
+        found = matrices.spacing(rows, 3)
+        assert found == pytest.approx(np.sort(within, axis=1)[:, :3], abs=1e-6)
+        for reference in (first, first[::-1].copy(), np.arange(200), rng.integers(n, size=90)):
+            across = every[np.ix_(rows, reference)]
+            at, least = matrices.nearest(rows, reference)
+            assert least == pytest.approx(across.min(axis=1), abs=1e-6)
+            assert np.array_equal(at, across.argmin(axis=1))

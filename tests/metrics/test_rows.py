@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
+from scipy.stats import wasserstein_distance
 
+from rl2qc.metrics import sliced
 from rl2qc.metrics.authenticity import (
     authenticity,
     authenticity_of_rows,
     nearer_train_of_rows,
     nearer_train_shuffled,
 )
-from rl2qc.metrics.frechet import fid
+from rl2qc.metrics.frechet import fid, fid_of_rows
 from rl2qc.metrics.frechet_ratio import r_fid_of_rows
 from rl2qc.metrics.irs import irs, irs_adjusted_of_rows, irs_of_rows
 from rl2qc.metrics.irs_counts import irs_expected, irs_from_counts
@@ -257,3 +260,58 @@ def test_swd_of_stored_projections_is_swd(stained):
     # Of the first images of both sets the patches lie where swd puts them.
     got = swd_of_rows(rows, np.arange(6), 12 + np.arange(4))
     assert got == pytest.approx(swd(a[:6], b[:4], **options).value, rel=1e-3)
+
+
+def _fid_by_sqrtm(x, y):
+    s, t = np.cov(x.T), np.cov(y.T)
+    root = sqrtm(s @ t).real
+    return np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2) + np.trace(s + t - 2 * root)
+
+
+@pytest.mark.parametrize("dim", [4, 80])  # fewer, and more, than images
+@pytest.mark.parametrize("kind", ["plain", "offset", "duplicates", "collapsed"])
+def test_fid_of_resamples_is_that_of_their_covariances(kind, dim, rng):
+    real, generated = (np.concatenate([x] * 10, axis=1)[:, :dim] for x in _sets(kind))
+    real = real + rng.normal(size=real.shape)
+    x = np.concatenate([real, generated])
+    rows = Matrices(x)
+    for draw in (lambda n: rng.integers(n, size=n), lambda n: rng.permutation(n)[: n // 2]):
+        a, b = draw(60), 60 + draw(37)
+        got = fid_of_rows(rows, a, b)
+        assert got == pytest.approx(fid(x[a], x[b]).value, rel=1e-6)
+        assert got == pytest.approx(_fid_by_sqrtm(x[a], x[b]), rel=1e-4)
+    assert fid_of_rows(rows, a, a) == pytest.approx(0, abs=1e-6 * np.var(real))
+
+
+def test_swd_of_a_resample_is_that_of_its_images(stained):
+    a, b = stained(12, seed=1), stained(9, seed=2)[:, ::-1] // 2
+    rows, rng = Matrices(pixels=(a, b), seed=5), np.random.default_rng(0)
+    known = rows.once("swd", lambda: sliced._Projected(a, b, seed=5))
+    for _ in range(3):
+        drawn = rng.integers(12, size=12), 12 + rng.permutation(9)[:5]
+        expected = []
+        for level in known._levels:
+            of_sets = []
+            for of_set in drawn:
+                values = level.projected[:, of_set].astype(np.float64)
+                mean = level.mean[of_set].mean(axis=0)
+                std = np.sqrt(level.square[of_set].mean(axis=0) - mean**2)
+                values -= (mean[:, None] * level.sums)[:, None, :, None]
+                values = np.sum(values / std[:, None, None, None], axis=0)
+                of_sets.append(values.transpose(1, 0, 2).reshape(values.shape[1], -1))
+            expected.append(np.mean([wasserstein_distance(*x) for x in zip(*of_sets, strict=True)]))
+        for _ in range(2):  # the second time from what is kept
+            assert swd_of_rows(rows, *drawn) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("others", [0, 500])  # hardly any images beside the rows, and many
+def test_kid_of_resamples_is_that_of_their_kernel(others, rng):
+    x = rng.normal(size=(97 + others, 8))
+    for a, b in (
+        (np.arange(60), 60 + np.arange(37)),
+        (rng.integers(60, size=50), 60 + rng.permutation(37)[:30]),
+    ):
+        k = [(x[i] @ x[j].T / 8 + 1) ** 3 for i, j in ((a, a), (b, b), (a, b))]
+        own = [(q.sum() - np.trace(q)) / (len(q) * (len(q) - 1)) for q in k[:2]]
+        expected = own[0] + own[1] - 2 * k[2].mean()
+        assert kid_of_rows(Matrices(x), a, b) == pytest.approx(expected, rel=1e-9)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from rl2qc.stats._units import Units, split
 from rl2qc.stats.baseline import real_baseline
 
 
@@ -149,3 +150,16 @@ def test_it_is_seeded(rng):
 def test_bad_samples(real, generated, options, message):
     with pytest.raises(ValueError, match=message):
         real_baseline(distance, real, generated, **options)
+
+
+@pytest.mark.parametrize("n_groups", [2, 7, 120])
+def test_rows_of_groups_are_those_that_bear_their_labels(n_groups, rng):
+    labels = np.concatenate([np.arange(n_groups), rng.integers(n_groups, size=80)]).astype(str)
+    units = Units(labels, labels, "real")
+    names = np.unique(labels)
+    drawn = rng.integers(n_groups, size=n_groups)  # some of them twice
+    expected = np.concatenate([np.flatnonzero(labels == names[u]) for u in drawn])
+    assert np.array_equal(units.rows(drawn), expected)
+    first, rest = split(units, 30, rng)
+    assert len(first) == min(30, len(labels) - len(rest))
+    assert len(rest) and not {*labels[first]} & {*labels[rest]}

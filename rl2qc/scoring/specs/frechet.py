@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.metrics.frechet import fid, rank_warnings
+from rl2qc.metrics.frechet import fid, fid_of_rows, rank_warnings
 from rl2qc.metrics.frechet_limit import fid_infinity
 from rl2qc.metrics.frechet_ratio import r_fid, r_fid_of_rows
 from rl2qc.scoring.baselines import share_of
@@ -36,6 +36,10 @@ _LIMIT_IMAGES, _LIMIT_POINTS = 20_000, 6
 def _fid(real: ImageSet, generated: ImageSet, settings: ScoreSettings) -> Value:
     result = fid(real.features, generated.features)
     return Value(result.value, "; ".join(result.warnings))
+
+
+def _fid_of_rows(matrices: Matrices, real: Rows, generated: Rows, settings: ScoreSettings) -> float:
+    return fid_of_rows(matrices, real, generated)
 
 
 def limit_in_1_over_n(
@@ -115,6 +119,7 @@ register_metric(
         question="Realism",
         recommended=True,
         compute=_fid,
+        rows=_fid_of_rows,
         resample="bootstrap",
         curve=limit_in_1_over_n,
         **_SHARED,
