@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.stats.prior import LINES
 
@@ -87,8 +87,7 @@ def line_strengths(image: NDArray[np.uint8]) -> _Floats:
     if min(height, width) <= 2 * _BORDER:
         return np.zeros((len(LINES), 0, 0), np.float32)
     parts = np.empty((4, height, width), np.int16)
-    inner = np.s_[:, _BORDER : height - _BORDER, _BORDER : width - _BORDER]
-    most = np.zeros_like(parts[inner])
+    most = np.zeros((4, height - 2 * _BORDER, width - 2 * _BORDER), np.int16)
     step = np.pi / _DIRECTIONS
     for angle in np.arange(_DIRECTIONS) * step:
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -98,8 +97,7 @@ def line_strengths(image: NDArray[np.uint8]) -> _Floats:
         bend += sin * sin * curvatures[2]
         # Of a dark line the density has its top in the middle: it bends downwards.
         parts[2:] = np.clip(-bend, -_ONE, _ONE, out=bend)
-        for sums in _fan(_Sums(parts), angle, step):
-            line = sums.at_middle(height, width)[inner]
+        for line in _fan(_Sums(parts), angle, step, most.shape[1:]):
             np.maximum(most, line, out=most)
             np.maximum(most[:2], -line[:2], out=most[:2])
     return np.asarray(most / (_ONE << _DOUBLINGS), np.float32)
@@ -138,7 +136,7 @@ class _Sums:
 
     def doubled(self, length: int, angle: float) -> _Sums:
         """Lines of twice their length, that go on in the direction across ``angle``."""
-        y, x = round(length * float(np.cos(angle))), round(-length * float(np.sin(angle)))
+        y, x = _shift(length, angle)
         kinds, rows, columns = self.sums.shape
         found = np.zeros((kinds, rows + abs(y), columns + abs(x)), np.int16)
         top, left = max(y, 0), max(x, 0)
@@ -151,19 +149,35 @@ class _Sums:
             (self.reach[0] + y, self.reach[1] + x),
         )
 
-    def at_middle(self, height: int, width: int) -> _Whole:
-        """Those (k, h, w) of the lines whose middle is each pixel."""
-        top, left = (o - round(r / 2) for o, r in zip(self.origin, self.reach, strict=True))
-        return self.sums[:, top : top + height, left : left + width]
+    def doubled_at_middle(self, length: int, angle: float, size: tuple[int, int]) -> _Whole:
+        """The sums (k, *size) of lines of twice their length, by their middle, without border."""
+        shift = _shift(length, angle)
+        first = [
+            o - round((r + s) / 2) + _BORDER
+            for o, r, s in zip(self.origin, self.reach, shift, strict=True)
+        ]
+        # Half a line's length and the border are never outside.
+        return self._part(first, size) + self._part(np.add(first, shift), size)
+
+    def _part(self, first: ArrayLike, size: tuple[int, int]) -> _Whole:
+        top, left = np.asarray(first).tolist()
+        return self.sums[:, top : top + size[0], left : left + size[1]]
 
 
-def _fan(sums: _Sums, angle: float, step: float, done: int = 0) -> Iterator[_Sums]:
-    """The longest sums in the directions around one, which lies ``step`` from its neighbours."""
-    if done == _DOUBLINGS:
-        yield sums
-    elif done in _PARTING:
-        for near in (angle - step / 4, angle + step / 4):
-            own = sums.doubled(1 << done, near)
-            yield from _fan(own, near, step / 2, done + 1)
-    else:
-        yield from _fan(sums.doubled(1 << done, angle), angle, step, done + 1)
+def _shift(length: int, angle: float) -> tuple[int, int]:
+    """Down and across, of a line of this length in the direction across ``angle``."""
+    return round(length * float(np.cos(angle))), round(-length * float(np.sin(angle)))
+
+
+def _fan(
+    sums: _Sums, angle: float, step: float, size: tuple[int, int], done: int = 0
+) -> Iterator[_Whole]:
+    """The longest sums (k, *size) in the directions around one, ``step`` from its neighbours."""
+    near, spread = [angle], step
+    if done in _PARTING:
+        near, spread = [angle - step / 4, angle + step / 4], step / 2
+    for own in near:
+        if done == _DOUBLINGS - 1:
+            yield sums.doubled_at_middle(1 << done, own, size)
+        else:
+            yield from _fan(sums.doubled(1 << done, own), own, spread, size, done + 1)
