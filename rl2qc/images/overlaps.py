@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,6 @@ def _correlate(images: _Floats, pairs: _Pairs) -> _Floats:
     return best
 
 
-def _the_other_way(x: _Floats) -> _Floats:
+def _the_other_way(x: NDArray[Any]) -> NDArray[Any]:
     """Values (n, 2 s, 2 s) at the opposite of each shift."""
     return np.roll(x[:, ::-1, ::-1], 1, axis=(1, 2))
