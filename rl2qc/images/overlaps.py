@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,14 +70,19 @@ def _correlate(images: _Floats, pairs: _Pairs) -> _Floats:
     at = rfft2(x, size)
     squared = rfft2(x * x, size)
     n = np.maximum(np.rint(back(whole * whole.conj())), 1)
-    # Sums over the part in common, for every shift: of the first of a pair and of the second.
-    first, second = back(at * whole.conj()), back(whole * at.conj())
-    spread_first = back(squared * whole.conj()) - first**2 / n
-    spread_second = back(whole * squared.conj()) - second**2 / n
+    # Sums over the part in common, for every shift, of the first of a pair; those of the second are
+    # those of a first shifted the other way.
+    common = back(at * whole.conj())
+    spread = back(squared * whole.conj()) - common**2 / n
     i, j = pairs.T
-    product = back(at[i] * at[j].conj()) - first[i] * second[j] / n
-    a, b = spread_first[i], spread_second[j]
+    product = back(at[i] * at[j].conj()) - common[i] * _the_other_way(common)[j] / n
+    a, b = spread[i], _the_other_way(spread)[j]
     enough = (n >= SHARE * side**2) & (np.minimum(a, b) >= _CONTRAST**2 * n)
     scale = np.sqrt(np.maximum(a * b, 1e-6))
     best: _Floats = np.where(enough, product / scale, -1.0).max(axis=(1, 2))
     return best
+
+
+def _the_other_way(x: NDArray[Any]) -> NDArray[Any]:
+    """Values (n, 2 s, 2 s) at the opposite of each shift."""
+    return np.roll(x[:, ::-1, ::-1], 1, axis=(1, 2))
