@@ -77,6 +77,8 @@ def tissue_shares(table: Areal) -> dict[str, float]:
     """
     weights = tissue_weights(table)
     shares: dict[str, float] = {}
+    if not len(table):
+        return shares
     if table.evidence is None:
         for name in np.unique(table.reasons[table.reasons != ""]).tolist():
             shares[name] = float(weights[table.reasons == name].sum())
