@@ -75,8 +75,12 @@ def advice(
 ) -> str:
     """How to go on without reading a pixel again, and "or "; "" if that cannot be."""
     if old["model"].get("sha256") != new["model"].get("sha256"):
+        own = old["model"].get("name")
+        if own == new["model"].get("name"):
+            # The shipped model was another before.
+            return f"{shlex.join(['rl2qc', 'decide', str(out)])} decides anew on what is there, "
         # The default model was another before.
-        return f"pass --model {old['model'].get('name')} to go on with theirs, "
+        return f"pass --model {own} to go on with theirs, "
     before, after = settings_of(old), settings_of(new)
     names = {change.split(" ")[0] for change in changed}
     if later := _as_before(before, names):
