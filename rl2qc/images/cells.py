@@ -138,7 +138,11 @@ def glass_cells(images: NDArray[np.uint8], side: int = 8) -> NDArray[np.bool_]:
     n, height, width, _ = images.shape
     rows, columns = -(-height // side), -(-width // side)
     pad = ((0, 0), (0, rows * side - height), (0, columns * side - width), (0, 0))
-    grid = np.pad(images, pad, mode="edge").reshape(n, rows, side, columns, side, 3)
-    darkest, brightest = grid.min((2, 4)), grid.max((2, 4))
+    bands = np.pad(images, pad, mode="edge").reshape(n, rows, side, 3 * columns * side)
+    # Down first, which is contiguous: several times as fast as both at once.
+    darkest, brightest = (
+        most(most(bands, axis=2).reshape(n, rows, columns, side, 3), axis=3)
+        for most in (np.min, np.max)
+    )
     even = (brightest.astype(np.int16) - darkest).max(-1) <= _EVEN
     return np.asarray(even & (darkest.min(-1) >= _BRIGHT))
