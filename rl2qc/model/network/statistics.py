@@ -22,7 +22,7 @@ from rl2qc.images.sources.base import PatchSource, batches
 from rl2qc.model.network.backbone import POOLED, STATISTICS_DIM, ResNet18Features
 from rl2qc.model.network.branch import ScoreBranch
 from rl2qc.model.network.head import DamageHead
-from rl2qc.model.network.runtime import Forward, Runtime, compile_statistics
+from rl2qc.model.network.runtime import Forward, Passed, Runtime, compile_statistics
 from rl2qc.stats.prior import evidence_names, map_evidence
 
 __all__ = ["Rows", "Statistics", "StatisticsExtractor", "find_device"]
@@ -117,13 +117,11 @@ class StatisticsExtractor:
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """:meth:`of_batch`, and the cells (b, h / 8, w / 8, classes) that the evidence is of."""
-        passed = self.compiled(images.shape[1], images.shape[2]).measure(images)
+        passed = self._pass(images)
         parts = [passed.statistics]
         if self.head is not None:
             assert passed.cells is not None
             whole = self.head.of_statistics(passed.statistics)
-            # Glass has no detail: a network that was taught tissue calls it out of focus.
-            passed.cells[glass_cells(images)] = 0
             parts.append(map_evidence(passed.cells, whole))
             if self.lines:
                 parts.append(line_responses(images))
@@ -131,6 +129,14 @@ class StatisticsExtractor:
         if self.branch is not None:
             rows[:, POOLED] = self.branch(passed.statistics)
         return rows, passed.cells
+
+    def _pass(self, images: NDArray[np.uint8]) -> Passed:
+        """What the network finds; nothing where there is nothing but glass."""
+        passed = self.compiled(images.shape[1], images.shape[2]).measure(images)
+        if passed.cells is not None:
+            # Glass has no detail: a network that was taught tissue calls it out of focus.
+            passed.cells[glass_cells(images)] = 0
+        return passed
 
     @property
     def width(self) -> int:
@@ -160,7 +166,7 @@ class StatisticsExtractor:
         out: list[NDArray[np.float32]] = []
         with track(progress, "maps", len(source)) as step:
             for images in batches(source, self.batch_size):
-                _, cells = self.with_cells(images)
+                cells = self._pass(images).cells
                 assert cells is not None
                 out.append(cells)
                 step(len(images))
