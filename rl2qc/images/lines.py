@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rl2qc.stats.prior import LINES
 
@@ -38,10 +38,13 @@ _DIRECTIONS, _PARTING = 24, (5,)
 # A slope of this much (density, base e, a px) counts in full, in whole numbers.
 _ONE = 64
 _COLOUR = 4.0
+_FULL = _ONE << _DOUBLINGS
 # Of an image's places, as many lie on its usual lines; log-odds are bounded.
 _USUAL, _LEAST = 0.9, 1e-3
 # Lines whose middle lies at the border are half outside, px of the halved picture.
 _BORDER = 4
+# Nothing lies around a picture: the first pixel of half a line lies so far outside at the most.
+_PADDING = 36
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
@@ -68,12 +71,12 @@ def line_responses(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     found = np.full((len(images), len(LINES)), 0.5, np.float32)
     for row, image in zip(found, images, strict=True):
-        strength = line_strengths(image)
-        if strength.size:
-            places = strength.reshape(len(LINES), -1)
-            most, usual = (np.quantile(places, q, axis=1, method="lower") for q in (1, _USUAL))
-            odds = [p / (1 - p) for p in np.clip([most, usual], _LEAST, 1 - _LEAST)]
-            row[:] = odds[0] / (odds[0] + odds[1])
+        sums = _strongest(image).reshape(len(LINES), -1)
+        if sums.size:
+            usual = int(_USUAL * (sums.shape[1] - 1))
+            shares = np.array([(k.max(), _in_order(k, usual)) for k in sums], np.float32) / _FULL
+            most, usually = (p / (1 - p) for p in np.clip(shares.T, _LEAST, 1 - _LEAST))
+            row[:] = most / (most + usually)
     return found
 
 
@@ -82,14 +85,32 @@ def line_strengths(image: NDArray[np.uint8]) -> _Floats:
 
     Places lie 2 px apart, none at the border of the image (h, w, 3) uint8.
     """
+    return np.asarray(_strongest(image) / _FULL, np.float32)
+
+
+def _in_order(sums: _Whole, rank: int) -> int:
+    """The sum of this rank from below, of sums from 0 on."""
+    return int(np.searchsorted(np.cumsum(np.bincount(sums)), rank, side="right"))
+
+
+def _strongest(image: NDArray[np.uint8]) -> _Whole:
+    """Sum (4, a, b) over the strongest line of each kind through each place as its middle."""
     slopes, curvatures = _derivatives(_planes(image))
     height, width = slopes.shape[2:]
     if min(height, width) <= 2 * _BORDER:
-        return np.zeros((len(LINES), 0, 0), np.float32)
-    parts = np.empty((4, height, width), np.int16)
-    most = np.zeros((4, height - 2 * _BORDER, width - 2 * _BORDER), np.int16)
+        return np.zeros((len(LINES), 0, 0), np.int16)
+    rows, columns = height - 2 * _BORDER, width - 2 * _BORDER
+    # Lines of the first half of the directions go down, those of the other half up.
+    above, below = (
+        np.zeros((len(LINES), height + _PADDING, width + _PADDING), np.int16) for _ in range(2)
+    )
+    most, least = np.zeros_like(above), np.zeros_like(above)
+    count = above[1:].size + (rows - 1) * above.shape[2] + columns
+    flat_most, flat_least = most.reshape(-1)[:count], least.reshape(-1)[:count]
     step = np.pi / _DIRECTIONS
     for angle in np.arange(_DIRECTIONS) * step:
+        padded, top = (above, _PADDING) if angle <= np.pi / 2 else (below, 0)
+        parts = padded[:, top : top + height, :width]
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         across = cos * slopes[0] + sin * slopes[1]
         parts[:2] = np.clip(across, -_ONE, _ONE, out=across)
@@ -97,10 +118,13 @@ def line_strengths(image: NDArray[np.uint8]) -> _Floats:
         bend += sin * sin * curvatures[2]
         # Of a dark line the density has its top in the middle: it bends downwards.
         parts[2:] = np.clip(-bend, -_ONE, _ONE, out=bend)
-        for line in _fan(_Sums(parts), angle, step, most.shape[1:]):
-            np.maximum(most, line, out=most)
-            np.maximum(most[:2], -line[:2], out=most[:2])
-    return np.asarray(most / (_ONE << _DOUBLINGS), np.float32)
+        first = (top + _BORDER) * padded.shape[2] + _BORDER
+        for line in _fan(_Sums(padded.reshape(-1), padded.shape[2]), angle, step, (first, count)):
+            np.maximum(flat_most, line, out=flat_most)
+            np.minimum(flat_least, line, out=flat_least)
+    # An edge is as strong from either side.
+    np.maximum(most[:2], -least[:2], out=most[:2])
+    return most[:, :rows, :columns]
 
 
 def _planes(image: NDArray[np.uint8]) -> list[_Floats]:
@@ -124,44 +148,40 @@ def _derivatives(planes: list[_Floats]) -> tuple[_Floats, _Floats]:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Sums (k, h, w) along lines, on a larger picture than the parts' with nothing around them.
+    """Sums (n,) along lines by their first pixel, of padded pictures row after row.
 
-    ``origin`` is where the parts' corner lies, ``reach`` how far the line goes from its first
-    pixel, each down and across.
+    So a shift of rows and columns is one of places, and a sum one pass without gaps; what runs over
+    the end of a row meets the padding. ``reach`` is how far the line goes from its first pixel,
+    each down and across.
     """
 
     sums: _Whole
-    origin: tuple[int, int] = (0, 0)
+    width: int
     reach: tuple[int, int] = (0, 0)
 
     def doubled(self, length: int, angle: float) -> _Sums:
         """Lines of twice their length, that go on in the direction across ``angle``."""
         y, x = _shift(length, angle)
-        kinds, rows, columns = self.sums.shape
-        found = np.zeros((kinds, rows + abs(y), columns + abs(x)), np.int16)
-        top, left = max(y, 0), max(x, 0)
-        found[:, top : top + rows, left : left + columns] = self.sums
-        moved = found[:, top - y : top - y + rows, left - x : left - x + columns]
-        np.add(moved, self.sums, out=moved)
-        return _Sums(
-            found,
-            (self.origin[0] + top, self.origin[1] + left),
-            (self.reach[0] + y, self.reach[1] + x),
-        )
+        far = y * self.width + x
+        found = np.empty_like(self.sums)
+        if far >= 0:
+            here, beyond = slice(len(found) - far), slice(len(found) - far, None)
+            there = slice(far, None)
+        else:
+            here, beyond, there = slice(-far, None), slice(-far), slice(far)
+        np.add(self.sums[here], self.sums[there], out=found[here])
+        found[beyond] = self.sums[beyond]
+        return _Sums(found, self.width, (self.reach[0] + y, self.reach[1] + x))
 
-    def doubled_at_middle(self, length: int, angle: float, size: tuple[int, int]) -> _Whole:
-        """The sums (k, *size) of lines of twice their length, by their middle, without border."""
-        shift = _shift(length, angle)
-        first = [
-            o - round((r + s) / 2) + _BORDER
-            for o, r, s in zip(self.origin, self.reach, shift, strict=True)
-        ]
-        # Half a line's length and the border are never outside.
-        return self._part(first, size) + self._part(np.add(first, shift), size)
-
-    def _part(self, first: ArrayLike, size: tuple[int, int]) -> _Whole:
-        top, left = np.asarray(first).tolist()
-        return self.sums[:, top : top + size[0], left : left + size[1]]
+    def doubled_at_middle(self, length: int, angle: float, places: tuple[int, int]) -> _Whole:
+        """The sums of lines of twice their length, whose middles lie at the places (first, count)
+        on."""
+        y, x = _shift(length, angle)
+        first, count = places
+        start = first - round((self.reach[0] + y) / 2) * self.width
+        start -= round((self.reach[1] + x) / 2)
+        end = start + y * self.width + x
+        return self.sums[start : start + count] + self.sums[end : end + count]
 
 
 def _shift(length: int, angle: float) -> tuple[int, int]:
@@ -170,14 +190,14 @@ def _shift(length: int, angle: float) -> tuple[int, int]:
 
 
 def _fan(
-    sums: _Sums, angle: float, step: float, size: tuple[int, int], done: int = 0
+    sums: _Sums, angle: float, step: float, places: tuple[int, int], done: int = 0
 ) -> Iterator[_Whole]:
-    """The longest sums (k, *size) in the directions around one, ``step`` from its neighbours."""
+    """The longest sums in the directions around one, ``step`` from its neighbours."""
     near, spread = [angle], step
     if done in _PARTING:
         near, spread = [angle - step / 4, angle + step / 4], step / 2
     for own in near:
         if done == _DOUBLINGS - 1:
-            yield sums.doubled_at_middle(1 << done, own, size)
+            yield sums.doubled_at_middle(1 << done, own, places)
         else:
-            yield from _fan(sums.doubled(1 << done, own), own, spread, size, done + 1)
+            yield from _fan(sums.doubled(1 << done, own), own, spread, places, done + 1)
