@@ -12,6 +12,7 @@ from general_sets import KINDS, REASONS
 from numpy.typing import NDArray
 from scipy.stats import beta, spearmanr
 
+from rl2qc.images.cells import CellMap, encode_cells
 from rl2qc.stats.adaptation import (
     Adaptation,
     Judged,
@@ -22,7 +23,7 @@ from rl2qc.stats.adaptation import (
     unadapted,
 )
 from rl2qc.stats.auc import auc
-from rl2qc.stats.prior import GeneralPrior, evidence_names, map_evidence, probability
+from rl2qc.stats.prior import GeneralPrior, evidence_names, logit, map_evidence, probability
 from rl2qc.synthetic.teaching import CLASSES
 
 __all__ = ["Fold", "laboratories", "print_tables"]
@@ -119,6 +120,13 @@ class Fold:
 
     def judge(self, name: str) -> Judged:
         return judge(self.evidence[name], self.group(name), self.prior)
+
+    def mask(self, name: str) -> NDArray[np.uint8]:
+        """Class (n, h, w) of each damaged cell, counted from 1; 0 for others."""
+        of_tiles = self.prior.reasons(self.evidence[name])
+        cells = encode_cells(maps_of(self.found, name), self.prior.cells, of_tiles)
+        shift = logit(cell_limits(self.group(name), self.prior)) - self.prior.cells
+        return CellMap(CLASSES, cells).mask(shift)
 
     def scores(self) -> dict[str, Arrays]:
         """Scores of the network ("new") and the shipped model ("now"); higher is worse."""
@@ -224,36 +232,32 @@ def table_of_kept(folds: dict[str, Fold]) -> Figures:
     return figures
 
 
-def flagged(fold: Fold, name: str, limits: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Cells (n, h, w) that exceed the limit of some class."""
-    return np.asarray((maps_of(fold.found, name) > limits).any(3))
-
-
 def table_of_dice(folds: dict[str, Fold]) -> Figures:
     """Dice of the cells above their limits against the drawn masks, cells of 8 px."""
-    print("\nDice against drawn masks (mean over tiles); clean cells that are flagged")
+    print("\nDice against drawn masks (mean over tiles); right class of cells that are found")
     figures: Figures = {}
-    clean = {}
+    clean: dict[str, float] = {}
+    classes: dict[str, list[float]] = {}
     for fold in folds.values():
         for lab in labs_of(fold.evidence, "out"):
-            name = f"out:{lab}:clean"
-            limits = cell_limits(fold.group(name), fold.prior)
-            clean[lab] = float(flagged(fold, name, limits).mean())
+            clean[lab] = float((fold.mask(f"out:{lab}:clean") > 0).mean())
             for kind in _LOCAL:
-                truth = fold.found[f"out:{lab}:{kind}|mask"]
-                drawn = flagged(fold, f"out:{lab}:{kind}", limits)
-                both = 2 * (truth & drawn).sum((1, 2))
-                total = truth.sum((1, 2)) + drawn.sum((1, 2))
-                dice = float((both / np.maximum(total, 1)).mean())
-                figures.setdefault(kind, {})[lab] = dice
+                truth, drawn = fold.found[f"out:{lab}:{kind}|mask"], fold.mask(f"out:{lab}:{kind}")
+                both = 2 * (truth & (drawn > 0)).sum((1, 2))
+                total = truth.sum((1, 2)) + (drawn > 0).sum((1, 2))
+                figures.setdefault(kind, {})[lab] = float((both / np.maximum(total, 1)).mean())
+                wanted = [CLASSES.index(name) + 1 for name in REASONS[kind.split()[0]]]
+                found = drawn[truth & (drawn > 0)]
+                classes.setdefault(kind, []).append(float(np.isin(found, wanted).mean()))
     for kind, found in figures.items():
         least = min(found, key=lambda lab: found[lab])
-        mean = np.mean(list(found.values()))
-        print(f"  {kind:20} {mean:.3f} ({found[least]:.3f} {least})")
+        mean, right = np.mean(list(found.values())), np.nanmean(classes[kind])
+        print(f"  {kind:20} {mean:.3f} ({found[least]:.3f} {least}); class {right:.2f}")
     if figures:
         mean = np.mean([np.mean(list(found.values())) for found in figures.values()])
+        right = np.mean([np.nanmean(found) for found in classes.values()])
         shares = ", ".join(f"{lab} {share:.3f}" for lab, share in clean.items())
-        print(f"  mean over kinds {mean:.3f}; flagged: {shares}")
+        print(f"  mean over kinds {mean:.3f}; class {right:.2f}; clean cells found: {shares}")
     figures["flagged"] = clean
     return figures
 
@@ -314,7 +318,7 @@ def table_of_slide(folds: dict[str, Fold], scored: dict[str, dict[str, Arrays]])
     """The inked slide, adapted to its own tiles."""
     print("\ninked slide: AUC ink > 10 %, 1-10 %; rejected of each; clean kept; Spearman")
     figures: Figures = {}
-    dyes = [CLASSES.index("ink"), CLASSES.index("pen")]
+    dyes = [CLASSES.index("ink") + 1, CLASSES.index("pen") + 1]
     for name, fold in folds.items():
         if "slide|ink" not in fold.found:
             continue
@@ -328,8 +332,7 @@ def table_of_slide(folds: dict[str, Fold], scored: dict[str, dict[str, Arrays]])
             row = {"much": area(s[clean], s[much]), "some": area(s[clean], s[some])}
             if side == "new":
                 out = fold.judge("slide").p_value <= ALPHA
-                limits = cell_limits(fold.group("slide"), fold.prior)[dyes]
-                share = (maps_of(fold.found, "slide")[..., dyes] > limits).any(3).mean((1, 2))
+                share = np.isin(fold.mask("slide"), dyes).mean((1, 2))
                 row |= {
                     "much rejected": float(out[much].mean()),
                     "some rejected": float(out[some].mean()),

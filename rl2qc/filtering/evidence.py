@@ -98,14 +98,15 @@ class Evidence:
         down, across = self.cells.cells.shape[1:3]
         width, height = np.add(self.places.max(0, initial=0), (across, down))
         nothing = encode_cells(np.zeros((1, 1, 1, len(self.cells.classes))), self.prior.cells)
-        laid = np.broadcast_to(nothing, (len(self), height, width, 2)).copy()
+        kept = self.cells.cells.shape[3]
+        laid = np.broadcast_to(nothing[..., :kept], (len(self), height, width, kept)).copy()
         for cells, tile, (x, y) in zip(self.cells.cells, self.tiles, self.places, strict=True):
             part = laid[tile, y : y + down, x : x + across]
-            part[:] = np.where(cells[..., 1:] > part[..., 1:], cells, part)
+            part[:] = np.where(cells[..., 1:2] > part[..., 1:2], cells, part)
         return CellMap(self.cells.classes, laid)
 
     def mask(self, adaptation: Adaptation | None = None) -> NDArray[np.uint8]:
-        """The strongest class (n, h, w) of each cell, counted from 1; 0 where none is beyond what
+        """The likeliest class (n, h, w) of each cell, counted from 1; 0 where none is beyond what
         clean cells have, by what is usual in the slides at hand."""
         cells = self.tile_cells
         if adaptation is None:

@@ -146,7 +146,7 @@ def _of_tiles(table: Mapped, evidence: Evidence) -> tuple[NDArray[np.uint8], NDA
     # What the network is told to pass over, as glass is, has a probability of 0 in each class.
     nothing = encode_cells(np.zeros((1, 1, 1, len(evidence.cells.classes))), evidence.prior.cells)
     cells = evidence.tile_cells.cells
-    labels[(cells == nothing).all(-1)] = 0
+    labels[(cells[..., :2] == nothing[..., :2]).all(-1)] = 0
     ranks = np.where(labels > TISSUE, cells[..., 1].astype(np.int16), labels - 128)
     return labels, ranks.astype(np.int16)
 

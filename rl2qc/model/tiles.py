@@ -51,13 +51,15 @@ class MeasuresTiles:
 
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """:meth:`measure_statistics` of one batch (b, patch_size, patch_size, 3) uint8; of a
-        network with a map, its evidence (b, e) and cells (b, h, w, 2) as well."""
+        network with a map, its evidence (b, e) and cells (b, h, w, 3) as well."""
         rows, cells = self.extractor.with_cells(images)
         with one_thread():
             measured: dict[str, NDArray[Any]] = {**self.measure_statistics(rows)}
             if self.prior is not None and cells is not None:
-                measured["evidence"] = rows[:, STATISTICS_DIM:]
-                measured["cells"] = encode_cells(cells, self.prior.cells)
+                evidence = rows[:, STATISTICS_DIM:]
+                of_tiles = self.prior.reasons(evidence)
+                measured["evidence"] = evidence
+                measured["cells"] = encode_cells(cells, self.prior.cells, of_tiles)
         return measured
 
     def artifact_map(

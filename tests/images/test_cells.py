@@ -1,4 +1,4 @@
-"""Cells in two bytes, against their definition."""
+"""Cells in three bytes, against their definition."""
 
 from __future__ import annotations
 
@@ -19,9 +19,32 @@ def test_the_strongest_class_is_the_one_farthest_beyond_its_limit() -> None:
         assert abs(found[index][1] / 4 - max(margins)) <= 0.126
 
 
+def test_the_likeliest_class_is_that_of_the_cell_and_of_its_tile() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.001, 0.999, (3, 4, 5, 6))
+    limits, of_tiles = rng.normal(size=6), rng.dirichlet(np.ones(6), 3)
+    likeliest = encode_cells(p, limits, of_tiles)[..., 2]
+    for i, *cell in np.ndindex(3, 4, 5):
+        own = p[i, *cell]
+        sum_of = [
+            np.log(own[c] / (1 - own[c])) + (np.log(of_tiles[i, c]) - limits[c]) / 4
+            for c in range(6)
+        ]
+        assert likeliest[i, *cell] == int(np.argmax(sum_of))
+
+
+def test_what_is_just_beyond_a_low_limit_is_not_for_that_the_likelier() -> None:
+    # Out of focus beyond doubt; and a bubble just a little, which clean cells hardly ever are.
+    cells = encode_cells(np.array([0.9, 0.02]).reshape(1, 1, 1, 2), [0.0, -7.0])
+    assert cells[0, 0, 0].tolist()[::2] == [1, 0]
+    assert CellMap(("out_of_focus", "bubble"), cells).mask().tolist() == [[[1]]]
+    # Results of before say the strongest alone.
+    assert CellMap(("out_of_focus", "bubble"), cells[..., :2]).mask().tolist() == [[[2]]]
+
+
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_certainty_is_bounded(p: float) -> None:
-    (strongest, steps) = encode_cells(np.full((1, 1, 1, 2), p), [0.0, 0.0])[0, 0, 0]
+    (strongest, steps, _) = encode_cells(np.full((1, 1, 1, 2), p), [0.0, 0.0])[0, 0, 0]
     assert strongest == 0
     assert abs(int(steps)) in range(60, 128)
 
@@ -41,10 +64,11 @@ def test_a_mask_and_its_shares() -> None:
     "cells",
     [
         np.zeros((1, 2, 2), np.int8),
-        np.zeros((1, 2, 2, 3), np.int8),
+        np.zeros((1, 2, 2, 4), np.int8),
         np.zeros((1, 2, 2, 2), np.int16),
         np.full((1, 1, 1, 2), 5, np.int8),
         np.full((1, 1, 1, 2), -1, np.int8),
+        np.array([0, 1, 2], np.int8).reshape(1, 1, 1, 3),
     ],
 )
 def test_cells_that_do_not_fit_are_refused(cells: np.ndarray) -> None:
