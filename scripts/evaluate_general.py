@@ -8,8 +8,8 @@
 ``measure`` keeps what the shipped model, or a network, says of every tile in DIR, ``report``
 prints the tables. The evidence of a tile and class: mean, top 5 %, top 1 % and maximum of the
 class's map, and the head on the statistics of the whole tile; beside these the tile's longest
-lines. The judgement is taught on views of the teaching laboratories only
-(scripts/general_judge.py).
+lines, and the share of its area that has no stain's hue. The judgement is taught on views of the
+teaching laboratories only (scripts/general_judge.py).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from teaching_views import STRIDE, Lessons, read_cutouts
 from tqdm import tqdm
 
 from rl2qc.images.lines import line_responses
+from rl2qc.images.quantities import measure_quantities
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import to_tensor
 from rl2qc.model.quality import QualityModel
@@ -69,7 +71,8 @@ class Measure:
     def add(self, name: str, images: list[Image]) -> None:
         stack = np.stack(images)
         if isinstance(self.judge, GeneralNetwork):
-            found = evidence_of(self.judge, stack) | {"lines": line_responses(stack)}
+            hue = measure_quantities(images)[:, QUANTITIES.index("odd_hue")]
+            found = evidence_of(self.judge, stack) | {"lines": line_responses(stack), "hue": hue}
             self.found |= {f"{name}|{part}": values for part, values in found.items()}
             return
         statistics = self.judge.extractor.of_batch(stack)

@@ -10,8 +10,9 @@ import numpy as np
 from general_judge import Laboratory, Tiles, fit_prior
 from general_sets import KINDS, REASONS
 from numpy.typing import NDArray
-from scipy.stats import beta, spearmanr
+from scipy.stats import binomtest, spearmanr
 
+from rl2qc.filtering.odd_hue import reasons_by_hue
 from rl2qc.images.cells import CellMap, encode_cells
 from rl2qc.stats.adaptation import (
     Adaptation,
@@ -128,6 +129,15 @@ class Fold:
         shift = logit(cell_limits(self.group(name), self.prior)) - self.prior.cells
         return CellMap(CLASSES, cells).mask(shift)
 
+    def reasons(self, name: str) -> NDArray[np.int64]:
+        """Class (n,) of each tile, if it is damaged, beside clean tiles of its laboratory."""
+        found = self.prior.reasons(self.evidence[name], self.group(name).usual)
+        own, usual = self.found[f"{name}|hue"], self.found[f"{name.rpartition(':')[0]}:clean|hue"]
+        for row, hue in zip(found, own, strict=True):
+            beside = np.tile(row, (len(usual) + 1, 1))
+            row[:] = reasons_by_hue(beside, [*usual, hue], CLASSES)[-1]
+        return np.asarray(found.argmax(1), np.int64)
+
     def scores(self) -> dict[str, Arrays]:
         """Scores of the network ("new") and the shipped model ("now"); higher is worse."""
         new = {name: self.judge(name).score for name in self.evidence}
@@ -175,13 +185,6 @@ def table_of_areas(scored: dict[str, dict[str, Arrays]]) -> Figures:
     return figures
 
 
-def share_interval(k: int, n: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95 % interval."""
-    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-    high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
-    return low, high
-
-
 def mixture(
     fold: Fold, lab: str, share: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -216,7 +219,7 @@ def table_of_kept(folds: dict[str, Fold]) -> Figures:
                     kept.append(float(np.mean(good)))
                     rejected.append(float(np.mean(bad)))
                 counts = np.round(np.array(kept) * len(clean))
-                low, high = share_interval(int(counts[1]), len(clean))
+                low, high = binomtest(int(counts[1]), len(clean)).proportion_ci()
                 sums += np.array([counts, [len(clean)] * len(counts)])
                 print(
                     f"  {lab:20}" + "".join(f" {k:.2f}" for k in kept) + f"  n {len(clean)}"
@@ -225,7 +228,7 @@ def table_of_kept(folds: dict[str, Fold]) -> Figures:
                 figures[f"{lab} {alpha}"] = {"kept": kept, "n": len(clean), "rejected": rejected}
         if sums[1, 0]:
             pooled = sums[0] / sums[1]
-            low, high = share_interval(int(sums[0, 1]), int(sums[1, 1]))
+            low, high = binomtest(int(sums[0, 1]), int(sums[1, 1])).proportion_ci()
             shares = "".join(f" {k:.3f}" for k in pooled)
             print(f"  {'pooled':20}{shares}  n {sums[1, 0]:.0f}  [{low:.3f}, {high:.3f}]")
             figures[f"pooled {alpha}"] = pooled.tolist()
@@ -271,9 +274,10 @@ def table_of_reasons(folds: dict[str, Fold]) -> Figures:
         said, count = [], 0
         for fold in folds.values():
             for lab in labs_of(fold.evidence, "out"):
-                found = fold.judge(f"out:{lab}:{kind}")
-                said += [CLASSES[k] for k in found.reason[found.p_value <= ALPHA]]
-                count += len(found.reason)
+                reasons = fold.reasons(f"out:{lab}:{kind}")
+                out = fold.judge(f"out:{lab}:{kind}").p_value <= ALPHA
+                said += [CLASSES[k] for k in reasons[out]]
+                count += len(reasons)
         if count:
             right = sum(c in wanted for c in said) / max(len(said), 1)
             often = sorted(set(said), key=lambda c: -said.count(c))[:3]

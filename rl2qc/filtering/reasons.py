@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rl2qc.filtering.decision import over_rejection_warnings
 from rl2qc.filtering.drift import MIN_TILES
 from rl2qc.filtering.evidence import Evidence, adaptation_warnings
-from rl2qc.filtering.odd_hue import hue_p_values
+from rl2qc.filtering.odd_hue import reasons_by_hue
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import (
     DAMAGE_REASONS,
@@ -85,13 +85,10 @@ def _of_evidence(table: Decided) -> NDArray[np.str_]:
     words = np.array([DAMAGE_REASONS.get(name, name) for name in prior.classes])
     usual = None if table.adaptation is None else table.adaptation.usual
     worst = table.evidence.worst(table.adaptation)
-    found = words[prior.reasons(worst.values, usual).argmax(1)]
+    of_classes = prior.reasons(worst.values, usual)
     if table.adapt != "none" and "odd_hue" in table.measurements:
-        # What hue alone condemns is ink to it.
-        by_hue = hue_p_values(table.measurements["odd_hue"])
-        inked = (by_hue < 1) & (by_hue <= table.measurements["p_value"])
-        found = np.where(inked, DAMAGE_REASONS["ink"], found)
-    return np.where(table.keep, "", found)
+        of_classes = reasons_by_hue(of_classes, table.measurements["odd_hue"], prior.classes)
+    return np.where(table.keep, "", words[of_classes.argmax(1)])
 
 
 def _of_quantities(table: Decided) -> NDArray[np.str_]:

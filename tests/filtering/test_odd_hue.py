@@ -7,7 +7,7 @@ import pytest
 from toy_general import CLASSES, toy_prior
 
 from rl2qc.filtering.evidence import Evidence, judge_evidence
-from rl2qc.filtering.odd_hue import hue_p_values
+from rl2qc.filtering.odd_hue import hue_p_values, reasons_by_hue
 from rl2qc.images.cells import CellMap
 from rl2qc.images.quantities import image_quantities
 from rl2qc.images.quantity_names import QUANTITIES
@@ -52,6 +52,30 @@ def test_a_fleck_of_ink_is_told_and_blood_is_not(stained, colour):
     odd = [image_quantities(i)[at] for i in (inked, bloody, *images[2:])]
     p = hue_p_values(odd)
     assert p[0] <= 0.002 and (p[1:] == 1).all()
+
+
+def test_a_sure_hue_is_ink_unless_damage_is_seen_that_is_grey_itself():
+    classes = ("fold", "ink", "pen", "bubble", "dark_spot", "foreign")
+    of_classes = np.tile(np.eye(6) * 0.9 + 0.02, (6, 1))
+    odd = np.zeros(36)
+    odd[:6] = 0.1
+    said = [classes[k] for k in reasons_by_hue(of_classes, odd, classes).argmax(1)[:6]]
+    assert said == ["ink", "ink", "ink", "bubble", "dark_spot", "ink"]
+    # Where the stain itself has such hues, they say nothing, and of no class that there is none.
+    np.testing.assert_array_equal(reasons_by_hue(of_classes, odd + 0.1, classes), of_classes)
+    np.testing.assert_array_equal(reasons_by_hue(of_classes[:6], odd[:6], classes), of_classes[:6])
+    assert reasons_by_hue(np.empty((0, 6)), [], classes).shape == (0, 6)
+
+
+def test_without_an_odd_hue_what_brings_one_is_the_less_likely():
+    rng = np.random.default_rng(0)
+    classes = ("fold", "ink", "stain")
+    before = rng.dirichlet(np.ones(3), 40)
+    after = reasons_by_hue(before, np.zeros(40), classes)
+    # Bayes, with what the drawings show: 5 % of folds and 74 % of inks have such a hue.
+    expected = before * [0.95, 0.26, 1.0]
+    np.testing.assert_allclose(after / after.sum(1)[:, None], expected / expected.sum(1)[:, None])
+    assert (after.argmax(1) != before.argmax(1)).any()
 
 
 def test_score_at_is_the_inverse_of_the_p_value(evidence):
