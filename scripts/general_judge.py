@@ -84,7 +84,7 @@ class Penalties:
     least
         Of the weights of standardised evidence: a map may speak against damage but a little.
     lines
-        How many times what the drawings that teach say lines weigh: theirs are short and bent.
+        How much lines alone count beside all evidence together.
     """
 
     damage: float = 0.2
@@ -92,7 +92,7 @@ class Penalties:
     views: float = 0.3
     limit: float = 4.0
     least: float = -0.2
-    lines: float = 2.25
+    lines: float = 0.5
 
 
 def fit_prior(
@@ -106,6 +106,7 @@ def fit_prior(
     prior = _of_wholes(prior, taught)
     prior = _regressions(prior, taught, penalties)
     prior = _cells(prior, list(zip(plain, [lab.cells for lab in taught], strict=True)))
+    prior = _lines_alone(prior, [(prior, rows) for rows in plain], penalties.lines)
     reach = []
     for lab, rows in zip(taught, plain, strict=True):
         reach.append(prior.scores(lab.damaged.evidence, adapt(rows, prior).usual))
@@ -131,7 +132,8 @@ def with_tail_of(
     limit = np.maximum(np.maximum(own, prior.limit), limits)
     found = changed(prior, limit=limit)
     found = _cells(found, [(plain, cells) for _, plain, cells in apart])
-    return _tail(found, [(of, plain) for of, plain, _ in apart])
+    labs = [(of, plain) for of, plain, _ in apart]
+    return _tail(_lines_alone(found, labs, Penalties().lines), labs)
 
 
 def changed(prior: GeneralPrior, **parts: Any) -> GeneralPrior:
@@ -147,6 +149,7 @@ def _empty(classes: tuple[str, ...]) -> GeneralPrior:
         limit=np.zeros(e),
         weights=np.zeros(terms),
         bias=nothing,
+        apart=np.zeros(4),
         location=np.zeros(2),
         scale=np.ones(2),
         shape=nothing,
@@ -211,11 +214,9 @@ def _regressions(prior: GeneralPrior, labs: list[Laboratory], penalties: Penalti
     # A class that nobody drew is never a reason.
     bias, of_class = np.full(len(prior.classes), -30.0), np.zeros_like(prior.reason_weights)
     bias[reason.classes_], of_class[reason.classes_] = reason.intercept_, reason.coef_ / scale
-    weight = damage[: x.shape[1]] / scale
-    weight[-1] *= penalties.lines
     return changed(
         prior,
-        weights=weight,
+        weights=damage[: x.shape[1]] / scale,
         bias=np.array(intercept + 2 * damage[x.shape[1] :].mean()),
         reason_bias=bias,
         reason_weights=of_class,
@@ -251,6 +252,23 @@ def _tail(prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]]) -> Gener
         shape=np.array(shape),
         width=np.array(np.concatenate(below).mean()),
     )
+
+
+def _lines_alone(
+    prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]], share: float
+) -> GeneralPrior:
+    """Location and mean excess of clean tiles, of the score without lines alone and of these."""
+    if not share:
+        return prior
+    bare = [(changed(of, apart=np.zeros(4)), plain) for of, plain in labs]
+    tail = _tail(changed(prior, apart=np.zeros(4)), bare)
+    beyond = [of.beyond(plain, adapt(plain, of).usual) for of, plain in labs]
+    middles = [np.median(found) for found in beyond]
+    excess = [f[f > m] - m for f, m in zip(beyond, middles, strict=True)]
+    step = np.concatenate(excess).mean()
+    usually = np.median(middles) - step * np.log(share)
+    apart = np.array([tail.location[0], _mean_excess(tail), usually, step])
+    return changed(prior, apart=apart)
 
 
 def _mean_excess(prior: GeneralPrior) -> float:

@@ -36,6 +36,8 @@ def toy_prior(
         "limit": np.full(e, 2.0),
         "weights": weights,
         "bias": np.array(-4.0),
+        # Lines alone say the less: those that exceed the usual by a factor of e to the fifth.
+        "apart": np.array([-4.0, 0.5, 5.0, 0.25]) if lines else np.zeros(4),
         "location": np.array([-4.0, 0.5]),
         "scale": np.array([0.5, 0.3]),
         "shape": np.array(0.125),

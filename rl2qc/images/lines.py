@@ -1,12 +1,13 @@
-"""Long straight lines: what folds, threads, hairs, scratches and edges of glass have, and tissue
-rarely.
+"""Long straight lines: what folds, threads, hairs, scratches and strokes have, and tissue rarely.
 
 Of each of 48 directions the slope and the curvature across it, of optical density and of its
 colour, are summed along a line of 128 px. Each pixel counts no more than a limit: one dark nucleus
 is no line. The sums double in six steps, each of which adds a copy that is shifted by as much as is
 summed so far (the fast discrete Radon transform), on whole numbers; short sums serve all directions
-that are close to theirs. What counts is how far the strongest line stands out of the image's own:
-muscle has many.
+that are close to theirs. A dark line is strong where the curvature is. A band has two edges, 8 to
+36 px apart, of opposite slope: it is as strong as the weaker one, and so the wall of a crypt, which
+has one, is none. What counts is how far the strongest stands out of the image's own: muscle has
+many.
 
 References
 ----------
@@ -43,6 +44,10 @@ _FULL = _ONE << _DOUBLINGS
 _USUAL, _LEAST = 0.9, 1e-3
 # Lines whose middle lies at the border are half outside, px of the halved picture.
 _BORDER = 4
+# Bands are looked for at every other place. Their second edge lies so far across, in places of the
+# halved picture: the nearest, and the steps that cover all up to the farthest.
+_EVERY, _NEAREST, _STEPS = 2, 3, (2, 4, 8)
+_MARGIN = 9
 # Nothing lies around a picture: the first pixel of half a line lies so far outside at the most.
 _PADDING = 36
 _DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
@@ -71,21 +76,31 @@ def line_responses(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     found = np.full((len(images), len(LINES)), 0.5, np.float32)
     for row, image in zip(found, images, strict=True):
-        sums = _strongest(image).reshape(len(LINES), -1)
-        if sums.size:
-            usual = int(_USUAL * (sums.shape[1] - 1))
-            shares = np.array([(k.max(), _in_order(k, usual)) for k in sums], np.float32) / _FULL
+        kinds = [kind.ravel() for part in _strongest(image) for kind in part]
+        if kinds[0].size:
+            ranks = [(k.max(), _in_order(k, int(_USUAL * (k.size - 1)))) for k in kinds]
+            shares = np.array(ranks, np.float32) / _FULL
             most, usually = (p / (1 - p) for p in np.clip(shares.T, _LEAST, 1 - _LEAST))
             row[:] = most / (most + usually)
     return found
 
 
-def line_strengths(image: NDArray[np.uint8]) -> _Floats:
-    """Mean (4, a, b) over the strongest line of each kind through each place as its middle, 0 to 1.
+def line_strengths(image: NDArray[np.uint8]) -> tuple[_Floats, _Floats]:
+    """How strong the strongest band and dark line through each place are, 0 to 1.
 
-    Places lie 2 px apart, none at the border of the image (h, w, 3) uint8.
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 RGB
+
+    Returns
+    -------
+    bands : (2, a, b) float32
+        Of density and of colour, by the middle of one edge; places lie 4 px apart.
+    dark : (2, c, d) float32
+        By the middle of the line; 2 px apart. No place lies at the border.
     """
-    return np.asarray(_strongest(image) / _FULL, np.float32)
+    bands, dark = _strongest(image)
+    return np.asarray(bands / _FULL, np.float32), np.asarray(dark / _FULL, np.float32)
 
 
 def _in_order(sums: _Whole, rank: int) -> int:
@@ -93,20 +108,19 @@ def _in_order(sums: _Whole, rank: int) -> int:
     return int(np.searchsorted(np.cumsum(np.bincount(sums)), rank, side="right"))
 
 
-def _strongest(image: NDArray[np.uint8]) -> _Whole:
-    """Sum (4, a, b) over the strongest line of each kind through each place as its middle."""
+def _strongest(image: NDArray[np.uint8]) -> tuple[_Whole, _Whole]:
+    """Sums of the strongest band (2, a, b) and dark line (2, c, d) through each place."""
     slopes, curvatures = _derivatives(_planes(image))
     height, width = slopes.shape[2:]
-    if min(height, width) <= 2 * _BORDER:
-        return np.zeros((len(LINES), 0, 0), np.int16)
     rows, columns = height - 2 * _BORDER, width - 2 * _BORDER
+    if min(rows, columns) <= 0:
+        return (np.zeros((2, 0, 0), np.int16),) * 2
     # Lines of the first half of the directions go down, those of the other half up.
-    above, below = (
-        np.zeros((len(LINES), height + _PADDING, width + _PADDING), np.int16) for _ in range(2)
-    )
-    most, least = np.zeros_like(above), np.zeros_like(above)
-    count = above[1:].size + (rows - 1) * above.shape[2] + columns
-    flat_most, flat_least = most.reshape(-1)[:count], least.reshape(-1)[:count]
+    above, below = (np.zeros((4, height + _PADDING, width + _PADDING), np.int16) for _ in range(2))
+    bands, dark = _Bands(rows, columns), np.zeros_like(above)
+    half, across_all = above[2:].size, above.shape[2]
+    count = above[1:].size + (rows - 1) * across_all + columns
+    flat_dark = dark.reshape(-1)[half:count]
     step = np.pi / _DIRECTIONS
     for angle in np.arange(_DIRECTIONS) * step:
         padded, top = (above, _PADDING) if angle <= np.pi / 2 else (below, 0)
@@ -118,13 +132,12 @@ def _strongest(image: NDArray[np.uint8]) -> _Whole:
         bend += sin * sin * curvatures[2]
         # Of a dark line the density has its top in the middle: it bends downwards.
         parts[2:] = np.clip(-bend, -_ONE, _ONE, out=bend)
-        first = (top + _BORDER) * padded.shape[2] + _BORDER
-        for line in _fan(_Sums(padded.reshape(-1), padded.shape[2]), angle, step, (first, count)):
-            np.maximum(flat_most, line, out=flat_most)
-            np.minimum(flat_least, line, out=flat_least)
-    # An edge is as strong from either side.
-    np.maximum(most[:2], -least[:2], out=most[:2])
-    return most[:, :rows, :columns]
+        first = (top + _BORDER) * across_all + _BORDER
+        for line in _fan(_Sums(padded.reshape(-1), across_all), angle, step, (first, count)):
+            np.maximum(flat_dark, line[half:], out=flat_dark)
+            edges = line[:half].reshape(2, *above.shape[1:])[:, :rows, :columns]
+            bands.add(edges, angle)
+    return bands.strongest, dark[2:, :rows, :columns]
 
 
 def _planes(image: NDArray[np.uint8]) -> list[_Floats]:
@@ -146,6 +159,57 @@ def _derivatives(planes: list[_Floats]) -> tuple[_Floats, _Floats]:
     return np.array(slopes, np.float32), np.array(curvatures, np.float32)
 
 
+class _Bands:
+    """The strongest band (2, a, b) through every other place, of all directions so far."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        # Nothing lies around, so that a shift is one of places here, too.
+        below, beside = -(-rows // _EVERY), -(-columns // _EVERY)
+        self.inside = slice(None), slice(_MARGIN, _MARGIN + below), slice(beside)
+        self.edges = np.zeros((2, below + 2 * _MARGIN, beside + _MARGIN), np.int16)
+        self.most = np.zeros_like(self.edges)
+
+    @property
+    def strongest(self) -> _Whole:
+        """As strong as the weaker of its edges."""
+        return self.most[self.inside]
+
+    def add(self, edges: _Whole, angle: float) -> None:
+        """Take the edges (2, rows, columns) of one direction."""
+        self.edges[self.inside] = edges[:, ::_EVERY, ::_EVERY]
+        flat, most = self.edges.reshape(-1), self.most.reshape(-1)
+        # The steepest slopes, up and down, of the places from here on; the first of them moves.
+        rise, fall, moved = flat, flat, 0
+        for step in _STEPS:
+            far = self._far(step, angle)
+            here, there = _shifted(far)
+            rise = np.maximum(rise[here], rise[there])
+            fall = np.minimum(fall[here], fall[there])
+            moved += max(-far, 0)
+        # The other edge of the place p is at p + far.
+        start = moved - self._far(_NEAREST, angle)
+        skip = max(-start, 0)
+        rise, fall, start = rise[skip:], fall[skip:], start + skip
+        stop = min(start + len(rise), len(flat))
+        own, best = flat[start:stop], most[start:stop]
+        rise, fall = rise[: len(own)], fall[: len(own)]
+        np.maximum(best, np.minimum(own, -fall), out=best)
+        np.maximum(best, np.minimum(-own, rise), out=best)
+
+    def _far(self, step: int, angle: float) -> int:
+        """How many places lie between two that are a step apart across the lines."""
+        down, across = step * float(np.sin(angle)), step * float(np.cos(angle))
+        return round(down / _EVERY) * self.edges.shape[2] + round(across / _EVERY)
+
+
+def _shifted(far: int) -> tuple[slice, slice]:
+    """The places that have another so far on, and these."""
+    if far == 0:
+        return slice(None), slice(None)
+    here, there = slice(None, -abs(far)), slice(abs(far), None)
+    return (here, there) if far > 0 else (there, here)
+
+
 @dataclass(frozen=True, eq=False)
 class _Sums:
     """Sums (n,) along lines by their first pixel, of padded pictures row after row.
@@ -163,14 +227,9 @@ class _Sums:
         """Lines of twice their length, that go on in the direction across ``angle``."""
         y, x = _shift(length, angle)
         far = y * self.width + x
-        found = np.empty_like(self.sums)
-        if far >= 0:
-            here, beyond = slice(len(found) - far), slice(len(found) - far, None)
-            there = slice(far, None)
-        else:
-            here, beyond, there = slice(-far, None), slice(-far), slice(far)
+        here, there = _shifted(far)
+        found = self.sums.copy()
         np.add(self.sums[here], self.sums[there], out=found[here])
-        found[beyond] = self.sums[beyond]
         return _Sums(found, self.width, (self.reach[0] + y, self.reach[1] + x))
 
     def doubled_at_middle(self, length: int, angle: float, places: tuple[int, int]) -> _Whole:

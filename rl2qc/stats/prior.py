@@ -20,9 +20,9 @@ __all__ = ["LINES", "GeneralPrior", "evidence_names", "logit", "map_evidence", "
 
 Floats: TypeAlias = NDArray[np.float64]
 
-LINES = ("edge_density", "edge_colour", "dark_density", "dark_colour")
-"""Kinds of line: a step of density or of colour, and a line that is darker, or of more eosin's
-colour, than both of its sides."""
+LINES = ("band_density", "band_colour", "dark_density", "dark_colour")
+"""Kinds of line: a band between two parallel steps of density or of colour, and a line that is
+darker, or of more eosin's colour, than both of its sides."""
 
 _TOPS = {"mean": 1.0, "top5": 0.05, "top1": 0.01, "max": 0.0}
 # Logits are bounded: what a network is surer of than this says no more.
@@ -30,6 +30,8 @@ _LEAST = 1e-4
 _AT_ONCE = 512
 # A line counts by half where its log-odds exceed the usual by three of these.
 _LINE_STEP, _LINE_HALF = 0.5, 3.0
+# Log-odds of lines that are as good as none.
+_LINE_LEAST = 0.05
 # Log-odds and scales beyond these are nobody's, and overflow where they are added up.
 _MOST, _MOST_DEVIATION = 1e4, 10
 
@@ -126,7 +128,8 @@ class GeneralPrior:
     """What was learnt of evidence across laboratories; ``E`` columns, ``C`` classes.
 
     Of the columns of the maps each is a term (``T``) of the score. Lines are one term together: how
-    far the one that is farthest beyond the usual of its kind exceeds it.
+    far the one that is farthest beyond the usual of its kind exceeds it. And they are damage by
+    themselves: a tile is as bad as maps and lines together say, or lines alone.
 
     Attributes
     ----------
@@ -139,6 +142,10 @@ class GeneralPrior:
         clean laboratories show.
     weights, bias : (T,), ()
         Log-odds of damage are linear in what exceeds the usual.
+    apart : (4,)
+        What makes the score of a tile and its lines alone comparable: location and mean excess of
+        the score without lines alone in clean tiles, and those of how far lines exceed the usual.
+        All 0 where lines alone say nothing, as in priors of before.
     location : (2,)
         A laboratory's location of the score: its mean over laboratories, its standard deviation.
     scale : (2,)
@@ -161,6 +168,7 @@ class GeneralPrior:
     limit: Floats
     weights: Floats
     bias: Floats
+    apart: Floats
     location: Floats
     scale: Floats
     shape: Floats
@@ -197,13 +205,14 @@ class GeneralPrior:
             A part has another shape, is not finite, or is no scale; classes share a name.
         """
         names = [f.name for f in fields(cls) if f.name != "classes"]
-        made = cls(classes, **{name: np.asarray(state[name], np.float64) for name in names})
+        full = {"apart": np.zeros(4)} | dict(state)
+        made = cls(classes, **{name: np.asarray(full[name], np.float64) for name in names})
         e, c = len(made.names), len(classes)
         terms = len(evidence_names(classes)) + made.lines
         shapes: dict[str, tuple[int, ...]] = {"weights": (terms,), "reason_weights": (c, terms)}
         shapes |= dict.fromkeys(("usual", "limit"), (e,))
         shapes |= dict.fromkeys(("reason_bias", "cells", "cells_usual"), (c,))
-        shapes |= {"location": (2,), "scale": (2,)}
+        shapes |= {"location": (2,), "scale": (2,), "apart": (4,)}
         for name in names:
             part = getattr(made, name)
             # NaN is not below anything.
@@ -213,6 +222,8 @@ class GeneralPrior:
             raise ValueError("classes must have names of their own")
         if min(made.scale[0], made.width) <= 0 or made.location[1] < 0:
             raise ValueError("scales must lie above 0")
+        if made.apart.any() and not (made.lines and made.apart[1] > 0 and made.apart[3] > 0):
+            raise ValueError("lines alone need scales above 0, and lines")
         if not 0 <= made.scale[1] <= _MOST_DEVIATION:
             raise ValueError(f"the second number of scale must lie between 0 and {_MOST_DEVIATION}")
         return made
@@ -237,8 +248,26 @@ class GeneralPrior:
         return np.concatenate([over, probability(beyond / _LINE_STEP - _LINE_HALF)], 1)
 
     def scores(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:
-        """Log-odds (n,) of damage; higher is worse."""
-        return np.asarray(self.exceeding(evidence, usual) @ self.weights + self.bias)
+        """Log-odds (n,) of damage; higher is worse.
+
+        Of two independent tests either may reject: their odds add up, as those of Good's harmonic
+        mean of p-values do ("Significance tests in parallel and in series", JASA 53:799, 1958).
+        """
+        together = self.exceeding(evidence, usual) @ self.weights + self.bias
+        if not self.apart.any():
+            return np.asarray(together)
+        location, scale, usually, step = self.apart
+        alone = (self.beyond(evidence, usual) - usually) / step
+        return np.asarray(location + scale * np.logaddexp((together - location) / scale, alone))
+
+    def beyond(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:
+        """By what factor (n,), as a logarithm, the line that stands out most exceeds the usual of
+        its kind: laboratories with much of it have as much more of its spread."""
+        most = len(evidence_names(self.classes))
+        usually = np.asarray(self.usual if usual is None else usual, np.float64)[most:]
+        own = logit(np.asarray(evidence, np.float64)[:, most:])
+        ratio = (np.maximum(own, 0) + _LINE_LEAST) / (np.maximum(usually, 0) + _LINE_LEAST)
+        return np.asarray(np.log(ratio).max(1))
 
     def reasons(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:
         """Probability (n, C) of each class, if the tile is damaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, shift
 
 from rl2qc.images.lines import line_responses, line_strengths
 from rl2qc.stats.prior import LINES
@@ -35,7 +35,7 @@ def crossed(image: np.ndarray, degrees: float, thick: int = 6, light: float = 0.
 
 
 def looked_up(image: np.ndarray, directions: int = 48) -> np.ndarray:
-    """The same in float64, of points between pixels."""
+    """The strongest bands and dark lines in float64, of points between pixels."""
     small = image.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).mean((1, 3))
     density = -np.log((np.rint(small) + 1) / 256)
     planes = density.sum(2), 4 * (density[..., 0] - density[..., 1])
@@ -56,16 +56,41 @@ def looked_up(image: np.ndarray, directions: int = 48) -> np.ndarray:
             for step in steps:
                 place = [rows + step * c, columns - step * s]
                 sums += [map_coordinates(p, place, order=1) for p in (slope, bend)]
-            found[number] = max(found[number], np.abs(sums[0]).max() / 64)
+            for far in np.arange(4, 19):
+                other = shift(sums[0], (-far * s, -far * c), order=1)
+                pair = np.maximum(np.minimum(sums[0], -other), np.minimum(-sums[0], other))
+                found[number] = max(found[number], pair.max() / 64)
             found[2 + number] = max(found[2 + number], -sums[1].min() / 64)
     return found
 
 
+def strengths_of(image: np.ndarray) -> list[np.ndarray]:
+    """The places of each kind."""
+    return [kind.ravel() for part in line_strengths(image) for kind in part]
+
+
 @pytest.mark.parametrize("degrees", [0, 41, 90, 133])
 def test_lines_are_as_strong_as_sums_along_them(degrees):
-    image = crossed(tissue(1), degrees)
-    strongest = line_strengths(image).max((1, 2))
+    image = crossed(tissue(1), degrees, thick=12)
+    strongest = [places.max() for places in strengths_of(image)]
     np.testing.assert_allclose(strongest, looked_up(image), atol=0.12)
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 150])
+@pytest.mark.parametrize("light", [0.4, 2.0])
+def test_a_band_has_two_edges_and_a_step_one(degrees, light):
+    """Dark or pale, in the middle or at the border; a wall between two grounds is no band."""
+    ground = np.full((SIDE, SIDE, 3), 110, np.uint8)
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    angle = np.deg2rad(degrees)
+    across = x * np.cos(angle) + y * np.sin(angle)
+    for middle in (0, -60, 60):
+        banded = np.where(np.abs(across - middle)[..., None] < 10, light * ground, ground)
+        assert line_strengths(np.uint8(banded))[0][0].max() > 0.8
+    stepped = np.where(across[..., None] < 0, light * ground, ground)
+    wide = np.where(np.abs(across)[..., None] < 40, light * ground, ground)
+    assert line_strengths(np.uint8(stepped))[0].max() < 0.1
+    assert line_strengths(np.uint8(wide))[0].max() < 0.25
 
 
 def test_a_line_stands_out_whatever_its_direction():
@@ -80,7 +105,7 @@ def test_a_line_stands_out_whatever_its_direction():
 
 def test_how_far_a_line_stands_out_is_told_from_the_strengths():
     image = crossed(tissue(4), 20)
-    strengths = line_strengths(image).reshape(len(LINES), -1)
+    strengths = strengths_of(image)
     for found, places in zip(line_responses(image[None])[0], strengths, strict=True):
         ordered = sorted(places.tolist())
         usual = ordered[int(0.9 * (len(ordered) - 1))]
@@ -105,7 +130,7 @@ def test_a_line_of_another_colour_is_one_of_colour():
     # As dark as the tissue around it, grey.
     pale[:, 100:112] = image[:, 100:112].mean(2, keepdims=True)
     before, after = line_responses(np.stack([image, pale]))
-    column = LINES.index("edge_colour")
+    column = LINES.index("band_colour")
     assert after[column] > before[column] + 0.1
 
 

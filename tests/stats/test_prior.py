@@ -163,6 +163,46 @@ def test_lines_are_one_term_of_the_one_that_is_farthest_beyond_the_usual():
     )
 
 
+def test_a_tile_is_as_bad_as_all_evidence_or_lines_alone():
+    apart = np.array([-1.0, 0.8, 0.3, 0.25])
+    together, prior = with_lines(), with_lines(apart=apart)
+    evidence = np.random.default_rng(4).random((20, 14))
+    for row, score in zip(evidence, prior.scores(evidence), strict=True):
+        ratios = [
+            (max(math.log(p / (1 - p)), 0) + 0.05) / (max(u, 0) + 0.05)
+            for p, u in zip(row[10:], prior.usual[10:], strict=True)
+        ]
+        assert prior.beyond(row[None])[0] == pytest.approx(math.log(max(ratios)))
+        odds = math.exp((together.scores(row[None])[0] + 1.0) / 0.8)
+        alone = math.exp((math.log(max(ratios)) - 0.3) / 0.25)
+        assert score == pytest.approx(-1.0 + 0.8 * math.log(odds + alone))
+
+
+def test_of_two_tests_either_may_reject():
+    """What clean tiles have of each is exponential: of both together, rejected are half again as
+    many where lines count half, and hardly fewer of what one alone sees."""
+    rng, n = np.random.default_rng(0), 200_000
+    own, lines = rng.exponential(size=(2, n))
+    both = np.logaddexp(own, np.log(0.5) + lines)
+    for alpha in (0.05, 0.01, 0.001):
+        limit = -np.log(alpha)
+        assert (both > limit).mean() == pytest.approx(1.5 * alpha, rel=0.35)
+
+
+def test_priors_of_before_say_nothing_of_lines_alone():
+    prior = with_lines()
+    state = {name: array for name, array in prior.state().items() if name != "apart"}
+    again = GeneralPrior.from_state(state, CLASSES)
+    evidence = np.random.default_rng(5).random((4, 14))
+    np.testing.assert_array_equal(again.scores(evidence), prior.scores(evidence))
+
+
+@pytest.mark.parametrize("apart", [[0, 0, 1, 1], [0, 1, 0, 0], [0, -1, 0, 1]])
+def test_lines_alone_need_scales(apart):
+    with pytest.raises(ValueError, match="lines alone"):
+        with_lines(apart=np.array(apart, float))
+
+
 def test_a_longer_line_is_worse_and_what_is_usual_here_is_not():
     prior = with_lines(weights=np.ones(11))
     evidence = np.full((2, 14), 0.2)
@@ -179,6 +219,7 @@ def test_a_longer_line_is_worse_and_what_is_usual_here_is_not():
         {"weights": np.ones(10)},
         {"reason_weights": np.ones((2, 14))},
         {"limit": np.ones(10)},
+        {"apart": np.ones(3)},
         {"usual": np.ones(12), "limit": np.ones(12)},
     ],
 )

@@ -73,6 +73,8 @@ class EvidenceDetector:
         detector.standard_ = checked_standard(state)
         classes = np.asarray(state["classes"], np.uint8).tobytes().decode().split("\n")
         detector.prior = GeneralPrior.from_state(state, tuple(classes))
+        if detector.prior.lines and not detector.prior.apart.any():
+            raise ValueError("its lines are not those that are measured now: make it anew")
         return detector
 
 
