@@ -294,9 +294,8 @@ class QualityModel(OldNames, MeasuresTiles):
         self, patches: Patches, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
         """Backbone features (n, 512) float32."""
-        source = self.at_one_size(patches)
-        rows = self.extractor.of_source(source, evidence=False, progress=progress)
-        return rows[:, POOLED].copy()
+        patches = self.at_one_size(patches)
+        return self.statistics(patches, evidence=False, progress=progress)[:, POOLED].copy()
 
     def statistics(
         self, patches: Patches, *, evidence: bool = True, progress: bool | Progress = False
@@ -306,8 +305,7 @@ class QualityModel(OldNames, MeasuresTiles):
 
         A :class:`~rl2qc.images.sources.base.PatchSource` is taken at its own size.
         """
-        source = self.at_one_size(patches)
-        return self.extractor.of_source(source, evidence=evidence, progress=progress)
+        return self.extractor.of_source(self.at_one_size(patches), evidence, progress=progress)
 
     def at_one_size(self, patches: Patches) -> PatchSource:
         """Patches as a source of the size that the network sees, with a warning where it is not

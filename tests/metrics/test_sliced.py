@@ -10,7 +10,7 @@ from scipy.ndimage import convolve, gaussian_filter
 from scipy.special import gammaln
 from scipy.stats import wasserstein_distance
 
-from rl2qc.metrics import sliced
+from rl2qc.metrics import sliced, sliced_rows
 from rl2qc.metrics.sliced import swd
 
 
@@ -95,7 +95,7 @@ def test_whole_pictures_as_patches_have_a_closed_form(rng):
 
 def test_patches_are_cut_out_of_their_level(rng):
     pictures = images(rng, 3, 20, 24)
-    (patches,) = sliced._descriptors(pictures, 16, 7, 50, np.random.default_rng(0))
+    (patches,) = sliced.descriptors(pictures, 16, 7, 50, np.random.default_rng(0))
     windows = np.lib.stride_tricks.sliding_window_view(pictures, (7, 7), axis=(1, 2))
     for i, of_image in enumerate(np.split(patches, 3)):
         places = {w.tobytes() for row in windows[i].astype(np.float32) for w in row}
@@ -202,3 +202,15 @@ def test_bad_images(bad, message):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         swd(GOOD, GOOD, **options)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e6])
+def test_values_of_resamples_are_sorted_to_a_65000th_of_the_largest(size, rng):
+    values = (size * rng.normal(size=(3, 500))).astype(np.float32)
+    found = sliced_rows._in_order(values.copy())
+    assert np.abs(found - np.sort(values, axis=1)).max() <= np.abs(values).max() / 65_000
+    assert (np.diff(found, axis=1) >= 0).all()
+
+
+def test_values_of_nothing_stay_nothing():
+    assert not sliced_rows._in_order(np.zeros((2, 4), np.float32)).any()

@@ -153,7 +153,7 @@ class StatisticsExtractor:
         return STATISTICS_DIM + len(evidence_names(self.head.classes, self.lines))
 
     def of_source(
-        self, source: PatchSource, *, evidence: bool = True, progress: bool | Progress = False
+        self, source: PatchSource, evidence: bool = True, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
         """Rows (n, :attr:`width`) of every patch of a source, or (n, 2048) without evidence."""
         out = np.empty((len(source), self.width if evidence else STATISTICS_DIM), np.float32)
