@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._images import as_images
@@ -180,15 +179,22 @@ def descriptors(
     images: NDArray[np.uint8], min_size: int, side: int, count: int, rng: np.random.Generator
 ) -> list[_Floats]:
     """Random patches of all images, one (n * count, 3, side, side) array a level."""
-    patches: list[list[_Floats]] = []
-    for image in images:
-        of_image = []
-        for level in _pyramid(image, min_size):
-            windows = sliding_window_view(level, (side, side), axis=(0, 1))
-            rows, columns = (rng.integers(windows.shape[axis], size=count) for axis in (0, 1))
-            of_image.append(windows[rows, columns])
-        patches.append(of_image)
-    return [np.concatenate(level) for level in zip(*patches, strict=True)]
+    shapes = [level.shape for level in _pyramid(images[0], min_size)]
+    patches = [np.empty((len(images), count, 3, side, side), np.float32) for _ in shapes]
+    # From a patch's first number to each of its numbers.
+    inside = [
+        (row * shape[1] + column) * 3 + channel
+        for shape in shapes
+        for channel, row, column in [np.ogrid[:3, :side, :side]]
+    ]
+    for number, image in enumerate(images):
+        for level, to, steps in zip(_pyramid(image, min_size), patches, inside, strict=True):
+            height, width = level.shape[:2]
+            rows, columns = (rng.integers(n - side + 1, size=count) for n in (height, width))
+            first = (rows * width + columns) * 3
+            at = first[:, None, None, None] + steps
+            np.take(level.reshape(-1), at, out=to[number], mode="clip")
+    return [level.reshape(-1, 3, side, side) for level in patches]
 
 
 def _standardised(
