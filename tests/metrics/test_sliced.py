@@ -10,7 +10,7 @@ from scipy.ndimage import convolve, gaussian_filter
 from scipy.special import gammaln
 from scipy.stats import wasserstein_distance
 
-from rl2qc.metrics import sliced, sliced_rows
+from rl2qc.metrics import sliced
 from rl2qc.metrics.sliced import swd
 
 
@@ -202,15 +202,3 @@ def test_bad_images(bad, message):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         swd(GOOD, GOOD, **options)
-
-
-@pytest.mark.parametrize("size", [1e-30, 1.0, 1e6])
-def test_values_of_resamples_are_sorted_to_a_65000th_of_the_largest(size, rng):
-    values = (size * rng.normal(size=(3, 500))).astype(np.float32)
-    found = sliced_rows._in_order(values.copy())
-    assert np.abs(found - np.sort(values, axis=1)).max() <= np.abs(values).max() / 65_000
-    assert (np.diff(found, axis=1) >= 0).all()
-
-
-def test_values_of_nothing_stay_nothing():
-    assert not sliced_rows._in_order(np.zeros((2, 4), np.float32)).any()
