@@ -117,7 +117,10 @@ def wanted(cards: Mapping[str, Scorecard]) -> dict[str, bool]:
     distinct = [cards[n].provenance["n_distinct"] for n in ("fakes", "30 distinct", "16 repeated")]
     found["distinct: fakes > 30 > 16"] = distinct == sorted(distinct, reverse=True)
     found["fakes are judged"] = "farther" in answer(cards["fakes"], "Realism")
-    found["the half is like real"] = "not told apart" in answer(cards["half"], "Realism")
+    # Nine other slides, of which nine slides tell little: "cannot be told" is right as well.
+    found["the half is not called farther"] = answer(cards["half"], "Realism").startswith(
+        ("not told apart", "cannot be told")
+    )
     for name in cards:
         found[f"{name}: encoding named"] = named(name) == (name in encoded)
         found[f"{name}: repetition named"] = (

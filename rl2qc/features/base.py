@@ -99,6 +99,9 @@ class FeatureExtractor:
     follows
         The model whose stage statistics these features follow from, None for all others: who has
         the statistics at hand calls :meth:`of_statistics` and saves a pass over the images.
+    begins
+        Identity and number of wider features whose first columns these are, None for all others:
+        where those are kept, nothing is computed.
 
     Examples
     --------
@@ -116,6 +119,7 @@ class FeatureExtractor:
     identity: str
     cached: bool = True
     follows: QualityModel | None = None
+    begins: tuple[str, int] | None = None
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
         """Features (n, dim) float32 of the patches, in their order."""

@@ -163,6 +163,11 @@ class FeatureCache:
             part = replace(source, items=patches, names=tuple(source.names[i] for i in rows))
         keys = [_key(extractor.identity, source.size, content) for content in contents]
         known = self._read(set(keys), extractor.dim)
+        wider: tuple[str, int] | None = getattr(extractor, "begins", None)
+        if wider is not None and len(known) < len(set(keys)):
+            those = {_key(wider[0], source.size, c): k for c, k in zip(contents, keys, strict=True)}
+            kept = self._read(set(those), wider[1])
+            known = {those[key]: row[: extractor.dim] for key, row in kept.items()} | known
         # A dict: an image that stands in the chunk twice is computed once.
         missing = {key: i for i, key in enumerate(keys) if key not in known}
         if missing:

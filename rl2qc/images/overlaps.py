@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft2, rfft2
+from scipy.fft import irfft2, next_fast_len, rfft2
 
 __all__ = ["overlapping"]
 
@@ -18,7 +19,8 @@ _Pairs: TypeAlias = NDArray[np.int64]
 CORRELATION, SHARE = 0.95, 0.3
 # Grey levels that the part in common must vary by: two pale margins are alike wherever they lie.
 _CONTRAST = 4.0
-_CHUNK = 256
+# Pairs whose images are transformed at once, and that are held against each other at once.
+_MANY, _CHUNK = 2048, 128
 
 
 def overlapping(thumbnails: _Floats, pairs: _Pairs) -> NDArray[np.bool_]:
@@ -48,41 +50,75 @@ def overlapping(thumbnails: _Floats, pairs: _Pairs) -> NDArray[np.bool_]:
     [True, False]
     """
     found = np.zeros(len(pairs), bool)
-    for start in range(0, len(pairs), _CHUNK):
-        chunk = pairs[start : start + _CHUNK]
-        rows, at = np.unique(chunk, return_inverse=True)
-        found[start : start + _CHUNK] = _correlate(thumbnails[rows], at.reshape(-1, 2)) >= (
-            CORRELATION
-        )
+    shifts = _Shifts(thumbnails.shape[-1])
+    for start in range(0, len(pairs), _MANY):
+        # What is of one image alone is found once for many pairs.
+        rows, at = np.unique(pairs[start : start + _MANY], return_inverse=True)
+        images, at = shifts.of_images(thumbnails[rows]), at.reshape(-1, 2)
+        for first in range(0, len(at), _CHUNK):
+            best = shifts.correlate(images, at[first : first + _CHUNK])
+            found[start + first : start + first + len(best)] = best >= CORRELATION
     return found
 
 
-def _correlate(images: _Floats, pairs: _Pairs) -> _Floats:
-    """The best correlation (m,) of pairs of images (n, s, s) over shifts with enough in common."""
-    side = images.shape[-1]
-    size = (2 * side, 2 * side)
-    whole = rfft2(np.ones((side, side), np.float32), size)
+@dataclass(frozen=True, eq=False)
+class _Shifted:
+    """Images (n, s, s), transformed, and what the part of each at each of k shifts is like.
 
-    def back(x: NDArray[np.complex64]) -> _Floats:
-        return np.asarray(irfft2(x, size), np.float32)
+    Attributes
+    ----------
+    transformed : (n, ...) complex64
+    mean : (n, k) float32
+        Its sum over the square root of its area.
+    scale : (n, k) float32
+        One over the root of its sum of squares about its mean; 0 where it is too pale.
+    """
 
-    x = images - images.mean(axis=(1, 2), keepdims=True)
-    at = rfft2(x, size)
-    squared = rfft2(x * x, size)
-    n = np.maximum(np.rint(back(whole * whole.conj())), 1)
-    # Sums over the part in common, for every shift, of the first of a pair; those of the second are
-    # those of a first shifted the other way.
-    common = back(at * whole.conj())
-    spread = back(squared * whole.conj()) - common**2 / n
-    i, j = pairs.T
-    product = back(at[i] * at[j].conj()) - common[i] * _the_other_way(common)[j] / n
-    a, b = spread[i], _the_other_way(spread)[j]
-    enough = (n >= SHARE * side**2) & (np.minimum(a, b) >= _CONTRAST**2 * n)
-    scale = np.sqrt(np.maximum(a * b, 1e-6))
-    best: _Floats = np.where(enough, product / scale, -1.0).max(axis=(1, 2))
-    return best
+    transformed: NDArray[np.complex64]
+    mean: _Floats
+    scale: _Floats
 
 
-def _the_other_way(x: NDArray[Any]) -> NDArray[Any]:
-    """Values (n, 2 s, 2 s) at the opposite of each shift."""
-    return np.roll(x[:, ::-1, ::-1], 1, axis=(1, 2))
+class _Shifts:
+    """All shifts of an image (s, s) against another that leave enough in common.
+
+    They are in order, so that the opposite shifts are the same backwards.
+    """
+
+    def __init__(self, side: int) -> None:
+        reach = np.arange(1 - side, side)
+        n = np.multiply.outer(side - np.abs(reach), side - np.abs(reach))
+        down, right = np.nonzero(n >= SHARE * side**2)
+        self._n = n[down, right].astype(np.float32)
+        down, right = reach[down], reach[right]
+        # With so much room around an image, none of these comes round to its other side.
+        size = next_fast_len(side + int(down.max()), real=True)
+        self._size, self._at = (size, size), (down % size) * size + right % size
+        self._whole = rfft2(np.ones((side, side), np.float32), self._size).conj()
+
+    def of_images(self, images: _Floats) -> _Shifted:
+        """What :meth:`correlate` needs of each of the images (n, s, s)."""
+        x = images - images.mean(axis=(1, 2), keepdims=True)
+        transformed = rfft2(x, self._size)
+        mean = self._back(transformed * self._whole) / np.sqrt(self._n)
+        spread = self._back(rfft2(x * x, self._size) * self._whole) - mean**2
+        enough = spread >= _CONTRAST**2 * self._n
+        scale = enough / np.sqrt(np.maximum(spread, 1))
+        return _Shifted(transformed, mean, scale)
+
+    def correlate(self, images: _Shifted, pairs: _Pairs) -> _Floats:
+        """The best correlation (m,) of pairs of rows over the shifts; 0 where all are too pale."""
+        i, j = pairs.T
+        # Sums over the part in common, for every shift, of the first of a pair; those of the second
+        # are those of a first shifted the other way.
+        product = self._back(images.transformed[i] * images.transformed[j].conj())
+        product -= images.mean[i] * images.mean[j, ::-1]
+        product *= images.scale[i]
+        product *= images.scale[j, ::-1]
+        best: _Floats = product.max(axis=1)
+        return best
+
+    def _back(self, x: NDArray[np.complex64]) -> _Floats:
+        """Values (n, k) at the shifts."""
+        back = irfft2(x, self._size, overwrite_x=True).reshape(len(x), -1)
+        return np.asarray(back.take(self._at, axis=1), np.float32)

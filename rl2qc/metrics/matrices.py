@@ -28,8 +28,9 @@ _CHUNK = 1 << 20
 # Neighbours that are found at once: as many as PRDC looks at, and WAD-Div looks at fewer.
 _NEIGHBOURS = 5
 # Nearest images that are kept of each, and of how many images in all: a resample holds a good part
-# of them, so that only rows without enough of them among these are searched in full.
-_NEAR, _FROM, _UP_TO = 128, 300, 4096
+# of them, so that only rows without enough of them among these are searched in full. Most have
+# enough among the nearest few.
+_FEW, _NEAR, _FROM, _UP_TO = 32, 128, 300, 4096
 
 
 class Matrices:
@@ -169,16 +170,21 @@ class Matrices:
     def _spacing_of_near(self, kind: str, rows: Rows, n: int) -> Floats:
         near = self._near(kind)
         assert near is not None
-        at, distances = near[0][rows], near[1][rows]
-        repeats = np.bincount(rows, minlength=len(self.features))
-        others = repeats[at] > 0
-        others &= at != rows[:, None]
-        nth = np.cumsum(others, axis=1, dtype=np.int16)
+        found, rest = np.empty((len(rows), n)), np.arange(len(rows))
+        there = np.zeros(len(self.features), bool)
+        there[rows] = True
         # A neighbour that is there twice is two neighbours.
-        known = (nth[:, -1] >= n) & (repeats.max() == 1)
-        found = np.empty((len(rows), n))
-        found[known] = distances[known][(others & (nth <= n))[known]].reshape(-1, n)
-        rest = np.flatnonzero(~known)
+        alone = np.count_nonzero(there) == len(rows)
+        for width in (_FEW, _NEAR) if alone else ():
+            own = rows[rest]
+            at, distances = (of_all[:, :width][own] for of_all in near)
+            others = there[at]
+            others &= at != own[:, None]
+            nth = np.cumsum(others, axis=1, dtype=np.int16)
+            known = nth[:, -1] >= n
+            others &= nth <= n
+            found[rest[known]] = distances[known][others[known]].reshape(-1, n)
+            rest = rest[~known]
         if len(rest):
             found[rest] = _nearest_others(getattr(self, kind)[np.ix_(rows[rest], rows)], rest, n)
         return found
@@ -189,13 +195,20 @@ class Matrices:
         nowhere = len(reference)
         position = np.full(len(self.features), nowhere)
         position[reference[::-1]] = np.arange(nowhere)[::-1]  # of a repeated one the first
-        at, distances = position[near[0][rows]], near[1][rows]
-        first = (at < nowhere).argmax(axis=1)[:, None]
-        least = np.take_along_axis(distances, first, axis=1)
-        # Of equal distances the first in the reference, as argmin has it.
-        nearest = np.where(distances == least, at, nowhere).min(axis=1)
-        least = least[:, 0]
-        rest = np.flatnonzero((nearest == nowhere) | (distances[:, -1] == least))
+        nearest, least, rest = (
+            np.empty(len(rows), np.intp),
+            np.empty(len(rows)),
+            np.arange(len(rows)),
+        )
+        for width in (_FEW, _NEAR):
+            at, distances = (of_all[:, :width][rows[rest]] for of_all in near)
+            at = position[at]
+            first = (at < nowhere).argmax(axis=1)[:, None]
+            of_first = np.take_along_axis(distances, first, axis=1)
+            # Of equal distances the first in the reference, as argmin has it.
+            nearest[rest] = np.where(distances == of_first, at, nowhere).min(axis=1)
+            least[rest] = of_first[:, 0]
+            rest = rest[(nearest[rest] == nowhere) | (distances[:, -1] == least[rest])]
         if len(rest):
             across = self.distances[np.ix_(rows[rest], reference)]
             nearest[rest], least[rest] = across.argmin(axis=1), across.min(axis=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -18,11 +20,13 @@ __all__ = ["Backend", "Distance", "Neighbors", "kneighbors"]
 
 Backend: TypeAlias = Literal["auto", "numpy", "faiss"]
 # How candidates are searched; each is slower and surer than the one before.
-_Search: TypeAlias = Literal["faiss", "float32", "float64", "plain"]
+_Search: TypeAlias = Literal["pairs", "faiss", "float32", "float64", "plain"]
 
 # Candidates beyond k that are re-ranked in float64. More of them make it likelier that a float32
 # search is proven exact; fewer make the re-ranking cheaper.
 _SPARE = 8
+# Parts of a set that are kept as single precision, twice.
+_KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,8 @@ def kneighbors(
     pair = Pair(q, r, distance)
     block = _block_size(memory_mb, pair.dimension)
     width = min(k + _SPARE, available)
+    if queries is reference and exclude_self and backend == "auto" and len(q) > block:
+        first, found = "pairs", _candidates_of_pairs(pair, len(q), width, block)
 
     squared = np.empty((len(q), k))
     indices = np.empty((len(q), k), dtype=np.intp)
@@ -114,7 +120,12 @@ def kneighbors(
     for search in (first, "float64", "plain"):
         unproven = []
         for rows in blocks(todo, block):
-            candidates, cut = _candidates(pair, rows, len(r), width, block, exclude_self, search)
+            if search == "pairs":
+                candidates, cut = found[0][rows], found[1][rows]
+            else:
+                candidates, cut = _candidates(
+                    pair, rows, len(r), width, block, exclude_self, search
+                )
             squared[rows], indices[rows] = _rerank(pair, rows, candidates, k)
             # With every row a candidate, nothing was left out.
             if width < available and search != "plain":
@@ -165,6 +176,31 @@ def _candidates(
     return ids, best[:, -1]
 
 
+def _candidates_of_pairs(pair: Pair, n: int, width: int, block: int) -> tuple[Indices, Floats]:
+    """:func:`_candidates` of all rows of a set among its others: each product serves both rows."""
+    best, ids = np.full((n, width), np.inf), np.zeros((n, width), dtype=np.intp)
+    parts = list(blocks(np.arange(n), block))
+    # The parts that come next are kept: to centre them anew each time costs a tenth.
+    augmented = lru_cache(_KEPT)(lambda part: _augmented(pair, parts[part]))
+    numbers = range(len(parts))
+    # A part with itself first: few of the others are nearer than what is known then.
+    for a, b in [(i, i) for i in numbers] + list(combinations(numbers, 2)):
+        first, second, values = parts[a], parts[b], augmented(a)[0] @ augmented(b)[1].T
+        if a == b:
+            np.fill_diagonal(values, np.inf)
+        else:
+            best[second], ids[second] = _merge(best[second], ids[second], values.T, first[None])
+        best[first], ids[first] = _merge(best[first], ids[first], values, second[None])
+    return ids, best[:, -1]
+
+
+def _augmented(pair: Pair, rows: Indices) -> tuple[FloatArray, FloatArray]:
+    """Rows (n, d + 2) of two kinds, whose products are squared distances."""
+    x, norms = pair.centred("reference", rows, np.float32)
+    one, norm = np.ones(len(x), np.float32), norms.astype(np.float32)
+    return np.column_stack([-2 * x, norm, one]), np.column_stack([x, one, norm])
+
+
 def _partial_squares(pair: Pair, left: FloatArray, columns: Indices) -> FloatArray:
     """|r|^2 - 2 q.r in one product: |q|^2 is the same for a whole row and ranks nothing."""
     dtype = left.dtype.type
@@ -185,22 +221,36 @@ def _faiss_nearest(left: FloatArray, right: FloatArray, k: int) -> tuple[FloatAr
 def _merge(
     best: Floats, ids: Indices, values: FloatArray, names: Indices
 ) -> tuple[Floats, Indices]:
-    """Keep, row by row, the smallest of the best so far and the new values, in order."""
+    """Keep, row by row, the smallest of the best so far and the new values, in order.
+
+    ``names`` are of all values, or (1, m) of their columns.
+    """
     n, width = best.shape
-    better = values < best[:, -1:]
-    if np.count_nonzero(better) > 4 * best.size:
+    row, column = _where(values < best[:, -1:].astype(values.dtype, copy=False))
+    if len(row) > 4 * best.size:
+        # Values alone are partitioned much faster than their places.
+        least = np.partition(values, width - 1, axis=1)[:, width - 1, None]
+        row, column = _where(values <= least)
+    if len(row) > 4 * best.size:  # most of them are equal
         column = np.argpartition(values, width - 1, axis=1)[:, :width].ravel()
         row = np.repeat(np.arange(n), width)
-    else:
-        row, column = np.nonzero(better)
     value = np.concatenate([best.ravel(), values[row, column]])
-    name = np.concatenate([ids.ravel(), names[row, column]])
+    name = np.concatenate([ids.ravel(), names[row if len(names) == n else 0, column]])
     owner = np.concatenate([np.repeat(np.arange(n), width), row])
     # Every row owns at least `width` entries; sorted by owner, its best are the first of its run.
     order = np.lexsort((value, owner))
     first = np.searchsorted(owner[order], np.arange(n))
     keep = order[first[:, None] + np.arange(width)]
     return value[keep], name[keep]
+
+
+def _where(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Rows and columns of what is true, faster than NumPy finds them in two dimensions."""
+    if mask.flags.c_contiguous:
+        row, column = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    else:
+        column, row = np.divmod(np.flatnonzero(mask.T), mask.shape[0])
+    return row, column
 
 
 def _rerank(pair: Pair, rows: Indices, candidates: Indices, k: int) -> tuple[Floats, Indices]:
@@ -227,7 +277,7 @@ def _proven(
 
 
 def _dtype(search: _Search) -> type[np.float32] | type[np.float64]:
-    return np.float32 if search in ("faiss", "float32") else np.float64
+    return np.float32 if search in ("pairs", "faiss", "float32") else np.float64
 
 
 def _block_size(memory_mb: float, dimension: int) -> int:

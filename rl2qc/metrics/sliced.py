@@ -8,21 +8,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import cv2
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from rl2qc.metrics._images import as_images
-from rl2qc.metrics.matrices import Matrices, Rows
 from rl2qc.stats._checks import as_count
 
-__all__ = [
-    "RESAMPLE_PATCHES",
-    "RESAMPLE_PROJECTIONS",
-    "Normalization",
-    "SwdResult",
-    "swd",
-    "swd_of_rows",
-]
+__all__ = ["Normalization", "SwdResult", "coupling", "descriptors", "swd"]
 
 Normalization: TypeAlias = Literal["each", "real"]
 _Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -31,9 +22,6 @@ _Floats: TypeAlias = NDArray[np.floating[Any]]
 _BINOMIAL = np.array([1, 4, 6, 4, 1], dtype=np.float32) / 16
 # Projections that are held at once.
 _BLOCK = 32
-# Of resamples, of which only the spread is used.
-RESAMPLE_PATCHES, RESAMPLE_PROJECTIONS = 8, 32
-_MIN_SIZE, _PATCH = 16, 7
 
 
 @dataclass(frozen=True)
@@ -141,14 +129,14 @@ def swd(
     place_seed = int(rng.integers(2**63))
     sizes = tuple(min(level.shape[:2]) for level in _pyramid(real[0], min_size))
 
-    def descriptors(images: NDArray[np.uint8]) -> list[_Floats]:
-        return _descriptors(
+    def cut(images: NDArray[np.uint8]) -> list[_Floats]:
+        return descriptors(
             images, min_size, patch_size, patches_per_image, np.random.default_rng(place_seed)
         )
 
     levels = [
         _sliced(*_standardised(a, b, normalization), n_projections, rng)
-        for a, b in zip(descriptors(real), descriptors(generated), strict=True)
+        for a, b in zip(cut(real), cut(generated), strict=True)
     ]
     return SwdResult(
         float(np.mean(levels)),
@@ -187,19 +175,26 @@ def _pyramid(image: NDArray[np.uint8], min_size: int) -> list[_Floats]:
     return [*levels, rest]
 
 
-def _descriptors(
+def descriptors(
     images: NDArray[np.uint8], min_size: int, side: int, count: int, rng: np.random.Generator
 ) -> list[_Floats]:
     """Random patches of all images, one (n * count, 3, side, side) array a level."""
-    patches: list[list[_Floats]] = []
-    for image in images:
-        of_image = []
-        for level in _pyramid(image, min_size):
-            windows = sliding_window_view(level, (side, side), axis=(0, 1))
-            rows, columns = (rng.integers(windows.shape[axis], size=count) for axis in (0, 1))
-            of_image.append(windows[rows, columns])
-        patches.append(of_image)
-    return [np.concatenate(level) for level in zip(*patches, strict=True)]
+    shapes = [level.shape for level in _pyramid(images[0], min_size)]
+    patches = [np.empty((len(images), count, 3, side, side), np.float32) for _ in shapes]
+    # From a patch's first number to each of its numbers.
+    inside = [
+        (row * shape[1] + column) * 3 + channel
+        for shape in shapes
+        for channel, row, column in [np.ogrid[:3, :side, :side]]
+    ]
+    for number, image in enumerate(images):
+        for level, to, steps in zip(_pyramid(image, min_size), patches, inside, strict=True):
+            height, width = level.shape[:2]
+            rows, columns = (rng.integers(n - side + 1, size=count) for n in (height, width))
+            first = (rows * width + columns) * 3
+            at = first[:, None, None, None] + steps
+            np.take(level.reshape(-1), at, out=to[number], mode="clip")
+    return [level.reshape(-1, 3, side, side) for level in patches]
 
 
 def _standardised(
@@ -231,7 +226,7 @@ def _sliced(a: _Floats, b: _Floats, n_projections: int, rng: np.random.Generator
     """Mean Wasserstein-1 distance of the rows of ``a`` and ``b`` along random directions."""
     directions = rng.normal(size=(n_projections, a.shape[1]))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    in_a, in_b, mass = _coupling(len(a), len(b))
+    in_a, in_b, mass = coupling(len(a), len(b))
     total = 0.0
     for start in range(0, n_projections, _BLOCK):
         block = directions[start : start + _BLOCK].astype(np.float32)
@@ -241,110 +236,9 @@ def _sliced(a: _Floats, b: _Floats, n_projections: int, rng: np.random.Generator
 
 
 @lru_cache(maxsize=8)  # resamples are of few sizes
-def _coupling(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], _Floats]:
+def coupling(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.intp], _Floats]:
     """How sorted samples of n and of m values are matched: by which ranks, with what mass."""
     # Both quantile functions are constant between the cuts, whose common unit is 1 / (n m).
     cuts = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
     mass = np.diff(cuts, prepend=0) / (n * m)
     return (cuts - 1) // m, (cuts - 1) // n, mass.astype(np.float32)
-
-
-def swd_of_rows(matrices: Matrices, real: Rows, generated: Rows) -> float:
-    """:func:`swd` of rows of the pixels, but for fewer patches and projections."""
-    projected: _Projected = matrices.once(
-        "swd", lambda: _Projected(*matrices.pixels, seed=matrices.seed)
-    )
-    return projected(real, generated)
-
-
-class _Projected:
-    """Projections of the patches of all images of several sets.
-
-    Each channel is projected by itself, so that a resample can still standardise its channels.
-    """
-
-    def __init__(self, *sets: NDArray[np.uint8], seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        # Every set draws its patches at the same places; all draws are those of swd.
-        place_seed = int(rng.integers(2**63))
-        levels = [
-            _descriptors(
-                images, _MIN_SIZE, _PATCH, RESAMPLE_PATCHES, np.random.default_rng(place_seed)
-            )
-            for images in sets
-        ]
-        self._levels = [_Level.of(np.concatenate(part), rng) for part in zip(*levels, strict=True)]
-        self._last: list[tuple[bytes, list[tuple[_Floats, _Floats]]]] = [(b"", []), (b"", [])]
-
-    def __call__(self, real: Rows, generated: Rows) -> float:
-        in_real, in_generated, mass = _coupling(
-            len(real) * RESAMPLE_PATCHES, len(generated) * RESAMPLE_PATCHES
-        )
-        distances = []
-        for (a, shift_a), (b, shift_b) in zip(
-            self._sorted(0, real), self._sorted(1, generated), strict=True
-        ):
-            apart = a.take(in_real, axis=1, mode="clip")
-            apart -= b.take(in_generated, axis=1, mode="clip")
-            apart += (shift_a - shift_b)[:, None]
-            distances.append((np.abs(apart, out=apart) @ mass).mean())
-        return float(np.mean(distances))
-
-    def _sorted(self, side: int, rows: Rows) -> list[tuple[_Floats, _Floats]]:
-        """Of each level; those of the last call, as the same real images are compared twice."""
-        key = rows.tobytes()
-        if self._last[side][0] != key:
-            levels = [level.scaled(rows) for level in self._levels]
-            for values, _ in levels:
-                values.sort(axis=1)  # the shift leaves their order
-            self._last[side] = key, levels
-        return self._last[side][1]
-
-
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """One pyramid level of a stack of images.
-
-    Attributes
-    ----------
-    projected : (3, images, directions, patches) float32
-        Each channel of each patch along each direction.
-    sums : (3, directions)
-        Of the directions over the pixels of a channel: the projection of a constant.
-    mean, square : (images, 3)
-        Of each channel's values and of their squares.
-    """
-
-    projected: _Floats
-    sums: _Floats
-    mean: _Floats
-    square: _Floats
-
-    @classmethod
-    def of(cls, patches: _Floats, rng: np.random.Generator) -> _Level:
-        directions = rng.normal(size=(RESAMPLE_PROJECTIONS, 3 * _PATCH**2)).T
-        directions /= np.linalg.norm(directions, axis=0)
-        directions = directions.reshape(3, _PATCH**2, -1).astype(np.float32)
-        values = patches.reshape(-1, RESAMPLE_PATCHES, 3, _PATCH**2)
-        return cls(
-            np.ascontiguousarray(
-                np.einsum("npcx,cxd->npcd", values, directions, optimize=True).transpose(2, 0, 3, 1)
-            ),
-            directions.sum(axis=1),
-            values.mean(axis=(1, 3), dtype=np.float64),
-            np.square(values, dtype=np.float64).mean(axis=(1, 3)),
-        )
-
-    def scaled(self, rows: Rows) -> tuple[_Floats, _Floats]:
-        """Projections (directions, rows * patches) of patches standardised channel by channel.
-
-        Not moved yet: by how much (directions,) comes beside them.
-        """
-        mean = self.mean[rows].mean(axis=0)
-        std = np.sqrt(np.maximum(self.square[rows].mean(axis=0) - mean**2, 0))
-        scale = np.divide(1, std, out=np.ones_like(std), where=std > 0).astype(np.float32)
-        x = self.projected[0, rows] * scale[0]
-        for channel in (1, 2):
-            x += self.projected[channel, rows] * scale[channel]
-        shift = -((mean * scale).astype(np.float32) @ self.sums)
-        return x.transpose(1, 0, 2).reshape(x.shape[1], -1), shift

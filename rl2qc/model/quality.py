@@ -294,17 +294,18 @@ class QualityModel(OldNames, MeasuresTiles):
         self, patches: Patches, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
         """Backbone features (n, 512) float32."""
-        return self.statistics(patches, progress=progress)[:, POOLED].copy()
+        patches = self.at_one_size(patches)
+        return self.statistics(patches, evidence=False, progress=progress)[:, POOLED].copy()
 
     def statistics(
-        self, patches: Patches, *, progress: bool | Progress = False
+        self, patches: Patches, *, evidence: bool = True, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
         """Stage statistics (n, 2048) float32, with evidence behind them where the network has a
-        map; columns ``POOLED`` are the features.
+        map and it is asked for; columns ``POOLED`` are the features.
 
         A :class:`~rl2qc.images.sources.base.PatchSource` is taken at its own size.
         """
-        return self.extractor.of_source(self.at_one_size(patches), progress=progress)
+        return self.extractor.of_source(self.at_one_size(patches), evidence, progress=progress)
 
     def at_one_size(self, patches: Patches) -> PatchSource:
         """Patches as a source of the size that the network sees, with a warning where it is not

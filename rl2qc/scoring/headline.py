@@ -122,10 +122,12 @@ def _realism(rows: _Rows, found: Finding) -> Line | None:
         return None
     if not far:
         return _alike("Realism", "not told apart from real images", judged, found)
-    if len(far) == len(judged):
+    near = [spec.name for spec, _ in judged if spec.name not in far]
+    # Their own rows say "perhaps", or that few images are not told apart: no "not by" these.
+    unsure = [s.name for s, _ in judged if s.name in near and is_few(s, found.n_images)]
+    if not near:
         answer = "farther from real images than these are from each other"
     elif _few_groups(found):
-        near = [spec.name for spec, _ in judged if spec.name not in far]
         return Line(
             "Realism",
             f"cannot be told by {found.n_groups} groups of real images: farther by {_listed(far)}, "
@@ -134,10 +136,14 @@ def _realism(rows: _Rows, found: Finding) -> Line | None:
             f"real images of {_FEW_GROUPS} groups at least",
         )
     else:
-        near = [spec.name for spec, _ in judged if spec.name not in far]
-        answer = f"farther from real images by {_listed(far)}, not by {_listed(near)}"
+        answer = f"farther from real images by {_listed(far)}"
+        if sure := [name for name in near if name not in unsure]:
+            answer += f", not by {_listed(sure)}"
+        if unsure:
+            answer += f"; too few images to tell by {_listed(unsure)}"
     change = "images that real ones are not told from"
-    return Line("Realism", answer + _few(judged, found), evidence, change, "badly")
+    few = "" if unsure else _few(judged, found)
+    return Line("Realism", answer + few, evidence, change, "badly")
 
 
 def _diversity(rows: _Rows, found: Finding) -> Line | None:

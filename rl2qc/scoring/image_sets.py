@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.features.looks import LooksOf
+from rl2qc.images.sources.ahead import all_patches
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.metrics.matrices import Rows
 
@@ -142,8 +143,8 @@ class ImageSet:
         """At most 1,000 images, and 96 MB of pixels, which are read now; and which they are."""
         rows = self.drawn(min(_MOST_IMAGES, max(2, _MOST_BYTES // (3 * self.source.size**2))), seed)
         found = self.take(rows)
-        pixels = np.stack([found.source[i] for i in range(len(found))])
-        return replace(found, arrays={**found.arrays, "pixels": pixels}), rows
+        arrays = {**found.arrays, "pixels": all_patches(found.source)}
+        return replace(found, arrays=arrays), rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,25 +46,30 @@ class Measuring:
     def __call__(
         self,
         source: PatchSource,
-        extractor: FeatureExtractor,
-        probabilities: NDArray[np.float64] | None,
+        extractor: FeatureExtractor | None,
+        probabilities: NDArray[np.float64] | None = None,
     ) -> dict[str, NDArray[Any]]:
+        """What the metrics need of a set, by name; without an extractor no features."""
         arrays: dict[str, NDArray[Any]] = {}
-        follows = extractor.follows is self.model
+        # Groups and copies are found by features that cost nothing.
+        follows = extractor is not None and extractor.follows is self.model
         if follows or self.needs & {"latents", "likelihood"}:
             # What the model's features, latents and scores all follow from.
-            of_stages = self._features(ModelStatistics(self.model), source)
-            judged = self.model.measure_statistics(of_stages)
-            arrays["latents"] = self.model.latents_of_features(of_stages[:, POOLED].copy())
-            arrays["log_likelihood"] = judged["log_likelihood"]
-            arrays["keep"] = judged["p_value"] > self.settings.alpha
+            of_stages = self._features(self._of_stages, source)
+            pooled = of_stages[:, POOLED].copy()
+            if "latents" in self.needs:
+                arrays["latents"] = self.model.latents_of_features(pooled)
+            if "likelihood" in self.needs:
+                judged = self.model.measure_statistics(of_stages)
+                arrays["log_likelihood"] = judged["log_likelihood"]
+                arrays["keep"] = judged["p_value"] > self.settings.alpha
             if self.settings.fit:
-                arrays["pooled"] = of_stages[:, POOLED].copy()
-        if follows:
+                arrays["pooled"] = pooled
+        if extractor is not None and follows:
             arrays["features"] = extractor.of_statistics(of_stages)
-        elif self.needs & {"features", "probabilities"}:
+        elif extractor is not None and self.needs & {"features", "probabilities"}:
             arrays["features"] = self._features(extractor, source)
-        if "features" in arrays:
+        if extractor is not None and "features" in arrays:
             if self.settings.distance == "cosine":
                 _check_cosine(source, arrays["features"])
             if probabilities is None:
@@ -71,6 +77,11 @@ class Measuring:
         if probabilities is not None:
             arrays["probabilities"] = probabilities
         return self.refitted(arrays)
+
+    @cached_property
+    def _of_stages(self) -> ModelStatistics:
+        # Once: its name is a hash of all weights. Likelihoods alone are judged by evidence.
+        return ModelStatistics(self.model, evidence="likelihood" in self.needs)
 
     def refitted(self, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The same with latents and likelihoods by the density fitted to real images, if any."""
@@ -85,11 +96,14 @@ class Measuring:
         }
 
     def again(
-        self, images: ImageSet, encode: Callable[[Image], Image], extractor: FeatureExtractor
+        self,
+        images: ImageSet,
+        encode: Callable[[Image], Image],
+        extractor: FeatureExtractor | None = None,
     ) -> ImageSet:
         """The same images, each changed before it is measured."""
         changed = reencoded(images.source, encode)
-        return ImageSet(changed, self(changed, extractor, None), images.groups)
+        return ImageSet(changed, self(changed, extractor), images.groups)
 
     def beside(
         self, extractors: Mapping[str, FeatureExtractor], sets: Mapping[str, ImageSet]

@@ -220,7 +220,7 @@ def _extractors(
     follows = chosen.follows is model
     found: list[FeatureExtractor] = []
     if (follows and needs & {"features", "probabilities"}) or needs & {"latents", "likelihood"}:
-        found.append(ModelStatistics(model))
+        found.append(ModelStatistics(model, evidence="likelihood" in needs))
     if not follows and needs & {"features", "probabilities"}:
         found.append(chosen)
     # For groups, copies and encoding: the pixels need not be read again.

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rl2qc.core.progress import track
-from rl2qc.features.of_model import ModelLatents
 from rl2qc.images.recipes import Recipe
 from rl2qc.images.sources.images import Image
 from rl2qc.metrics.matrices import halves
@@ -130,7 +129,6 @@ def with_scales(
     if measuring is None or not settings.n_resamples:
         return placed
     quiet = replace(measuring, needs={"latents"}, progress=False)
-    by = ModelLatents(measuring.model)
     chosen = [s for s in specs if s.on_scale and not math.isnan(rows[s.name].value)]
     if not chosen:
         return placed
@@ -138,7 +136,7 @@ def with_scales(
     with track(measuring.progress, "JPEG and blur", len(chosen) * _STEPS) as step:
 
         def again(images: ImageSet, change: Callable[[Image], Image]) -> ImageSet:
-            changed = quiet.again(images, change, by)
+            changed = quiet.again(images, change)
             step(1)
             return changed
 

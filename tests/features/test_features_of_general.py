@@ -61,3 +61,47 @@ def test_scores_are_measured_on_the_branch(general, stained, cache):
     card = rl2qc.score(made, real, general, cache=cache, n_resamples=9, metrics=("rl2", "fid"))
     plain = [general.latents(x).astype(float).mean(0) for x in (real, made)]
     assert card["rl2"] == pytest.approx(np.linalg.norm(plain[0] - plain[1]), rel=1e-4)
+
+
+def test_features_are_those_of_a_pass_without_evidence(general, source, monkeypatch):
+    whole = general.statistics(source)
+    monkeypatch.setattr("rl2qc.model.network.statistics.map_evidence", None)
+    monkeypatch.setattr("rl2qc.model.network.statistics.line_responses", None)
+    np.testing.assert_array_equal(
+        general.statistics(source, evidence=False), whole[:, :STATISTICS_DIM]
+    )
+    np.testing.assert_array_equal(general.features(source), whole[:, POOLED])
+
+
+def test_statistics_are_the_first_columns_of_those_with_evidence(
+    general, source, tmp_path, monkeypatch
+):
+    plain, whole = ModelStatistics(general, evidence=False), ModelStatistics(general)
+    assert plain.identity != whole.identity and plain.dim < whole.dim
+    own = FeatureCache(tmp_path / "own").features(plain, source)
+    cache = FeatureCache(tmp_path / "shared")
+    kept = cache.features(whole, source.take([0, 1, 2]))
+    looked_at = []
+    monkeypatch.setattr(
+        plain, "extract", lambda images: looked_at.append(len(images)) or own[-len(images) :]
+    )
+    np.testing.assert_array_equal(cache.features(plain, source), own)
+    assert looked_at == [len(source) - 3]
+    np.testing.assert_array_equal(kept[:, : plain.dim], own[:3])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "asked"), [(("rl2", "kid"), False), (("kept_fraction_real",), True)]
+)
+def test_scores_measure_evidence_where_likelihoods_are_asked_for(
+    general, stained, monkeypatch, metrics, asked
+):
+    seen = []
+    evidence = general.extractor.of_batch
+    monkeypatch.setattr(
+        general.extractor, "of_batch", lambda images: seen.append(1) or evidence(images)
+    )
+    rl2qc.score(
+        stained(8), stained(9, seed=2), general, cache=False, n_resamples=0, metrics=metrics
+    )
+    assert bool(seen) == asked

@@ -31,7 +31,20 @@ def test_best_correlation_is_that_of_brute_force(rng):
     )
     images[3, :8] *= 40  # half of it is of one colour, nearly
     pairs = np.array([(i, j) for i in range(4) for j in range(4)])
-    found = overlaps._correlate(images.astype(np.float32), pairs)
+    shifts = overlaps._Shifts(16)
+    found = shifts.correlate(shifts.of_images(images.astype(np.float32)), pairs)
     expected = [best_of_all_shifts(images[i], images[j]) for i, j in pairs]
     assert found == pytest.approx(expected, abs=1e-4)
     assert found[1] == pytest.approx(1) == found[4]
+
+
+def test_pairs_of_many_chunks_are_found_as_alone(rng, monkeypatch):
+    scene = rng.normal(128, 30, (60, 60)).astype(np.float32)
+    corners = rng.integers(0, 44, (12, 2))
+    images = np.stack([scene[y : y + 16, x : x + 16] for y, x in corners])
+    pairs = np.array([(i, j) for i in range(12) for j in range(i)])
+    alone = [bool(overlaps.overlapping(images, pair[None])[0]) for pair in pairs]
+    assert 0 < sum(alone) < len(pairs)
+    monkeypatch.setattr(overlaps, "_MANY", 21)
+    monkeypatch.setattr(overlaps, "_CHUNK", 4)
+    assert overlaps.overlapping(images, pairs).tolist() == alone

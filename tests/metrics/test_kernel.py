@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from rl2qc.metrics import kernel
+from rl2qc.metrics import _pair_sums, kernel
 from rl2qc.metrics.kernel import kid
 
 
@@ -65,8 +65,8 @@ def test_single_precision_keeps_six_digits(subsets, rng, monkeypatch):
 def test_blocks_do_not_show(rng, monkeypatch):
     a, b = rng.normal(size=(50, 3)), rng.normal(1, 1, size=(33, 3))
     whole = kid(a, b).unbiased
-    monkeypatch.setattr(kernel, "_BLOCK", 7)
-    monkeypatch.setattr(kernel, "_STRIPE", 3)
+    monkeypatch.setattr(_pair_sums, "_BLOCK", 7)
+    monkeypatch.setattr(_pair_sums, "_STRIPE", 3)
     assert kid(a, b).unbiased == pytest.approx(whole, rel=1e-12)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
+from rl2qc.metrics import neighbors
 from rl2qc.metrics.neighbors import Neighbors, kneighbors
 
 BACKENDS = [
@@ -255,3 +256,27 @@ def test_numbers_of_neighbours_from_numpy(rng, backend):
     found = kneighbors(x, x, np.int64(2), exclude_self=True, backend=backend)
     expected = kneighbors(x, x, 2, exclude_self=True, backend=backend)
     assert np.array_equal(found.indices, expected.indices)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("make", [gaussian, offset, tight_clusters, tightest_clusters])
+def test_a_set_with_itself_by_halves_of_the_products(make, distance, rng, monkeypatch):
+    x = make(rng)
+    monkeypatch.setattr(neighbors, "_block_size", lambda *_: 70)
+    used = []
+    by_pairs = neighbors._candidates_of_pairs
+    monkeypatch.setattr(
+        neighbors, "_candidates_of_pairs", lambda *given: used.append(1) or by_pairs(*given)
+    )
+    found = kneighbors(x, x, 4, exclude_self=True, distance=distance)
+    assert used
+    expected = kneighbors(x.copy(), x, 4, exclude_self=True, distance=distance, backend="numpy")
+    assert len(used) == 1
+    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-12)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+
+
+def test_duplicates_within_a_set_are_neighbours_at_0(rng, monkeypatch):
+    x = np.repeat(rng.normal(size=(5, 8)), 40, axis=0)
+    monkeypatch.setattr(neighbors, "_block_size", lambda *_: 30)
+    assert not kneighbors(x, x, 3, exclude_self=True).distances.any()

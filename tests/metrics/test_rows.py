@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
-from scipy.stats import wasserstein_distance
 
-from rl2qc.metrics import sliced
 from rl2qc.metrics.authenticity import (
     authenticity,
     authenticity_of_rows,
@@ -21,7 +19,8 @@ from rl2qc.metrics.irs_counts import irs_expected, irs_from_counts
 from rl2qc.metrics.kernel import kid, kid_of_rows
 from rl2qc.metrics.matrices import Matrices, halves
 from rl2qc.metrics.prdc import prdc, prdc_of_rows
-from rl2qc.metrics.sliced import RESAMPLE_PATCHES, RESAMPLE_PROJECTIONS, swd, swd_of_rows
+from rl2qc.metrics.sliced import swd
+from rl2qc.metrics.sliced_rows import RESAMPLE_PATCHES, RESAMPLE_PROJECTIONS, swd_of_rows
 from rl2qc.metrics.wad_div import wad_div, wad_div_against_real_of_rows, wad_div_of_rows
 from rl2qc.stats.resampling import subsample
 
@@ -281,27 +280,6 @@ def test_fid_of_resamples_is_that_of_their_covariances(kind, dim, rng):
         assert got == pytest.approx(fid(x[a], x[b]).value, rel=1e-6)
         assert got == pytest.approx(_fid_by_sqrtm(x[a], x[b]), rel=1e-4)
     assert fid_of_rows(rows, a, a) == pytest.approx(0, abs=1e-6 * np.var(real))
-
-
-def test_swd_of_a_resample_is_that_of_its_images(stained):
-    a, b = stained(12, seed=1), stained(9, seed=2)[:, ::-1] // 2
-    rows, rng = Matrices(pixels=(a, b), seed=5), np.random.default_rng(0)
-    known = rows.once("swd", lambda: sliced._Projected(a, b, seed=5))
-    for _ in range(3):
-        drawn = rng.integers(12, size=12), 12 + rng.permutation(9)[:5]
-        expected = []
-        for level in known._levels:
-            of_sets = []
-            for of_set in drawn:
-                values = level.projected[:, of_set].astype(np.float64)
-                mean = level.mean[of_set].mean(axis=0)
-                std = np.sqrt(level.square[of_set].mean(axis=0) - mean**2)
-                values -= (mean[:, None] * level.sums)[:, None, :, None]
-                values = np.sum(values / std[:, None, None, None], axis=0)
-                of_sets.append(values.transpose(1, 0, 2).reshape(values.shape[1], -1))
-            expected.append(np.mean([wasserstein_distance(*x) for x in zip(*of_sets, strict=True)]))
-        for _ in range(2):  # the second time from what is kept
-            assert swd_of_rows(rows, *drawn) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("others", [0, 500])  # hardly any images beside the rows, and many

@@ -95,7 +95,7 @@ def test_whole_pictures_as_patches_have_a_closed_form(rng):
 
 def test_patches_are_cut_out_of_their_level(rng):
     pictures = images(rng, 3, 20, 24)
-    (patches,) = sliced._descriptors(pictures, 16, 7, 50, np.random.default_rng(0))
+    (patches,) = sliced.descriptors(pictures, 16, 7, 50, np.random.default_rng(0))
     windows = np.lib.stride_tricks.sliding_window_view(pictures, (7, 7), axis=(1, 2))
     for i, of_image in enumerate(np.split(patches, 3)):
         places = {w.tobytes() for row in windows[i].astype(np.float32) for w in row}

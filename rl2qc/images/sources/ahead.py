@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from rl2qc.core.ahead import Ahead
+import numpy as np
+
+from rl2qc.core.ahead import CHUNK, Ahead
 from rl2qc.core.apart import Call, Died, give, is_apart, take
 from rl2qc.errors import ImageError
-from rl2qc.images.sources.base import read_with_about
+from rl2qc.images.sources.base import PatchSource, read_with_about
 from rl2qc.images.sources.decode import read_picture
-from rl2qc.images.sources.files import are_files
-from rl2qc.images.sources.images import About, Image
+from rl2qc.images.sources.files import Files, are_files
+from rl2qc.images.sources.images import About, Image, Images
 
-__all__ = ["PicturesAhead"]
+__all__ = ["PicturesAhead", "all_patches"]
+
+# Threads that decode the files of a set.
+_WORKERS = 2
 
 
 class PicturesAhead:
@@ -32,6 +38,8 @@ class PicturesAhead:
         Threads that decode.
     window
         How many are read ahead.
+    are_files
+        Of which names it is true that they are pictures in files; by default each is asked.
 
     Examples
     --------
@@ -46,7 +54,14 @@ class PicturesAhead:
     [0, 1, 2]
     """
 
-    def __init__(self, names: Sequence[Path], *, workers: int, window: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[Path],
+        *,
+        workers: int,
+        window: int,
+        are_files: Callable[[Path], bool] = are_files,
+    ) -> None:
         self._ahead: Ahead[Path, tuple[Image, About]] | None = None
         files = [name for name in names if are_files(name)] if is_apart() else []
         if not files:
@@ -67,6 +82,41 @@ class PicturesAhead:
         """:func:`~rl2qc.images.sources.base.read_with_about`."""
         found = None if self._ahead is None else self._ahead.take(name)
         return read_with_about(name) if found is None else found
+
+
+def all_patches(source: PatchSource) -> Image:
+    """All patches of a source, (n, size, size, 3) uint8; of files, many are decoded in a call.
+
+    Raises
+    ------
+    ImageError
+        One of them cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> all_patches(PatchSource(np.zeros((2, 80, 96, 3), np.uint8), 64, ("a", "b"))).shape
+    (2, 64, 64, 3)
+    """
+    if isinstance(source.items, Files):
+        source = replace(source, items=_FilesAhead(source.items.paths))
+    return np.stack([source[row] for row in range(len(source))])
+
+
+class _FilesAhead(Images):
+    """Images in files that will be asked for in their order."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._ahead = PicturesAhead(
+            paths, workers=_WORKERS, window=2 * CHUNK, are_files=lambda path: True
+        )
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Image:
+        return self._ahead.read(self._paths[index])[0]
 
 
 def _attempt(name: Path) -> tuple[Image, About] | Exception:

@@ -193,6 +193,7 @@ class Files(Images):
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
         self._abouts: dict[Path, About] = {}
+        self._digests: dict[Path, bytes] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -214,6 +215,12 @@ class Files(Images):
         return self._abouts[path]
 
     def digest(self, index: int) -> bytes:
+        path = self.paths[index]
+        if path not in self._digests:
+            self._digests[path] = self._digest(index)
+        return self._digests[path]
+
+    def _digest(self, index: int) -> bytes:
         path, page = split_page(self.paths[index])
         try:
             with path.open("rb") as file:
@@ -224,7 +231,7 @@ class Files(Images):
 
     def take(self, rows: Sequence[int]) -> Files:
         taken = Files(list(map(self.paths.__getitem__, rows)))
-        taken._abouts = self._abouts
+        taken._abouts, taken._digests = self._abouts, self._digests
         return taken
 
 

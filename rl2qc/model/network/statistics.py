@@ -125,10 +125,17 @@ class StatisticsExtractor:
             parts.append(map_evidence(passed.cells, whole))
             if self.lines:
                 parts.append(line_responses(images))
-        rows = np.concatenate(parts, axis=1)
+        return self._branched(np.concatenate(parts, axis=1), passed), passed.cells
+
+    def without_evidence(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The first 2,048 numbers of :meth:`of_batch` alone: all that features follow from."""
+        passed = self.compiled(images.shape[1], images.shape[2]).measure(images)
+        return self._branched(passed.statistics, passed)
+
+    def _branched(self, rows: NDArray[np.float32], passed: Passed) -> NDArray[np.float32]:
         if self.branch is not None:
             rows[:, POOLED] = self.branch(passed.statistics)
-        return rows, passed.cells
+        return rows
 
     def _pass(self, images: NDArray[np.uint8]) -> Passed:
         """What the network finds; nothing where there is nothing but glass."""
@@ -146,14 +153,15 @@ class StatisticsExtractor:
         return STATISTICS_DIM + len(evidence_names(self.head.classes, self.lines))
 
     def of_source(
-        self, source: PatchSource, *, progress: bool | Progress = False
+        self, source: PatchSource, evidence: bool = True, *, progress: bool | Progress = False
     ) -> NDArray[np.float32]:
-        """Rows (n, :attr:`width`) of every patch of a source."""
-        out = np.empty((len(source), self.width), np.float32)
+        """Rows (n, :attr:`width`) of every patch of a source, or (n, 2048) without evidence."""
+        out = np.empty((len(source), self.width if evidence else STATISTICS_DIM), np.float32)
+        measure = self.of_batch if evidence else self.without_evidence
         done = 0
         with track(progress, "features", len(source)) as step:
             for images in batches(source, self.batch_size):
-                out[done : done + len(images)] = self.of_batch(images)
+                out[done : done + len(images)] = measure(images)
                 done += len(images)
                 step(len(images))
         return out

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rl2qc.metrics.sliced import swd, swd_of_rows
+from rl2qc.metrics.sliced import swd
+from rl2qc.metrics.sliced_rows import swd_of_rows
 from rl2qc.scoring.spec import NOT_NEGATIVE, MetricSpec, Value, register_metric
 
 if TYPE_CHECKING:

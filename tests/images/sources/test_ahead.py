@@ -18,8 +18,9 @@ from rl2qc.errors import ImageError
 from rl2qc.filtering.patches import filter_patches
 from rl2qc.images.sources import ahead as module
 from rl2qc.images.sources import decode
+from rl2qc.images.sources import files as files_module
 from rl2qc.images.sources.ahead import PicturesAhead
-from rl2qc.images.sources.base import ImageSource, read_with_about
+from rl2qc.images.sources.base import ImageSource, as_source, read_with_about
 
 Make = Callable[[int], list[Path]]
 
@@ -95,3 +96,29 @@ def test_a_picture_that_kills_fails_alone(
     reasons = {Path(what).name: reason for what, reason in table.failures}
     assert set(reasons) == {"003-killer.png", "020-killer.png"}
     assert all("killed the process that decodes it twice (SIGBUS)" in r for r in reasons.values())
+
+
+@pytest.mark.parametrize("apart", ["on", "off"])
+def test_all_patches_are_those_of_the_source(
+    apart: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ISOLATION_VARIABLE, apart)
+    files = make(40)
+    source = as_source([str(file) for file in files], 64).take([3, 3, *range(39, -1, -1)])
+    expected = np.stack([source[i] for i in range(len(source))])
+    np.testing.assert_array_equal(module.all_patches(source), expected)
+    files[5].write_bytes(files[5].read_bytes()[:2000])
+    with pytest.raises(ImageError, match=r"005\.png"):
+        module.all_patches(source)
+
+
+def test_files_are_hashed_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = as_source([str(file) for file in make(3)], 64)
+    opened = []
+    digest = files_module.hashlib.file_digest
+    monkeypatch.setattr(
+        files_module.hashlib, "file_digest", lambda *given: opened.append(1) or digest(*given)
+    )
+    first = [source.digest(i) for i in range(3)]
+    assert [source.take([2, 0]).digest(i) for i in range(2)] == [first[2], first[0]]
+    assert len(opened) == 3
