@@ -23,6 +23,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Pixels = Annotated[int, Field(ge=1, le=2**31)]
 Place = Annotated[int, Field(ge=-(2**40), le=2**40)]
 Mpp = Annotated[float, Field(gt=0, le=1e4)]
+Times = Annotated[float, Field(ge=1, le=100)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 # JSON has no NaN: null stands for it.
 Maybe = Number | None
@@ -103,6 +104,7 @@ def _tuple(value: Any) -> Any:
 
 # JSON has lists alone.
 Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_tuple)]
+Stretch = Annotated[tuple[Times, Times], BeforeValidator(_tuple)]
 Box = Annotated[tuple[Place, Place, Pixels, Pixels], BeforeValidator(_tuple)]
 
 
@@ -182,6 +184,7 @@ class SlideFile(_File):
     tile_size: Annotated[int, Field(ge=1, le=2**20)] | None = None
     overlap: Annotated[int, Field(ge=-(2**20), le=2**20)] = 0
     step: Pixels | None = None
+    stretch: Stretch = (1.0, 1.0)
     covered: bool = False
     reader: Text | None = None
     coords: dict[str, Any] | None = None
