@@ -79,7 +79,7 @@ def test_enlarged_along_the_coarser_side_with_a_word(plain: TileTable, tmp_path:
     np.testing.assert_array_equal(table.keep, plain.keep)
     assert (table.width[0], table.height[0]) == (64, 32)
     assert any("tiles are enlarged to 0.5 um/px" in said for said in table.warnings)
-    with pytest.raises(SlideError, match="cannot give tiles of 0.5"):
+    with pytest.raises(SlideError, match="cannot give tiles"):
         filter_slide(draw(tmp_path / "odd", (0.8, 1.0)), BrightnessModel())
 
 
