@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from rl2qc.errors import UsageError
@@ -15,6 +16,7 @@ __all__ = ["PageServer", "page_server"]
 
 _HOST = "127.0.0.1"
 _MOST = 16 * 2**20
+_DIGITS, _PATIENCE = 18, 30
 
 
 class PageServer(ThreadingHTTPServer):
@@ -22,6 +24,9 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
     url = ""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing on the terminal: what a client breaks off is its own matter."""
 
 
 def page_server(
@@ -50,6 +55,8 @@ def page_server(
 
     class Handler(BaseHTTPRequestHandler):
         server: PageServer
+        # Of a client that says nothing more.
+        timeout = _PATIENCE
 
         def log_message(self, *_: object) -> None:
             """Nothing on the terminal."""
@@ -64,19 +71,33 @@ def page_server(
                 return
             if name not in takers:
                 return self.send_error(HTTPStatus.NOT_FOUND)
-            length = int(self.headers.get("Content-Length") or 0)
-            if not 0 < length <= _MOST:
+            told = self.headers.get("Content-Length") or ""
+            if not (told.isascii() and told.isdigit() and 0 < len(told) <= _DIGITS):
+                return self.send_error(HTTPStatus.LENGTH_REQUIRED)
+            if not 0 < int(told) <= _MOST:
                 return self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            content = self.rfile.read(int(told))
             try:
-                self._answer(takers[name](self.rfile.read(length)), "text/plain")
+                # Of what was broken off, nothing is saved.
+                if len(content) < int(told):
+                    raise ValueError("cut short")
+                answer = takers[name](content)
             except ValueError:
-                self.send_error(HTTPStatus.BAD_REQUEST)
+                return self.send_error(HTTPStatus.BAD_REQUEST)
+            except OSError as error:
+                reason = f"cannot be saved: {error.strerror or type(error).__name__}"
+                return self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
+            self._answer(answer, "text/plain")
 
         def _asked(self) -> str | None:
             """What was asked for, by who knows the token and by this machine's own name; None
             for strangers, who are refused."""
-            asked = urlsplit(self.path)
-            given = parse_qs(asked.query).get("token", [""])[0]
+            try:
+                asked = urlsplit(self.path)
+                given = parse_qs(asked.query).get("token", [""])[0]
+            except ValueError:
+                self.send_error(HTTPStatus.BAD_REQUEST)
+                return None
             known = hmac.compare_digest(given.encode(), token.encode())
             if known and self.headers.get("Host", "") == f"{_HOST}:{self.server.server_port}":
                 return asked.path.removeprefix("/")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rl2qc.core.names import stays_inside
 from rl2qc.core.opening import read_file_text
 from rl2qc.errors import WorkError
+from rl2qc.filtering.verdict import VerdictRules
 
 __all__ = ["ManifestFile", "RecordFile", "RowFile", "TableFile", "read_file"]
 
@@ -52,7 +53,11 @@ class SettingsFile(_File):
 
     alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
     method: Literal["threshold", "bh"] | None = None
+    adapt: Text | None = None
     max_rejected: Share | None = None
+    use_from: Share | None = None
+    drop_below: Share | None = None
+    drop_area: Share | None = None
     formats: list[Text] = []
 
 
@@ -194,6 +199,10 @@ class SlideFile(_File):
     adaptation: AdaptationFile | None = None
     cohort: AdaptationFile | None = None
     corrected: CorrectedFile | None = None
+    apart: bool = False
+    use_from: Share = VerdictRules.use_from
+    drop_below: Share = VerdictRules.drop_below
+    drop_area: Share = VerdictRules.drop_area
 
 
 class TableFile(_File):
