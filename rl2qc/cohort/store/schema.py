@@ -257,7 +257,8 @@ def read_file(path: Path, kind: type[M]) -> M:
     """
     try:
         # Names of files need not be valid text: JSON keeps their bytes as single surrogates.
-        content = json.loads(read_file_text(path), parse_constant=_refuse)
+        text = read_file_text(path)
+        content = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
         return kind.model_validate(content)
     except FileNotFoundError:
         raise
@@ -275,3 +276,12 @@ def read_file(path: Path, kind: type[M]) -> M:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a name that is there twice, others may take the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return found

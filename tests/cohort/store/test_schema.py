@@ -102,7 +102,17 @@ def test_a_record_that_cannot_be_costs_only_its_slide(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[" * 100_000, '{"a": NaN}', "null", "\0", '{"key": 1' + "0" * 5000 + "}"]
+    "text",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        '{"a": NaN}',
+        "null",
+        "\0",
+        '{"settings": {"alpha": 0.1, "alpha": 0.2}}',
+        '{"key": 1' + "0" * 5000 + "}",
+    ],
 )
 @pytest.mark.parametrize("name", ["bad/record.json", "run.json"])
 def test_no_json_at_all(out: Path, name: str, text: str) -> None:
