@@ -19,6 +19,7 @@ from tissue_peers import PEERS
 from rl2qc.images.tissue import find_tissue
 from rl2qc.synthetic.backgrounds import BACKGROUNDS
 from rl2qc.synthetic.glass import DrawnOverview
+from rl2qc.synthetic.odd_backgrounds import ODD_BACKGROUNDS
 from rl2qc.synthetic.sibling_backgrounds import SIBLINGS
 
 Draw = Callable[[np.random.Generator], DrawnOverview]
@@ -39,7 +40,8 @@ def main() -> None:
     options = parser.parse_args()
     names = "ours  " + "  ".join(f"{name:>12}" for name in PEERS)
     print(f"{'background':40} {names}  warning")
-    table: Mapping[str, Draw] = SIBLINGS if options.siblings else BACKGROUNDS
+    others = {**SIBLINGS, **ODD_BACKGROUNDS}
+    table: Mapping[str, Draw] = others if options.siblings else BACKGROUNDS
     for name, draw in table.items():
         print(_row(name, draw, options.seeds))
     _time(table)

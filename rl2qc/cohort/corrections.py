@@ -93,6 +93,8 @@ def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks
             f"corrections {path} needs the columns slide, label, and x and y or file: it has "
             f"{', '.join(table.header)}"
         )
+    if twice := [name for name in COLUMNS if header.count(name) > 1]:
+        raise UsageError(f"corrections {path} has more than one column {twice[0]!r}: keep one")
     said: defaultdict[str, dict[tuple[str, ...], str]] = defaultdict(dict)
     for line, cells in table.rows:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))

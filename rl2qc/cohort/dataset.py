@@ -29,6 +29,7 @@ from rl2qc.images.cells import CELL
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReaderDied, SharedCache, SlideReader, open_slide
 from rl2qc.slides.scenes import split_scene
+from rl2qc.slides.stretch import mpp_again, square_tile
 
 __all__ = ["KeptTiles", "Tile"]
 
@@ -236,7 +237,7 @@ class KeptTiles(Dataset[Any]):
         reader = self._reader(number)
         try:
             tile = int(row["x"]), int(row["y"]), int(row["width"])
-            return source.window(reader).read(reader, *tile)
+            return source.window(reader).read(reader, *square_tile(tile, source.stretch))
         except ReaderDied as error:
             self._dead[number] = str(error)
             raise
@@ -288,7 +289,7 @@ class KeptTiles(Dataset[Any]):
             try:
                 self._readers[number] = open_slide(
                     source.path,
-                    mpp_override=source.slide_mpp,
+                    mpp_override=mpp_again(source.slide_mpp, source.stretch),
                     icc=source.icc,
                     cache=self._cache,
                     reader=source.reader,

@@ -125,6 +125,7 @@ class _Sketch:
     overlap: int
     coords: dict[str, Any] | None
     maps: bool
+    stretch: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class TileSource:
     slide_mpp: float | None
     icc: bool
     reader: str | None
+    stretch: tuple[float, float] = (1.0, 1.0)
 
     def window(self, reader: SlideReader) -> TileWindow:
         """What the model saw of each tile."""
@@ -65,4 +66,5 @@ def source_of_tiles(folder: Path, record: Record, slides: str | Path | None) -> 
         about.get("slide_mpp"),
         about.get("icc", False),
         about.get("reader"),
+        tuple(about.get("stretch") or (1.0, 1.0)),
     )

@@ -120,7 +120,7 @@ class Helper:
         with self._lock:
             block = self._block()
             path = None if block is None else block.path
-            asked = (_do, path, str(Path.cwd()), function, args)
+            asked = (_do, path, _here(), function, args)
             try:
                 future = self._started().submit(*asked)
             except BrokenProcessPool:
@@ -245,11 +245,18 @@ def _follow(parent: int) -> None:
     os._exit(0)
 
 
+def _here() -> str | None:
+    """The folder that names are relative to; None where it is gone."""
+    with suppress(OSError):
+        return str(Path.cwd())
+    return None
+
+
 def _do(
-    path: str | None, place: str, function: Callable[..., Any], args: tuple[Any, ...]
+    path: str | None, place: str | None, function: Callable[..., Any], args: tuple[Any, ...]
 ) -> Packed:
     # Names are relative to where the other process is now.
-    if place != str(Path.cwd()):
+    if place is not None and place != _here():
         os.chdir(place)
     return pack(function(*args), None if path is None else _memory(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -53,6 +54,8 @@ class Areal(Protocol):
     def mpp(self) -> float | None: ...
     @property
     def slide_mpp(self) -> float | None: ...
+    @property
+    def stretch(self) -> tuple[float, float]: ...
     @property
     def patch_size(self) -> int | None: ...
     @property
@@ -130,7 +133,8 @@ def tissue_area_um2(table: Areal) -> float | None:
     """
     if table.kind != "slide" or table.slide_mpp is None:
         return None
-    return float((table.tissue_fraction * _own_areas(table)).sum()) * table.slide_mpp**2
+    area = float((table.tissue_fraction * _own_areas(table)).sum())
+    return area * table.slide_mpp**2 / math.prod(table.stretch)
 
 
 def class_columns(table: Areal) -> dict[str, NDArray[np.float64]]:
@@ -142,7 +146,7 @@ def class_columns(table: Areal) -> dict[str, NDArray[np.float64]]:
     shares = table.evidence.cells.shares_of(table.artifact_mask).T
     columns = dict(zip((f"{SHARE}{name}" for name in classes), shares, strict=True))
     if table.kind == "slide" and table.slide_mpp is not None:
-        areas = shares * (_seen(table) * table.slide_mpp**2)
+        areas = shares * (_seen(table) * (table.slide_mpp**2 / math.prod(table.stretch)))
         columns |= dict(zip((f"{AREA}{name}" for name in classes), areas, strict=True))
     return columns
 
@@ -152,7 +156,8 @@ def _seen(table: Areal) -> NDArray[np.float64]:
     whole = (table.width * table.height).astype(np.float64)
     if table.covered or not table.patch_size or not table.mpp or not table.slide_mpp:
         return whole
-    return np.minimum(whole, (table.patch_size * table.mpp / table.slide_mpp) ** 2)
+    seen = (table.patch_size * table.mpp / table.slide_mpp) ** 2 * math.prod(table.stretch)
+    return np.minimum(whole, seen)
 
 
 def _own_areas(table: Areal) -> NDArray[np.float64]:

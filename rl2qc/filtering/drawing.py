@@ -33,6 +33,10 @@ class Drawable(MappedPicture, Protocol):
         """x, y, width, height of the scanned part in level-0 px."""
 
     @property
+    def stretch(self) -> tuple[float, float]:
+        """Pixels of the slide that a square one has across and down."""
+
+    @property
     def slide_mpp(self) -> float | None:
         """Microns per pixel of level 0."""
 
@@ -107,7 +111,9 @@ def overlay(table: Drawable) -> Image.Image:
         else:
             fill = (*_REJECTED, int(strengths[i]))
             draw.rectangle(box, fill, None if thin else (*_REJECTED, 255))
-    return _with_legend(Image.alpha_composite(picture, layer).convert("RGB"), table, scale_x)
+    return _with_legend(
+        Image.alpha_composite(picture, layer).convert("RGB"), table, scale_x * table.stretch[0]
+    )
 
 
 def _resized(thumbnail: NDArray[np.uint8], shortest: int, longest: int) -> Image.Image:

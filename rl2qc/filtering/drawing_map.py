@@ -117,8 +117,8 @@ def _at_pixels(
 ) -> NDArray[np.uint8]:
     """The label of the cell that lies under the middle of each pixel."""
     left, top, width, height = bounds
-    x = ((np.arange(shape[1]) + 0.5) * width / shape[1] + left) / mask.step
-    y = ((np.arange(shape[0]) + 0.5) * height / shape[0] + top) / mask.step
+    x = ((np.arange(shape[1]) + 0.5) * width / shape[1] + left) / mask.step[0]
+    y = ((np.arange(shape[0]) + 0.5) * height / shape[0] + top) / mask.step[1]
     rows, columns = mask.labels.shape
     within = np.ix_(y.astype(np.int64).clip(0, rows - 1), x.astype(np.int64).clip(0, columns - 1))
     return np.asarray(mask.labels[within])

@@ -17,7 +17,13 @@ __all__ = ["check_given", "given_warnings"]
 
 
 def check_given(given: Coords, corners: NDArray[np.int64], info: SlideInfo) -> None:
-    """UsageError for coordinates of a slide of another size, or outside this one."""
+    """UsageError for coordinates of a slide of another size, outside this one, or of tiles that are
+    not square on it."""
+    if info.stored is not None:
+        raise UsageError(
+            f"{given.path} holds tiles that are square in pixels, and those of the slide are not: "
+            "leave out --coords"
+        )
     width, height = info.dimensions
     # Files of CLAM's kind that were made by others give the size of level 0 at any level.
     sizes = info.level_dimensions if given.level else info.level_dimensions[:1]

@@ -20,6 +20,7 @@ from rl2qc.errors import WorkError
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.sources.base import center_crop, read_named
 from rl2qc.slides.readers.base import ReadsAhead, SlideReader, open_slide
+from rl2qc.slides.stretch import mpp_again, square_tile
 from rl2qc.slides.tiling import ReadPlan, plan_reading
 
 __all__ = ["TilePixels", "TileWindow"]
@@ -170,7 +171,10 @@ class TilePixels:
         self._slide: SlideReader | None = None
         if table.kind == "slide":
             self._slide = open_slide(
-                table.path, mpp_override=table.slide_mpp, icc=table.icc, reader=table.reader
+                table.path,
+                mpp_override=mpp_again(table.slide_mpp, table.stretch),
+                icc=table.icc,
+                reader=table.reader,
             )
             self._window = TileWindow.of_record(
                 self._size,
@@ -186,25 +190,29 @@ class TilePixels:
         table = self._table
         if self._slide is None:
             return center_crop(read_named(table.image_paths[index]), self._size)
-        x, y, side = int(table.x[index]), int(table.y[index]), int(table.width[index])
-        return self._window.read(self._slide, x, y, side)
+        return self._window.read(self._slide, *self._place(index))
 
     def around(self, index: int, times: float, size: int) -> NDArray[np.uint8]:
         """Tile ``index`` in the middle of what is around it: a square of ``times`` its side, as
         (size, size, 3) uint8; of a patch, itself."""
-        table = self._table
         if self._slide is None:
             image = self[index]
             return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.LANCZOS))
-        side = float(table.width[index]) * times
-        x = int(table.x[index] + table.width[index] / 2 - side / 2)
-        y = int(table.y[index] + table.height[index] / 2 - side / 2)
+        left, top, width = self._place(index)
+        side = width * times
+        x, y = int(left + width / 2 - side / 2), int(top + width / 2 - side / 2)
         info = self._slide.info
         finest = max(1.0, side / size)
         plan = plan_reading(info.mpp, info.level_downsamples, info.mpp * finest)
         shape = (max(1, round(side / plan.downsample)),) * 2
         found = self._slide.read_region(x, y, shape, level=plan.level, scale=plan.scale).rgb
         return np.asarray(Image.fromarray(found).resize((size, size), Image.Resampling.LANCZOS))
+
+    def _place(self, index: int) -> tuple[int, int, int]:
+        """Corner and side of a tile in square pixels, as the slide is read."""
+        table = self._table
+        place = int(table.x[index]), int(table.y[index]), int(table.width[index])
+        return square_tile(place, table.stretch)
 
     def close(self) -> None:
         """Release the slide."""

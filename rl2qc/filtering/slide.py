@@ -32,6 +32,7 @@ from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.base import SlideReader, open_slide
+from rl2qc.slides.stretch import file_corners, file_sides
 from rl2qc.slides.tiling import ReadPlan, beyond_grid, plan_reading, tile_grid, tissue_fractions
 
 __all__ = ["filter_slide", "filter_tiles"]
@@ -192,7 +193,8 @@ def _look_at(
 ) -> _Seen:
     (mpp, warnings), info = target, slide.info
     try:
-        plan = plan_reading(info.mpp, info.level_downsamples, mpp)
+        finest = info.mpp / max(info.stretch)
+        plan = plan_reading(info.mpp, info.level_downsamples, mpp, finest=finest)
     except ValueError as error:
         raise SlideError(f"{path}: {error}") from error
     warnings += info.warnings
@@ -276,15 +278,17 @@ def _table(
         warnings.append(f"{ODD_COLOURS}: {odd}")
     if measured.failures:
         warnings.append(f"{len(measured.failures)} of {count} tiles cannot be read")
-    given, corners, sides = seen.given, seen.corners[done], np.full(len(done), seen.side, np.int64)
+    given, own = seen.given, info.own
+    corners = file_corners(seen.corners[done], info.stretch)
+    width, height = file_sides(seen.side, info.stretch)
     table = TileTable(
         name=slide_name(path),
         path=path,
         kind="slide",
         x=corners[:, 0],
         y=corners[:, 1],
-        width=sides,
-        height=sides,
+        width=np.full(len(done), width, np.int64),
+        height=np.full(len(done), height, np.int64),
         tissue_fraction=seen.fractions[done],
         measurements=measured.measurements,
         keep=np.ones(len(done), np.bool_),
@@ -294,12 +298,12 @@ def _table(
         mpp_source=info.mpp_source,
         level=plan.level,
         scale=plan.scale,
-        dimensions=info.dimensions,
-        bounds=info.bounds,
+        dimensions=own.dimensions,
+        bounds=own.bounds,
         tissue_threshold=seen.tissue.threshold,
         tissue_coverage=seen.tissue.coverage,
         tissue_source=seen.tissue.source,
-        failures=tuple((f"{xy[0]}, {xy[1]}", reason) for xy, reason in measured.failures),
+        failures=_failures(measured, info),
         warnings=tuple(warnings),
         thumbnail=thumbnail,
         scanner=info.scanner,
@@ -308,9 +312,10 @@ def _table(
         tile_size=None if given is None else max(1, round(seen.side / plan.downsample)),
         overlap=seen.overlap,
         step=seen.step,
+        stretch=info.stretch,
         covered=len(seen.looks) > len(seen.corners),
         reader=settings.reader,
-        level_dimensions=info.level_dimensions[plan.level],
+        level_dimensions=own.level_dimensions[plan.level],
         coords=None if given is None else given.about,
         odd_colours=odd,
         reference=model.quantities_,
@@ -319,6 +324,11 @@ def _table(
     return table.decide(
         settings.alpha, method=settings.method, adapt=settings.adapt, **rules_in(settings)
     )
+
+
+def _failures(measured: Measured, info: SlideInfo) -> tuple[tuple[str, str], ...]:
+    places = [(file_corners(xy, info.stretch), reason) for xy, reason in measured.failures]
+    return tuple((f"{x}, {y}", reason) for (x, y), reason in places)
 
 
 def _thumbnail(slide: SlideReader, overview: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -48,6 +48,8 @@ class Mapped(Protocol):
     @property
     def slide_mpp(self) -> float | None: ...
     @property
+    def stretch(self) -> tuple[float, float]: ...
+    @property
     def patch_size(self) -> int | None: ...
     @property
     def covered(self) -> bool: ...
@@ -68,14 +70,14 @@ class SlideMask:
     labels : (h, w) uint8
         0 for glass and what was not judged, 1 for clean tissue, 2 and more for the classes.
     step
-        Level-0 px a cell; the first begins at 0, 0.
+        Level-0 px a cell, across and down; the first begins at 0, 0.
     mpp
         Microns a cell.
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.uint8]
-    step: float
+    step: tuple[float, float]
     mpp: float
 
     def codes(self) -> NDArray[np.uint8]:
@@ -113,15 +115,17 @@ def slide_mask(table: Mapped) -> SlideMask:
         raise ValueError(f"{table.name}: the model that measured the tiles gives no map")
     if table.dimensions is None or table.mpp is None or table.slide_mpp is None:
         raise ValueError(f"{table.name} has no dimensions to lay a map over")
-    scale = table.mpp / table.slide_mpp
-    step = CELL * scale
-    columns, rows = (max(1, int(np.ceil(side / step - 1e-6))) for side in table.dimensions)
+    # Level-0 px per pixel of a tile, across and down.
+    scale = table.mpp / table.slide_mpp * np.array(table.stretch)
+    across_step, down_step = (CELL * scale).tolist()
+    columns = max(1, int(np.ceil(table.dimensions[0] / across_step - 1e-6)))
+    rows = max(1, int(np.ceil(table.dimensions[1] / down_step - 1e-6)))
     labels, ranks = np.zeros((rows, columns), np.uint8), np.full((rows, columns), -129, np.int16)
     own, sure = _of_tiles(table, table.evidence)
     # Of tiles that were looked at in parts, all was seen.
-    seen = None if table.covered else (table.patch_size or 0) * scale or None
-    lefts, across = _edges(table.x, table.width, seen, step)
-    tops, down = _edges(table.y, table.height, seen, step)
+    size = 0 if table.covered else table.patch_size or 0
+    lefts, across = _edges(table.x, table.width, size * scale[0], across_step)
+    tops, down = _edges(table.y, table.height, size * scale[1], down_step)
     for i, (left, top) in enumerate(zip(lefts.tolist(), tops.tolist(), strict=True)):
         y, x = np.arange(down[i]), np.arange(across[i])
         # Where the slide ends, so do the cells.
@@ -136,7 +140,8 @@ def slide_mask(table: Mapped) -> SlideMask:
         surer = rank > ranks[place]
         ranks[place] = np.where(surer, rank, ranks[place])
         labels[place] = np.where(surer, label, labels[place])
-    return SlideMask(table.evidence.cells.classes, labels, step, step * table.slide_mpp)
+    step = across_step, down_step
+    return SlideMask(table.evidence.cells.classes, labels, step, CELL * table.mpp)
 
 
 def _of_tiles(table: Mapped, evidence: Evidence) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
@@ -152,12 +157,12 @@ def _of_tiles(table: Mapped, evidence: Evidence) -> tuple[NDArray[np.uint8], NDA
 
 
 def _edges(
-    place: NDArray[np.int64], side: NDArray[np.int64], seen: float | None, step: float
+    place: NDArray[np.int64], side: NDArray[np.int64], seen: float, step: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first cell of each tile, and how many: of imported tiles, the model saw the middle."""
     width = side.astype(np.float64)
     # The side is a whole number of px, what was seen need not be.
-    if seen is not None and len(side) and np.abs(width - seen).max() > 1:
+    if seen and len(side) and np.abs(width - seen).max() > 1:
         width = np.full(len(side), seen)
     start = place + (side - width) / 2
     # To the nearest cell, halves upwards: neighbours round alike.

@@ -86,8 +86,10 @@ class TileTable(TableViews):
     overlap
         What neighbouring tiles share, in px at ``mpp``.
     step
-        Distance of neighbours on the grid in level-0 px; None for imported tiles and for results of
-        before.
+        Distance of neighbours on the grid in square level-0 px; None for imported tiles and for
+        results of before.
+    stretch
+        Level-0 px that a square one has across and down (:mod:`rl2qc.slides.stretch`).
     covered, reader
         Whether the model looked at all of each tile, in parts; what read the slide, if asked for.
     coords
@@ -159,6 +161,7 @@ class TileTable(TableViews):
     tile_size: int | None = None
     overlap: int = 0
     step: int | None = None
+    stretch: tuple[float, float] = (1.0, 1.0)
     covered: bool = False
     reader: str | None = None
     level_dimensions: tuple[int, int] | None = None

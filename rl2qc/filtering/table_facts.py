@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.filtering.drift import DRIFT_ALARM, MIN_TILES
+from rl2qc.slides.stretch import square_corners
 from rl2qc.slides.tiling import is_shifted
 
 __all__ = ["ODD_COLOURS", "OVER_REJECTED", "flags_of", "shifted_tiles", "tile_size_of"]
@@ -37,6 +38,8 @@ class Told(Protocol):
     def patch_size(self) -> int | None: ...
     @property
     def step(self) -> int | None: ...
+    @property
+    def stretch(self) -> tuple[float, float]: ...
     @property
     def bounds(self) -> tuple[int, int, int, int] | None: ...
     @property
@@ -81,4 +84,8 @@ def shifted_tiles(table: Told) -> NDArray[np.bool_]:
     """(n,) which tiles lie off the grid."""
     if table.step is None or table.bounds is None:
         return np.zeros(len(table), np.bool_)
-    return is_shifted(np.stack([table.x, table.y], axis=1), table.bounds[:2], table.step)
+    corners, (left, top) = np.stack([table.x, table.y], axis=1), table.bounds[:2]
+    if table.stretch != (1.0, 1.0):
+        corners = square_corners(corners, table.stretch)
+        left, top = square_corners((left, top), table.stretch).tolist()
+    return is_shifted(corners, (left, top), table.step)

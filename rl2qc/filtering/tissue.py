@@ -105,7 +105,7 @@ def find_tissue(
         found = RULES[source](overview.rgb, shown, mpp)
     else:
         shape = (overview.rgb.shape[0], overview.rgb.shape[1])
-        read = read_mask(place, Frame(info.dimensions, info.bounds, shape))
+        read = read_mask(place, Frame(info.own.dimensions, info.own.bounds, shape))
         own, said, source = read.mask, read.warnings, f"{Path(place).name} ({read.kind})"
         found = images.find_tissue(overview.rgb, shown, mask=own, mpp=mpp)
     # What the overview could not show may be tissue: its tiles are tried one by one.

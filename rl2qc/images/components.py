@@ -81,6 +81,19 @@ class Components:
         mean, square = self.means(values), self.means(values * values)
         return np.sqrt(np.maximum(square - mean**2, 0)) / np.maximum(mean, 1e-6)
 
+    def box_shares(self) -> Numbers:
+        """(count,) share of the upright box around each part that it fills."""
+        inside, labels = self._inside
+        area = np.ones(self.count)
+        for places, size in zip(
+            np.divmod(inside, self.labels.shape[1]), self.labels.shape, strict=True
+        ):
+            first, last = np.full(self.count, size), np.full(self.count, -1)
+            np.minimum.at(first, labels, places)
+            np.maximum.at(last, labels, places)
+            area *= np.maximum(last - first + 1, 1)
+        return np.asarray(self.area / area, np.float64)
+
     def radii(self) -> Numbers:
         """(count,) radius in px of the largest disc within each part."""
         away, found = distances(self.labels > 0), np.zeros(self.count, np.float32)

@@ -38,6 +38,12 @@ _COLOURLESS = 1
 # Smooth: texture below this share of the light absorbed, as in shadows, and in stains of glue,
 # which are yellow or brown: they absorb blue more than green by this factor.
 _SMOOTH, _BROWN_SMOOTH, _BROWN = 0.10, 0.16, 1.12
+# A stain rather than glue, where there is no other tissue: so many of the smallest pieces, with
+# details of so many times those of glass; what is left beside it are crumbs.
+_ALONE, _DETAILS, _CRUMB = 40, 1.25, 8
+# An area of grain rather than tissue: share of the box around it, how much its grey varies over
+# squares of so many px, and share of the picture.
+_BOX, _ONE_GREY, _GRAIN, _END = 0.85, 0.3, 31, 0.4
 # Blood: green light absorbed.
 _BLOOD = 0.2
 # Something next to tissue along this share of its outline, or more, belongs to it.
@@ -138,7 +144,12 @@ def without_marks(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     left = mask & ~pens
     left &= ~_strokes(left, seen, smallest)
     if not seen.colourless:
-        left &= ~_shadows(left, seen, smallest)
+        gone = _shadows(left, seen, smallest)
+        rest = Components.of(left & ~gone)
+        if not ((rest.area >= _CRUMB * smallest) & (np.arange(rest.count) > 0)).any():
+            # There is nothing but what may be glue: a faint brown stain is more likely.
+            gone &= ~_coloured(gone, seen, _ALONE * smallest)
+        left &= ~gone
     return _bridged(mask, left, pens)
 
 
@@ -206,7 +217,21 @@ def _shadows(mask: Mask, seen: Absorption, smallest: float) -> Mask:
     chosen = (parts.means(smooth) > 0.5) | (radii <= _LINE_RADIUS)
     chosen |= (np.pi * radii**2 < _LINE_SHARE * area) & (radii <= _BAND_RADIUS)
     chosen |= area < 8 * smallest
+    # The frosted end of a glass: as large as the box around it, and of one grey but for its grain
+    # and what is written on it.
+    broad = local_mean(seen.strongest, parts.labels > 0, _GRAIN)
+    usual = parts.means(broad)[parts.labels]
+    one_grey = parts.means(np.abs(broad - usual) < _ONE_GREY * usual) > _BOX
+    chosen |= (parts.box_shares() > _BOX) & one_grey & (area < _END * mask.size)
     chosen &= parts.contact(mask & ~doubtful) < _ATTACHED
+    return parts.pick(chosen)
+
+
+def _coloured(mask: Mask, seen: Absorption, smallest: float) -> Mask:
+    """Wide parts that absorb some colours more than others, and have details."""
+    parts = Components.of(mask, closed(mask, 7))
+    chosen = ~seen.is_neutral(parts) & (parts.area >= smallest)
+    chosen &= (parts.radii() > _BAND_RADIUS) & (parts.means(seen.texture) > _DETAILS * seen.plain)
     return parts.pick(chosen)
 
 

@@ -132,7 +132,11 @@ def _polygons(path: Path, geometry: Any) -> Iterator[Rings]:
         try:
             parts = geometry["coordinates"]
             for part in [parts] if kind == "Polygon" else parts:
-                rings = [np.asarray(ring, np.float64) for ring in part]
+                found = [np.asarray(ring) for ring in part]
+                # Integers too long for a machine are objects.
+                if any(ring.dtype.kind not in "iuf" for ring in found):
+                    raise ValueError("no numbers")
+                rings = [ring.astype(np.float64) for ring in found]
                 if not all(r.ndim == 2 and r.shape[1] >= 2 and np.isfinite(r).all() for r in rings):
                     raise ValueError("not pairs of numbers")
                 yield [r[:, :2] for r in rings if len(r) >= 3]

@@ -12,6 +12,7 @@ from rl2qc.images.components import Components, closed, distances, highest, loca
 from rl2qc.images.glass import Glass, find_glass
 from rl2qc.images.marks import Absorption, without_marks
 from rl2qc.images.patch_tissue import BLACK
+from rl2qc.images.printed_grid import without_grid
 
 __all__ = ["Tissue", "find_tissue"]
 
@@ -163,6 +164,7 @@ def _found(rgb: NDArray[np.uint8], counted: Mask, mpp: float) -> Tissue:
 
 
 def _sought(rgb: NDArray[np.uint8], counted: Mask, mpp: float) -> Tissue:
+    rgb = without_grid(rgb, counted)
     glass = find_glass(rgb, counted)
     if glass is None:
         warnings = (f"no empty glass is seen: all that is not white counts as tissue; {_ADVICE}",)

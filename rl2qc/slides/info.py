@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl2qc.errors import SlideError
@@ -42,6 +42,12 @@ class SlideInfo:
         format's name where nothing is.
     warnings
         What is odd about the metadata.
+    stretch
+        Pixels of the file that a square one of ``mpp`` has across and down, (1, 1) where they are
+        square themselves. A reader that gives another one is read through
+        :class:`rl2qc.slides.readers.squared.SquaredReader`.
+    stored
+        What the file says in its own pixels, where those given here are resampled.
     """
 
     vendor: str
@@ -55,6 +61,13 @@ class SlideInfo:
     quickhash: str = ""
     scanner: str = ""
     warnings: tuple[str, ...] = ()
+    stretch: tuple[float, float] = (1.0, 1.0)
+    stored: SlideInfo | None = field(default=None, repr=False)
+
+    @property
+    def own(self) -> SlideInfo:
+        """What the file says in its own pixels."""
+        return self.stored or self
 
 
 def settle_mpp(

@@ -50,6 +50,7 @@ def plan_reading(
     mpp: float,
     *,
     tolerance: float = TOLERANCE,
+    finest: float | None = None,
 ) -> ReadPlan:
     """Choose the coarsest level that still resolves ``mpp``.
 
@@ -64,6 +65,9 @@ def plan_reading(
     tolerance
         Relative deviation of a level that is read without resampling; it also keeps 3.9999
         against 4 from choosing a finer level.
+    finest
+        Microns per pixel along the finer side of pixels that are not square, which tells whether
+        the slide is too coarse.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def plan_reading(
     """
     if not slide_mpp > 0 or not mpp > 0:
         raise ValueError(f"microns per pixel must be positive, got {slide_mpp} and {mpp}")
-    if slide_mpp > mpp * MAX_RATIO:
+    if (finest or slide_mpp) > mpp * MAX_RATIO:
         raise ValueError(
             f"the slide has {slide_mpp:g} um/px and cannot give tiles of {mpp:g} um/px: "
             f"take a model for {slide_mpp:g} um/px, or pass --mpp {slide_mpp:g} to read it as it "

@@ -94,6 +94,7 @@ def test_a_run_that_goes_on_keeps_them(out: Path, tmp_path: Path, slide: Path) -
         ),
         ([("case", 0, 0, "", "dirty")], "slide,x,y,file,label", "line 2: label must be clean"),
         ([("case", 0, 0)], "slide,x,y", "needs the columns slide, label"),
+        ([("case", 0, 0, 0, "bad")], "slide,x,y,x,label", "more than one column 'x'"),
     ],
 )
 def test_lists_that_cannot_be(

@@ -107,6 +107,22 @@ def test_relative_names_are_looked_up_where_the_caller_is(
     assert apart(Path.read_text, Path("here.txt")) == "yes"
 
 
+def test_a_folder_that_is_gone_costs_no_call(
+    mine: Helper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A helper that was at work in one, and a caller that is in one."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        assert mine.submit(os.path.abspath, "a").result() == str(folder / "a")
+    first.rmdir()
+    second.rmdir()
+    assert mine.submit(abs, -1).result() == 1
+    monkeypatch.chdir(tmp_path)
+    assert mine.submit(os.path.abspath, "a").result() == str(tmp_path / "a")
+
+
 def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not apart(is_apart)  # within
     for value in ("off", "0"):

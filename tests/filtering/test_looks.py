@@ -196,7 +196,7 @@ def test_ink_in_a_corner_is_drawn_there(
     file = given_tiles(tmp_path / "case.h5", corners, size)
     table = filter_slide(slide, model(), coords=file)
     mask = slide_mask(table)
-    assert mask.step == 8
+    assert mask.step == (8, 8)
     rows, columns = np.nonzero(mask.damaged)
     # To a cell, since looks need not begin where cells do.
     place = (columns.min() * 8, rows.min() * 8, columns.max() * 8 + 8, rows.max() * 8 + 8)

@@ -53,7 +53,7 @@ def two(table: TileTable) -> TileTable:
 
 def test_cells_lie_where_the_tiles_do(two: TileTable) -> None:
     mask = slide_mask(two)
-    assert (mask.labels.shape, mask.step, mask.mpp) == ((38, 50), 8.0, 4.0)
+    assert (mask.labels.shape, mask.step, mask.mpp) == ((38, 50), (8.0, 8.0), 4.0)
     expected = np.zeros((38, 50), np.uint8)
     expected[6:14, 12:28] = 1
     expected[8:11, 17:23] = 3
@@ -66,6 +66,21 @@ def test_cells_lie_where_the_tiles_do(two: TileTable) -> None:
     assert codes[9, 20] == 2
     assert codes[13, 27] == 1  # GrandQC has no code for noise
     assert mask.areas() == {"tissue": 108 * 16, "out_of_focus": 0, "fold": 18 * 16, "noise": 16}
+
+
+def test_cells_are_square_in_microns_whatever_pixels_are(two: TileTable) -> None:
+    wide = replace(
+        two,
+        **{name: 2 * getattr(two, name) for name in ("x", "width")},
+        dimensions=(2 * two.dimensions[0], two.dimensions[1]),
+        stretch=(2.0, 1.0),
+    )
+    mask, plain = slide_mask(wide), slide_mask(two)
+    assert (mask.step, mask.mpp, mask.areas()) == ((16.0, 8.0), 4.0, plain.areas())
+    np.testing.assert_array_equal(mask.labels, plain.labels)
+    assert wide.area_um2 == two.area_um2
+    for first, second in zip(artifact_features(two), artifact_features(wide), strict=True):
+        assert first["properties"]["measurements"] == second["properties"]["measurements"]
 
 
 def test_where_tiles_overlap_the_surest_damage_counts(two: TileTable) -> None:

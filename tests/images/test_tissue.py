@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from rl2qc.images.tissue import Tissue, find_tissue
 from rl2qc.synthetic.backgrounds import BACKGROUNDS, draw_background
 from rl2qc.synthetic.glass import DrawnOverview, Scene
+from rl2qc.synthetic.odd_backgrounds import ODD_BACKGROUNDS
 from rl2qc.synthetic.sibling_backgrounds import SIBLINGS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from evaluate_tissue import overlap
 from tissue_peers import PEERS
 
-ALL = {**BACKGROUNDS, **SIBLINGS}
+ALL = {**BACKGROUNDS, **SIBLINGS, **ODD_BACKGROUNDS}
 # At the limit of what noise leaves to see: these are found in part, or said to be doubtful.
 FAINT = {"blue counterstain at 20 %"}
 # One pixel along the outline is a tenth of these.
@@ -49,7 +50,7 @@ def test_what_can_hardly_be_seen_is_found_or_there_is_a_word(name: str) -> None:
     assert overlap(found.mask, drawn.truth) >= 0.6 or found.warnings
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if "empty" in n])
+@pytest.mark.parametrize("name", [n for n in ALL if "empty" in n or n == "glue alone"])
 def test_an_empty_slide_holds_nothing_and_says_so(name: str) -> None:
     found = found_on(draw(name))
     assert found.mask.mean() <= 0.001

@@ -195,6 +195,14 @@ def test_pictures_that_are_no_mask(rng: np.random.Generator, tmp_path: Path) -> 
         ('{"type": "FeatureCollection", "features": [3]}', "no GeoJSON"),
         ('{"type": "Point", "coordinates": [1, 2]}', "no polygons"),
         ('{"type": "Polygon", "coordinates": [[[0, "a"], [1, 1], [2, 2]]]}', "no numbers"),
+        (
+            '{"type": "Polygon", "coordinates": [[[1%s, 0], [1, 1], [2, 2]]]}' % ("0" * 400),
+            "no numbers",
+        ),
+        (
+            '{"type": "Polygon", "coordinates": [[[true, false], [true, true], [false, true]]]}',
+            "no numbers",
+        ),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [9000, 0], [0, 9000]]]}', "another slide"),
     ],
 )

@@ -7,12 +7,14 @@ import pytest
 
 from rl2qc.synthetic.backgrounds import BACKGROUNDS, draw_background
 from rl2qc.synthetic.glass import Scene
+from rl2qc.synthetic.odd_backgrounds import ODD_BACKGROUNDS
 from rl2qc.synthetic.sibling_backgrounds import SIBLINGS
 
 
 def test_there_are_34_and_siblings_of_other_names() -> None:
     assert len(BACKGROUNDS) == 34
-    assert not BACKGROUNDS.keys() & SIBLINGS.keys()
+    assert not BACKGROUNDS.keys() & (SIBLINGS.keys() | ODD_BACKGROUNDS.keys())
+    assert not SIBLINGS.keys() & ODD_BACKGROUNDS.keys()
 
 
 @pytest.mark.parametrize("name", ["two sections, one pale", "yellow glass", "vignette"])

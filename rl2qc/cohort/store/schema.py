@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rl2qc.core.names import stays_inside
 from rl2qc.core.opening import read_file_text
 from rl2qc.errors import WorkError
+from rl2qc.filtering.verdict import VerdictRules
 
 __all__ = ["ManifestFile", "RecordFile", "RowFile", "TableFile", "read_file"]
 
@@ -23,6 +24,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Pixels = Annotated[int, Field(ge=1, le=2**31)]
 Place = Annotated[int, Field(ge=-(2**40), le=2**40)]
 Mpp = Annotated[float, Field(gt=0, le=1e4)]
+Times = Annotated[float, Field(ge=1, le=100)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 # JSON has no NaN: null stands for it.
 Maybe = Number | None
@@ -51,7 +53,11 @@ class SettingsFile(_File):
 
     alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
     method: Literal["threshold", "bh"] | None = None
+    adapt: Text | None = None
     max_rejected: Share | None = None
+    use_from: Share | None = None
+    drop_below: Share | None = None
+    drop_area: Share | None = None
     formats: list[Text] = []
 
 
@@ -103,6 +109,7 @@ def _tuple(value: Any) -> Any:
 
 # JSON has lists alone.
 Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_tuple)]
+Stretch = Annotated[tuple[Times, Times], BeforeValidator(_tuple)]
 Box = Annotated[tuple[Place, Place, Pixels, Pixels], BeforeValidator(_tuple)]
 
 
@@ -182,6 +189,7 @@ class SlideFile(_File):
     tile_size: Annotated[int, Field(ge=1, le=2**20)] | None = None
     overlap: Annotated[int, Field(ge=-(2**20), le=2**20)] = 0
     step: Pixels | None = None
+    stretch: Stretch = (1.0, 1.0)
     covered: bool = False
     reader: Text | None = None
     coords: dict[str, Any] | None = None
@@ -191,6 +199,10 @@ class SlideFile(_File):
     adaptation: AdaptationFile | None = None
     cohort: AdaptationFile | None = None
     corrected: CorrectedFile | None = None
+    apart: bool = False
+    use_from: Share = VerdictRules.use_from
+    drop_below: Share = VerdictRules.drop_below
+    drop_area: Share = VerdictRules.drop_area
 
 
 class TableFile(_File):
@@ -245,7 +257,8 @@ def read_file(path: Path, kind: type[M]) -> M:
     """
     try:
         # Names of files need not be valid text: JSON keeps their bytes as single surrogates.
-        content = json.loads(read_file_text(path), parse_constant=_refuse)
+        text = read_file_text(path)
+        content = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
         return kind.model_validate(content)
     except FileNotFoundError:
         raise
@@ -263,3 +276,12 @@ def read_file(path: Path, kind: type[M]) -> M:
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a name that is there twice, others may take the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return found

@@ -49,7 +49,7 @@ _WORDS = {"true": True, "false": False}
 _FARTHEST = 2**31 - 1
 _LONGEST_THUMBNAIL = 2**14
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError, csv.Error)
-_TUPLES = ("dimensions", "bounds", "level_dimensions", "warnings")
+_TUPLES = ("dimensions", "bounds", "level_dimensions", "warnings", "stretch")
 
 
 def describe_table(table: TileTable) -> dict[str, Any]:

@@ -141,6 +141,7 @@ register_format(
         "{place}/patches/{name}_patches.h5",
         write_trident,
         shared=True,
+        square=True,
         extra=_H5PY,
         place=trident_folder,
         place_pattern="*x_*px_*px_overlap",
@@ -148,5 +149,7 @@ register_format(
     )
 )
 register_format(
-    ExportFormat("clam", "patches/{name}.h5", write_clam, shared=True, extra=_H5PY, order=7)
+    ExportFormat(
+        "clam", "patches/{name}.h5", write_clam, shared=True, square=True, extra=_H5PY, order=7
+    )
 )

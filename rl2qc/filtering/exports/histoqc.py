@@ -59,8 +59,10 @@ def use_mask(table: TileTable) -> NDArray[np.uint8]:
     if table.dimensions is None:
         raise ValueError(f"{table.name} has no dimensions to draw a mask of")
     width, height = table.dimensions
-    downsample = max(_MASK_MPP / (table.slide_mpp or 0.5), max(width, height) / _MASK_PIXELS, 1.0)
-    shape = max(1, round(height / downsample)), max(1, round(width / downsample))
+    # In microns, pixels of the slide need not be square.
+    across, down = (side / s for side, s in zip(table.dimensions, table.stretch, strict=True))
+    downsample = max(_MASK_MPP / (table.slide_mpp or 0.5), max(across, down) / _MASK_PIXELS, 1.0)
+    shape = max(1, round(down / downsample)), max(1, round(across / downsample))
     mask = np.zeros(shape, np.uint8)
     scale_x, scale_y = shape[1] / width, shape[0] / height
     # Rounded alike, neighbours share their edge: neither gap nor overlap.
@@ -84,7 +86,10 @@ def _damaged(table: TileTable, shape: tuple[int, int]) -> NDArray[np.bool_]:
     height, width = cells.labels.shape
     # The last cells may reach over the edge of the slide.
     assert table.dimensions is not None
-    inside = width * cells.step / table.dimensions[0], height * cells.step / table.dimensions[1]
+    inside = (
+        width * cells.step[0] / table.dimensions[0],
+        height * cells.step[1] / table.dimensions[1],
+    )
     size = round(shape[1] * inside[0]), round(shape[0] * inside[1])
     share = cv2.resize(cells.damaged.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return np.asarray(share[: shape[0], : shape[1]] >= 0.5)
@@ -96,9 +101,12 @@ def write_thumb(table: TileTable, path: Path, longest: int = 1600) -> None:
 
     if table.thumbnail is None or table.bounds is None or table.dimensions is None:
         raise ValueError(f"{table.name} has no thumbnail")
-    zoom = longest / max(table.dimensions)
-    size = [max(1, round(side * zoom)) for side in table.dimensions]
-    left, top, width, height = (round(part * zoom) for part in table.bounds)
+    sides = [side / s for side, s in zip(table.dimensions, table.stretch, strict=True)]
+    zooms = [longest / max(sides) / s for s in table.stretch]
+    size = [max(1, round(d * zoom)) for d, zoom in zip(table.dimensions, zooms, strict=True)]
+    left, top, width, height = (
+        round(part * zoom) for part, zoom in zip(table.bounds, 2 * zooms, strict=True)
+    )
     canvas = Image.new("RGB", (size[0], size[1]), (255, 255, 255))
     scanned = Image.fromarray(table.thumbnail).resize((max(1, width), max(1, height)))
     canvas.paste(scanned, (left, top))
@@ -160,9 +168,10 @@ def _rows(result: ExportedResult) -> Iterator[list[Any]]:
                 pixels = int(np.count_nonzero(np.asarray(image)))
             filename = mask.name.removesuffix(MASK_SUFFIX)
             width, height = result.table.get("dimensions") or ("", "")
-            mpp = result.table.get("slide_mpp") or ""
+            mpp, stretch = result.table.get("slide_mpp"), result.table.get("stretch") or (1.0, 1.0)
+            mpps = [mpp / s if mpp else "" for s in stretch]
             warnings = "; ".join(result.warnings)
-            yield [filename, "", "", height, width, mpp, mpp, pixels, warnings]
+            yield [filename, "", "", height, width, *mpps, pixels, warnings]
             return
 
 

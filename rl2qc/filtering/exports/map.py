@@ -4,6 +4,7 @@ numbers mean."""
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,7 +96,7 @@ def write_legend(table: TileTable, path: Path) -> None:
         "background": BACKGROUND,
         "without_code": [name for name in mask.classes if name not in GRANDQC],
         "mpp": mask.mpp,
-        "level0_px": mask.step,
+        "level0_px": mask.step[0] if mask.step[0] == mask.step[1] else mask.step,
         "height": mask.labels.shape[0],
         "width": mask.labels.shape[1],
         "measures": _MEASURES,
@@ -143,11 +144,11 @@ def _polygons(mask: SlideMask, label: int, offset: tuple[int, int]) -> list[list
     rows, starts = np.nonzero(turns == 1)
     _, ends = np.nonzero(turns == -1)
 
-    def level0(cells: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
-        return np.asarray(np.rint(cells * mask.step), np.int64) - shift
+    def level0(cells: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
+        return np.asarray(np.rint(cells * mask.step[axis]), np.int64) - offset[axis]
 
-    x0, x1 = level0(starts, offset[0]), level0(ends, offset[0])
-    y0, y1 = level0(rows, offset[1]), level0(rows + 1, offset[1])
+    x0, x1 = level0(starts, 0), level0(ends, 0)
+    y0, y1 = level0(rows, 1), level0(rows + 1, 1)
     return dissolve(x0, y0, x1 - x0, y1 - y0)
 
 
@@ -157,7 +158,7 @@ def _feature(
     word = DAMAGE_REASONS.get(name, name)
     first = polygons[0][0][0]
     key = f"rl2qc:{table.name!a}:artifact:{name}:{what or f'{first[0]},{first[1]}'}"
-    area = sum(_area(polygon) for polygon in polygons) * (mask.mpp / mask.step) ** 2
+    area = sum(_area(polygon) for polygon in polygons) * mask.mpp**2 / math.prod(mask.step)
     one = len(polygons) == 1
     return {
         "type": "Feature",
@@ -187,8 +188,8 @@ def _cross(ring: NDArray[np.float64]) -> float:
     return float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum())
 
 
-def _cells(polygon: list[Ring], step: float) -> float:
-    return _area(polygon) / step**2
+def _cells(polygon: list[Ring], step: tuple[float, float]) -> float:
+    return _area(polygon) / math.prod(step)
 
 
 def _colour(name: str) -> tuple[int, int, int]:

@@ -82,6 +82,10 @@ class Exportable(Protocol):
     def maps(self) -> bool:
         """Whether it tells where in a tile something is."""
 
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """Pixels of the slide that a square one has across and down."""
+
 
 @dataclass(frozen=True)
 class ExportedResult:
@@ -138,32 +142,27 @@ class ExportFormat:
     write
         Writes the table to the path given, which becomes the file when it is complete; a folder
         (``sort``) is given itself.
-    kinds
-        The kinds of tables that it makes sense for: :data:`SLIDES` or :data:`BOTH`.
-    shared
-        Whether ``filename`` is seen from the folder of the run, in the layout that another tool
-        expects, and not from that of the slide.
+    kinds, shared
+        The kinds of tables that it makes sense for: :data:`SLIDES` or :data:`BOTH`; whether
+        ``filename`` is seen from the folder of the run, in the layout that another tool expects.
     extra
         The module that writes it, and what brings that, if it is no dependency.
-    maps
-        Whether it shows where in a tile something is, which only tables with maps tell.
-    always
-        Written whatever is asked for, since deciding again reads it.
-    decided
-        Whether it shows the decision; what does not is not written again by another one.
-    listed
-        Whether it is named where a person chooses.
-    brings
-        Names of formats that are written where it is asked for.
+    maps, square
+        Whether it shows where in a tile something is, which only tables with maps tell; whether it
+        knows tiles alone that are square in pixels of the slide.
+    always, decided
+        Written whatever is asked for, since deciding again reads it; whether it shows the decision:
+        what does not is not written again by another one.
+    listed, brings
+        Whether it is named where a person chooses; names of formats that are written with it.
     sort
         For a folder of pictures that are read from the slide: brings it in line with a new
         decision without a look at the slide, and returns how many pictures are missing.
-    stands
-        Whether what it would replace is at a path.
-    remove, carry
-        Removes what ``write`` wrote to a path; takes what others have added there since to the new.
+    stands, remove, carry
+        Whether what it would replace is at a path; removes what ``write`` wrote there; takes what
+        others have added since to the new.
     place, place_pattern
-        What ``{place}`` stands for, and a glob that finds it for any table.
+        What ``{place}`` stands for, and a glob for any table's.
     finish, run_file, is_ours
         Writes a file once for a whole run, in its folder; the file's name; and whether the one
         that is there was written by ``finish``.
@@ -185,6 +184,7 @@ class ExportFormat:
     shared: bool = False
     extra: Extra | None = None
     maps: bool = False
+    square: bool = False
     always: bool = False
     decided: bool = True
     listed: bool = True
@@ -201,8 +201,9 @@ class ExportFormat:
     order: int = 100
 
     def suits(self, table: Exportable) -> bool:
-        """Whether a table of its kind, with or without maps, can be written in it."""
-        return table.kind in self.kinds and (table.maps or not self.maps)
+        """Whether a table of its kind and shape, with or without maps, can be written in it."""
+        fits = (table.maps or not self.maps) and (table.stretch == (1.0, 1.0) or not self.square)
+        return fits and table.kind in self.kinds
 
     def path(self, table: Exportable, folder: Path) -> Path:
         """Where the file of ``table`` lies, if ``folder`` is that of its results.
@@ -334,14 +335,15 @@ def write_format(name: str, table: Exportable, path: str | Path) -> None:
     Raises
     ------
     ValueError
-        A table of a kind that the format makes no sense for.
+        A table that the format makes no sense for.
     UsageError
         There is no such format, or its module is not installed.
     """
     spec = FORMATS.get(name)
     check_formats([name])
     if not spec.suits(table):
-        what = table.kind if table.kind not in spec.kinds else f"{table.kind} without a map"
+        lacks = "without a map" if spec.maps else "whose pixels are not square"
+        what = table.kind if table.kind not in spec.kinds else f"{table.kind} {lacks}"
         raise ValueError(f"{table.name}: {what} cannot be written as {name}")
     with atomic_path(check_path("path", path)) as temporary:
         spec.write(table, temporary)

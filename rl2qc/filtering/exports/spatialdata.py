@@ -202,7 +202,7 @@ def _mask(table: TileTable) -> Any:
     from spatialdata.transformations import Scale
 
     mask = slide_mask(table)
-    place = {"global": Scale([mask.step, mask.step], axes=("x", "y"))}
+    place = {"global": Scale(list(mask.step), axes=("x", "y"))}
     return Labels2DModel.parse(mask.codes(), dims=("y", "x"), transformations=place)
 
 
@@ -226,6 +226,7 @@ register_format(
         "spatialdata/{name}.zarr",
         write_spatialdata,
         shared=True,
+        square=True,
         extra=Extra("spatialdata", "rl2qc[spatialdata]"),
         remove=remove_store,
         carry=carry_over,

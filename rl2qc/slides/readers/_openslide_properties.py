@@ -32,13 +32,18 @@ def describe_slide(
     Raises
     ------
     SlideError
-        It has no resolution, or an absurd one; its pixels are not square, or its channels are
-        pages of their own.
+        It has no resolution or an absurd one, or its channels are pages of
+        their own.
     """
     properties = dict(handle.properties)
-    recorded, source = _recorded_mpp(properties)
+    x, source = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_X, "tiff.XResolution")
+    y, _ = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_Y, "tiff.YResolution")
+    # Where x is missing, y stands for nothing.
+    recorded, said, stretch = square_pixels(
+        file, x, y if x else None, overridden=mpp_override is not None
+    )
     mpp, source, warnings = settle_mpp(file, recorded, source, mpp_override)
-    warnings += _odd_pixels(properties, file, overridden=mpp_override is not None)
+    warnings += said
     vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
     warnings += other_pages(file, handle.level_dimensions, vendor)
     width, height = handle.dimensions
@@ -54,12 +59,8 @@ def describe_slide(
         quickhash=properties.get(openslide.PROPERTY_NAME_QUICKHASH1, ""),
         scanner=_scanner(properties),
         warnings=warnings,
+        stretch=stretch,
     )
-
-
-def _recorded_mpp(properties: Mapping[str, str]) -> tuple[float | None, str]:
-    """Microns per pixel at level 0 and the property that gives them."""
-    return _mpp_along(properties, openslide.PROPERTY_NAME_MPP_X, "tiff.XResolution")
 
 
 def _mpp_along(properties: Mapping[str, str], name: str, tag: str) -> tuple[float | None, str]:
@@ -71,13 +72,6 @@ def _mpp_along(properties: Mapping[str, str], name: str, tag: str) -> tuple[floa
     )
     per_unit = _number(properties.get(tag))
     return unit / per_unit if unit is not None and per_unit else None, tag
-
-
-def _odd_pixels(properties: Mapping[str, str], file: Path, *, overridden: bool) -> tuple[str, ...]:
-    """What is to be said of pixels that are not square; SlideError where tiles would not be."""
-    x, _ = _recorded_mpp(properties)
-    y, _ = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_Y, "tiff.YResolution")
-    return square_pixels(file, x, y, overridden=overridden)[1] if x and y else ()
 
 
 _SCANNER_PROPERTIES = (

@@ -28,6 +28,7 @@ from rl2qc.slides.readers.contract import (
     SlideReader,
 )
 from rl2qc.slides.readers.isolated import IsolatedReader
+from rl2qc.slides.readers.squared import OpensSquared
 from rl2qc.slides.scenes import scene_path, split_scene
 
 __all__ = [
@@ -204,7 +205,7 @@ def open_slide(
     cache: SharedCache | None = None,
     reader: str | None = None,
 ) -> SlideReader:
-    """Open a slide by the reader that its name or its content asks for.
+    """Open a slide by the reader that its name or its content asks for, in square pixels.
 
     Parameters
     ----------
@@ -242,10 +243,11 @@ def open_slide(
     spec = reader_of(path) if reader is None else READERS.get(reader)
     if spec.extra is not None:
         spec.extra.require(f"reading {path.name}")
+    opens = OpensSquared(spec.open)
     try:
         if spec.may_crash and is_apart():
-            return IsolatedReader(spec.open, path, mpp_override=mpp_override, icc=icc, cache=cache)
-        return spec.open(path, mpp_override=mpp_override, icc=icc, cache=cache)
+            return IsolatedReader(opens, path, mpp_override=mpp_override, icc=icc, cache=cache)
+        return opens(path, mpp_override=mpp_override, icc=icc, cache=cache)
     except (Rl2qcError, ImportError):
         raise
     # Whatever a damaged file brings about in a library.

@@ -226,7 +226,7 @@ def _within(metadata: Any, *names: str) -> Any:
 def _info(
     file: Path, about: _About, downsamples: list[int], override: float | None, *, icc: bool
 ) -> SlideInfo:
-    recorded, said = square_pixels(
+    recorded, said, stretch = square_pixels(
         file, about.mpp.get("X"), about.mpp.get("Y"), overridden=override is not None
     )
     mpp, source, warnings = settle_mpp(file, recorded, "czi.Scaling", override)
@@ -246,6 +246,7 @@ def _info(
         bounds=(0, 0, width, height),
         scanner=about.scanner,
         warnings=warnings,
+        stretch=stretch,
     )
 
 

@@ -105,7 +105,7 @@ def _reopen(path: Path, mpp_override: float | None, icc: bool) -> FastSlideReade
 
 def _info(file: Path, slide: Any, override: float | None) -> SlideInfo:
     x, y = (float(v) if v and np.isfinite(v) and v > 0 else None for v in slide.mpp)
-    recorded, said = square_pixels(file, x, y, overridden=override is not None)
+    recorded, said, stretch = square_pixels(file, x, y, overridden=override is not None)
     mpp, source, warnings = settle_mpp(file, recorded, "fastslide.mpp", override)
     sizes = tuple((int(w), int(h)) for w, h in slide.level_dimensions)
     (left, top), (width, height) = slide.bounds
@@ -124,6 +124,7 @@ def _info(file: Path, slide: Any, override: float | None) -> SlideInfo:
             *warnings,
             *said,
         ),
+        stretch=stretch,
     )
 
 

@@ -245,7 +245,7 @@ def _info(
     *,
     icc: bool,
 ) -> SlideInfo:
-    recorded, said = square_pixels(file, *about["mpp"], overridden=override is not None)
+    recorded, said, stretch = square_pixels(file, *about["mpp"], overridden=override is not None)
     mpp, source, warnings = settle_mpp(file, recorded, "ome.PhysicalSizeX", override)
     warnings += said
     if len(levels[0].planes) == levels[0].samples == 1:
@@ -267,6 +267,7 @@ def _info(
         mpp_source=source,
         bounds=(0, 0, *sizes[0]),
         warnings=warnings,
+        stretch=stretch,
     )
 
 

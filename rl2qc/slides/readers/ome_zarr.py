@@ -226,7 +226,7 @@ def _images(store: ZarrStore) -> list[str]:
 
 
 def _info(folder: Path, image: _Image, override: float | None, *, icc: bool) -> SlideInfo:
-    recorded, said = square_pixels(folder, *image.mpp(), overridden=override is not None)
+    recorded, said, stretch = square_pixels(folder, *image.mpp(), overridden=override is not None)
     mpp, source, warnings = settle_mpp(folder, recorded, "ome.scale", override)
     warnings += said
     if image.focal_planes > 1:
@@ -245,6 +245,7 @@ def _info(folder: Path, image: _Image, override: float | None, *, icc: bool) -> 
         mpp_source=source,
         bounds=(0, 0, *sizes[0]),
         warnings=warnings,
+        stretch=stretch,
     )
 
 

@@ -66,7 +66,24 @@ RECORDS = {
     "a list": lambda content: [content],
     "level -3": put("slide", "level", value=-3),
     "bool for a number": put("row", "seconds", value=True),
+    "rule of a verdict": put("key", "settings", "drop_area", value=["../../x"]),
+    "rule of a table": put("slide", "drop_area", value=["../../x"]),
+    "rule above 1": put("slide", "use_from", value=7),
+    "apart no bool": put("slide", "apart", value="yes"),
+    "adapt no text": put("key", "settings", "adapt", value=[1]),
+    "stretch below 1": put("slide", "stretch", value=[0.5, 1.0]),
+    "stretch of one": put("slide", "stretch", value=[2.0]),
 }
+
+
+@pytest.mark.parametrize("name", ["alpha", "max_rejected", "use_from", "drop_below", "drop_area"])
+@pytest.mark.parametrize("value", [["../../x"], "x", 7, {}, True])
+def test_a_manifest_with_a_setting_that_cannot_be_is_named(
+    out: Path, name: str, value: object
+) -> None:
+    change(out / "run.json", put("settings", name, value=value))
+    with pytest.raises(WorkError, match=r"run\.json is damaged"):
+        rl2qc.decide(out, 0.35)
 
 
 @pytest.mark.parametrize("edit", RECORDS.values(), ids=RECORDS)
@@ -85,7 +102,17 @@ def test_a_record_that_cannot_be_costs_only_its_slide(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[" * 100_000, '{"a": NaN}', "null", "\0", '{"key": 1' + "0" * 5000 + "}"]
+    "text",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        '{"a": NaN}',
+        "null",
+        "\0",
+        '{"settings": {"alpha": 0.1, "alpha": 0.2}}',
+        '{"key": 1' + "0" * 5000 + "}",
+    ],
 )
 @pytest.mark.parametrize("name", ["bad/record.json", "run.json"])
 def test_no_json_at_all(out: Path, name: str, text: str) -> None:

@@ -115,12 +115,3 @@ def test_of_focal_planes_the_middle_one_is_read(tmp_path: Path, pixels: NDArray[
 def test_what_openslide_reads_well_stays_with_it(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
     path = write_ome(tmp_path / "plain.ome.tif", [pixels], 0.5)
     assert reader_of(path).name == "openslide"
-
-
-def test_pixels_that_are_not_square(tmp_path: Path, pixels: NDArray[np.uint8]) -> None:
-    about = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
-    levels = [pixels, shrink(pixels[:128], 2)]
-    path = write_ome(tmp_path / "a.ome.tif", levels, None, **about)
-    with pytest.raises(SlideError, match=r"0\.25 x 0\.5 um"):
-        open_slide(path)
-    assert open_slide(path, mpp_override=0.25).info.mpp == 0.25

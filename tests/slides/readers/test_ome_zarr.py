@@ -26,7 +26,7 @@ Levels = Sequence[NDArray[np.generic]]
 def write_image(
     folder: Path,
     levels: Levels,
-    mpp: float | None,
+    mpp: float | tuple[float, float] | None,
     *,
     version: int = 4,
     axes: str = "cyx",
@@ -43,7 +43,8 @@ def write_image(
         chunks = tuple(64 if axis in "yx" else 1 for axis in axes)
         array = group.create_array(names[i], shape=data.shape, chunks=chunks, dtype=data.dtype)
         array[...] = data
-        scale = [(mpp or 1.0) * 2**i if axis in "yx" else 1.0 for axis in axes]
+        x, y = mpp if isinstance(mpp, tuple) else (mpp or 1.0,) * 2
+        scale = [{"x": x, "y": y}[axis] * 2**i if axis in "yx" else 1.0 for axis in axes]
         datasets.append(
             {"path": names[i], "coordinateTransformations": [{"type": "scale", "scale": scale}]}
         )
