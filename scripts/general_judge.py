@@ -258,14 +258,14 @@ def _lines_alone(
     prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]], share: float
 ) -> GeneralPrior:
     """Location and mean excess of clean tiles, of the score without lines alone and of these."""
-    if not share:
-        return prior
     bare = [(changed(of, apart=np.zeros(4)), plain) for of, plain in labs]
     tail = _tail(changed(prior, apart=np.zeros(4)), bare)
     beyond = [of.beyond(plain, adapt(plain, of).usual) for of, plain in labs]
     middles = [np.median(found) for found in beyond]
-    excess = [f[f > m] - m for f, m in zip(beyond, middles, strict=True)]
-    step = np.concatenate(excess).mean()
+    excess = np.concatenate([f[f > m] - m for f, m in zip(beyond, middles, strict=True)])
+    if not share or not len(excess):
+        return prior
+    step = excess.mean()
     usually = np.median(middles) - step * np.log(share)
     apart = np.array([tail.location[0], _mean_excess(tail), usually, step])
     return changed(prior, apart=apart)
