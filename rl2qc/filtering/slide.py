@@ -32,7 +32,14 @@ from rl2qc.slides.coords import Coords, find_coords, read_coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.base import SlideReader, open_slide
-from rl2qc.slides.tiling import ReadPlan, beyond_grid, plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.tiling import (
+    ReadPlan,
+    beyond_grid,
+    plan_reading,
+    readable_bounds,
+    tile_grid,
+    tissue_fractions,
+)
 
 __all__ = ["filter_slide", "filter_tiles"]
 
@@ -201,8 +208,8 @@ def _look_at(
     window, stride = TileWindow.of_plan(plan, size), settings.stride or size
     if given is None:
         side, overlap = window.side, max(0, size - stride)
-        step: int | None = max(1, round(stride * plan.downsample))
-        corners = tile_grid(info.bounds, side, step, shift=settings.edges != "leave")
+        step: int | None = (every := max(1, round(stride * plan.downsample)))
+        corners = _grid(info, plan, side, every, shift=settings.edges != "leave")
     else:
         side, overlap, corners = given.side(info.level_downsamples), 0, given.corners()
         step = None
@@ -245,6 +252,17 @@ def _look_at(
         given,
         tuple(warnings),
     )
+
+
+def _grid(
+    info: SlideInfo, plan: ReadPlan, side: int, step: int, *, shift: bool
+) -> NDArray[np.int64]:
+    """The corners of all tiles of a slide; those at its edges can be read whole."""
+    bounds, level = info.bounds, plan.level
+    if shift:
+        downsample = info.level_downsamples[level]
+        bounds = readable_bounds(bounds, side, info.level_dimensions[level], downsample)
+    return tile_grid(bounds, side, step, shift=shift)
 
 
 def _nothing_there(
