@@ -22,9 +22,10 @@ from rl2qc.stats.unsorted import clean_probabilities, stand_for_clean
 
 __all__ = ["Doubted", "damaged_patches", "suspects"]
 
-# Evidence of damage that so few clean patches have; rounds of densities; and how likely clean what
-# is learnt from must be.
-_RARE, _ROUNDS, _LIKELY = 0.01, 2, 0.5
+# Evidence of damage that so few clean patches have, to begin with: what is set aside looks far to
+# densities that did not see it, which clean patches should not; rounds of densities; and how likely
+# clean what is learnt from must be.
+_RARE, _ROUNDS, _LIKELY = 0.001, 2, 0.5
 # Densities of five folds need as many.
 _ENOUGH = 60
 
