@@ -24,13 +24,14 @@ from laboratories import read_image
 from numpy.typing import NDArray
 
 import rl2qc
+from rl2qc.model.calibration import conformal_p_values
 from rl2qc.slides.readers.base import is_slide, open_slide
 from rl2qc.stats.auc import auc
 from rl2qc.synthetic import artifacts
 from rl2qc.synthetic.corruptions import corrupt
 from rl2qc.synthetic.damage import random_damage
 
-_UNSEEN, _CELL, _RESAMPLES = 60, 256, 500
+_UNSEEN, _CELL, _RESAMPLES, _ALPHA = 60, 256, 500, 0.05
 _SIZES, _FEW = (224, 160, 128, 112), 200
 
 
@@ -89,9 +90,13 @@ class Judged:
         damaged: dict[str, NDArray[np.uint8]],
     ) -> None:
         # The score that p-values come of has no ties where these saturate.
-        self.kept = float(np.mean(model.p_values(clean) > 0.05))
-        self.clean = model.score_samples(clean)
-        self.damaged = {name: model.score_samples(images) for name, images in damaged.items()}
+        name = model.filter_score
+        calibration = model.calibration_[name]
+        self.clean = model.score_samples(clean, name)
+        self.damaged = {kind: model.score_samples(images, name) for kind, images in damaged.items()}
+        self.kept = float(np.mean(conformal_p_values(self.clean, calibration) > _ALPHA))
+        found = conformal_p_values(np.concatenate([*self.damaged.values()]), calibration)
+        self.rejected = float(np.mean(found <= _ALPHA))
 
     def aucs(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Of each kind, on these rows."""
@@ -101,7 +106,9 @@ class Judged:
     def __str__(self) -> str:
         found = self.aucs(np.arange(len(self.clean)))
         words = ", ".join(f"{n} {v:.3f}" for n, v in zip(self.damaged, found, strict=True))
-        return f"kept {self.kept:.2f}, AUC {found.mean():.3f}: {words}"
+        return (
+            f"kept {self.kept:.2f}, rejected {self.rejected:.2f}, AUC {found.mean():.3f}: {words}"
+        )
 
 
 def lost(sorted_: Judged, other: Judged) -> str:
@@ -139,7 +146,8 @@ def evaluate(place: Path, given: argparse.Namespace) -> None:
     for share in map(float, given.shares.split(",")):
         bad = np.arange(len(reference)) < round(share * len(reference))
         mixed = reference.copy()
-        mixed[bad] = [random_damage(image, rng) for image in reference[bad]]
+        for row in np.flatnonzero(bad):
+            mixed[row] = random_damage(reference[row], rng)
         clean = [owner for owner, is_bad in zip(owners, bad, strict=True) if not is_bad]
         ways: dict[str, tuple[NDArray[np.uint8], dict[str, Any]]] = {
             "sorted": (mixed[~bad], {"groups": clean}),

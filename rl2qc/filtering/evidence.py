@@ -42,6 +42,8 @@ _PRIOR = "prior."
 _BAD, _FEW = "the slide looks damaged as a whole", "few tiles say what is usual here"
 _ENOUGH = 20
 _ROUNDING = 1e-5
+# Of clean tiles, the share whose cells are believed.
+_QUESTIONED = 0.05
 # Cells along the side of a tile, of some 4 um.
 _MOST_CELLS = 4096
 
@@ -105,13 +107,24 @@ class Evidence:
             part[:] = np.where(cells[..., 1:2] > part[..., 1:2], cells, part)
         return CellMap(self.cells.classes, laid)
 
-    def mask(self, adaptation: Adaptation | None = None) -> NDArray[np.uint8]:
+    def mask(
+        self, adaptation: Adaptation | None = None, p_values: ArrayLike | None = None
+    ) -> NDArray[np.uint8]:
         """The likeliest class (n, h, w) of each cell, counted from 1; 0 where none is beyond what
-        clean cells have, by what is usual in the slides at hand."""
+        clean cells have, by what is usual in the slides at hand.
+
+        One clean cell in a hundred is, and more in tissue that the network has not seen. So cells
+        of a tile that shows no damage as a whole must show more of it: their limits, in log-odds,
+        rise by the logarithm of how many times its p-value (n,) is that of tiles in question.
+        """
         cells = self.tile_cells
-        if adaptation is None:
-            return cells.mask()
-        return cells.mask(logit(cell_limits(adaptation, self.prior)) - self.prior.cells)
+        raised = np.zeros((1, len(cells.classes)))
+        if adaptation is not None:
+            raised = raised + logit(cell_limits(adaptation, self.prior)) - self.prior.cells
+        if p_values is not None:
+            p = np.maximum(np.asarray(p_values, np.float64), _QUESTIONED)
+            raised = raised + np.log(p / _QUESTIONED)[:, None]
+        return cells.mask(raised)
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Some rows of it."""

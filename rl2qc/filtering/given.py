@@ -13,7 +13,7 @@ from rl2qc.slides.coords import Coords
 from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
 
-__all__ = ["check_given", "given_warnings"]
+__all__ = ["check_given", "given_warnings", "nothing_there"]
 
 
 def check_given(given: Coords, corners: NDArray[np.int64], info: SlideInfo) -> None:
@@ -62,3 +62,14 @@ def given_warnings(
             f"{seen * mpp:.0f} um: {how}"
         )
     return warnings
+
+
+def nothing_there(
+    chosen: NDArray[np.bool_], side: int, min_tissue: float, given: Coords | None
+) -> list[str]:
+    """Why there is no tile to measure, if there is none."""
+    if given is not None and not len(chosen):
+        return [f"{given.path} holds no coordinates"]
+    if not len(chosen):
+        return [f"the slide is smaller than one tile of {side} px"]
+    return [] if chosen.any() else [f"no tile holds {min_tissue:.0%} tissue"]

@@ -16,7 +16,7 @@ from rl2qc.core.arguments import check_path
 from rl2qc.core.defaults import DEFAULT_MODEL
 from rl2qc.core.progress import Progress
 from rl2qc.errors import SlideError
-from rl2qc.filtering.given import check_given, given_warnings
+from rl2qc.filtering.given import check_given, given_warnings, nothing_there
 from rl2qc.filtering.looks import cover_tiles, worst_looks
 from rl2qc.filtering.measure import Measured, TileModel, find_model, measure_tiles
 from rl2qc.filtering.pixels import TileWindow
@@ -33,7 +33,14 @@ from rl2qc.slides.files import slide_name
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.base import SlideReader, open_slide
 from rl2qc.slides.stretch import file_corners, file_sides
-from rl2qc.slides.tiling import ReadPlan, beyond_grid, plan_reading, tile_grid, tissue_fractions
+from rl2qc.slides.tiling import (
+    ReadPlan,
+    beyond_grid,
+    plan_reading,
+    readable_bounds,
+    tile_grid,
+    tissue_fractions,
+)
 
 __all__ = ["filter_slide", "filter_tiles"]
 
@@ -203,8 +210,8 @@ def _look_at(
     window, stride = TileWindow.of_plan(plan, size), settings.stride or size
     if given is None:
         side, overlap = window.side, max(0, size - stride)
-        step: int | None = max(1, round(stride * plan.downsample))
-        corners = tile_grid(info.bounds, side, step, shift=settings.edges != "leave")
+        step: int | None = (every := max(1, round(stride * plan.downsample)))
+        corners = _grid(info, plan, side, every, shift=settings.edges != "leave")
     else:
         side, overlap, corners = given.side(info.level_downsamples), 0, given.corners()
         step = None
@@ -227,7 +234,7 @@ def _look_at(
         chosen = np.minimum(fractions, share(*shown)) >= settings.min_tissue
         if settings.edges == "leave":
             warnings += edge_warnings(tissue.mask, corners, side, info, overview)
-    warnings += _nothing_there(chosen, side, settings, given)
+    warnings += nothing_there(chosen, side, settings.min_tissue, given)
     corners = corners[chosen]
     whole = settings.covering != "centre"
     looks, of = cover_tiles(corners, side, window.side, info.dimensions, whole=whole)
@@ -249,15 +256,15 @@ def _look_at(
     )
 
 
-def _nothing_there(
-    chosen: NDArray[np.bool_], side: int, settings: FilterSettings, given: Coords | None
-) -> list[str]:
-    """Why there is no tile to measure, if there is none."""
-    if given is not None and not len(chosen):
-        return [f"{given.path} holds no coordinates"]
-    if not len(chosen):
-        return [f"the slide is smaller than one tile of {side} px"]
-    return [] if chosen.any() else [f"no tile holds {settings.min_tissue:.0%} tissue"]
+def _grid(
+    info: SlideInfo, plan: ReadPlan, side: int, step: int, *, shift: bool
+) -> NDArray[np.int64]:
+    """The corners of all tiles of a slide; those at its edges can be read whole."""
+    bounds, level = info.bounds, plan.level
+    if shift:
+        downsample = info.level_downsamples[level]
+        bounds = readable_bounds(bounds, side, info.level_dimensions[level], downsample)
+    return tile_grid(bounds, side, step, shift=shift)
 
 
 def _table(

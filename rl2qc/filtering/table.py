@@ -238,7 +238,8 @@ class TileTable(TableViews):
     @cached_property
     def artifact_mask(self) -> NDArray[np.uint8]:
         """(n, h, w) the class of each cell of 8 px of what the model saw, counted from 1 in the
-        order of ``evidence.cells.classes``; 0 where nothing is beyond what clean cells have.
+        order of ``evidence.cells.classes``; 0 where nothing is beyond what clean cells have, of
+        tiles that show no damage as a whole what few have.
 
         Raises
         ------
@@ -247,7 +248,7 @@ class TileTable(TableViews):
         """
         if self.evidence is None:
             raise ValueError(f"{self.name}: the model that measured the tiles gives no map")
-        return self.evidence.mask(self.adaptation)
+        return self.evidence.mask(self.adaptation, self.measurements["p_value"])
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Every column by name, in the order of the exports."""

@@ -100,13 +100,14 @@ class CellMap:
 
         Parameters
         ----------
-        shift : (classes,) or a number
+        shift : (n, classes), (classes,) or a number
             By how much the limits are raised, logits.
         """
         strongest = self.cells[..., 0].astype(np.int64)
-        raised = np.broadcast_to(np.asarray(shift, np.float64), (len(self.classes),))
+        raised = np.broadcast_to(np.asarray(shift, np.float64), (len(self), len(self.classes)))
         # Rounded: a shift comes from log-odds, and a cell on its limit is not beyond it.
-        beyond = self.cells[..., 1] > np.round(_STEPS * raised, 6)[strongest]
+        limits = np.round(_STEPS * raised, 6)[np.arange(len(self))[:, None, None], strongest]
+        beyond = self.cells[..., 1] > limits
         # Of two bytes the last is the margin.
         likeliest = self.cells[..., 2] if self.cells.shape[-1] > 2 else strongest
         return np.where(beyond, likeliest + 1, 0).astype(np.uint8)

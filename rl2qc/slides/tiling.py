@@ -16,6 +16,7 @@ __all__ = [
     "beyond_grid",
     "is_shifted",
     "plan_reading",
+    "readable_bounds",
     "share_beyond",
     "tile_grid",
     "tissue_fractions",
@@ -150,6 +151,43 @@ def _places(start: int, length: int, side: int, stride: int, shift: bool) -> NDA
     # A tile that would begin within and end beyond, if it shows more than the last one.
     over = shift and len(places) and places[-1] + side < end and places[-1] + stride < end
     return np.append(places, end - side) if over else places
+
+
+def readable_bounds(
+    bounds: tuple[int, int, int, int],
+    side: int,
+    level_dimensions: tuple[int, int],
+    downsample: float,
+) -> tuple[int, int, int, int]:
+    """``bounds`` without what tiles cannot reach that are read whole from a level.
+
+    A level of half the pixels of a side that is odd ends before the slide does, and its last
+    pixels are read half transparent.
+
+    Parameters
+    ----------
+    bounds
+        x, y, width, height of the area, in level-0 px.
+    side
+        Side of a tile in level-0 px.
+    level_dimensions, downsample
+        Of the level that tiles are read from.
+
+    Examples
+    --------
+    >>> readable_bounds((0, 0, 9, 8), 4, (4, 4), 2.0)
+    (0, 0, 8, 8)
+    """
+    left, top, width, height = bounds
+    pixels = max(1, round(side / downsample))
+    width, height = (
+        min(length, max(side, math.floor((most - pixels) * downsample + 1e-6) + side - start))
+        for start, length, most in (
+            (left, width, level_dimensions[0]),
+            (top, height, level_dimensions[1]),
+        )
+    )
+    return left, top, width, height
 
 
 def is_shifted(

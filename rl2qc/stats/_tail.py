@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rl2qc.stats.prior import GeneralPrior
-
-__all__ = ["clean_part", "pareto_beyond", "pareto_density"]
+__all__ = ["Tail", "clean_part", "pareto_beyond", "pareto_density", "prior_scales"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
 _SHARES = np.linspace(0, 0.95, 20)
 # The share of damaged tiles above the location is Beta(1, 4) a priori.
 _FEW_DAMAGED = 3.0
+# Scales that a tail may have, and how far they reach, in standard deviations.
+_SCALES, _REACH = 25, 2.5
+
+
+class Tailed(Protocol):
+    """What is known of scores above the median of the clean ones: the shape of the generalised
+    Pareto distribution that clean ones follow, and how far up damaged ones lie, anywhere."""
+
+    @property
+    def shape(self) -> Any: ...
+    @property
+    def reach(self) -> Any: ...
+
+
+class Tail(NamedTuple):
+    """:class:`Tailed` in two numbers."""
+
+    shape: float
+    reach: float
+
+
+def prior_scales(median: float, deviation: float) -> tuple[Floats, Floats]:
+    """Scales (k,) that a tail may have, and how likely each is: logarithms are normal."""
+    steps = np.linspace(-_REACH, _REACH, _SCALES)
+    weights = np.exp(-(steps**2) / 2)
+    return median * np.exp(deviation * steps), weights / weights.sum()
 
 
 def clean_part(
-    scores: Floats, scales: Floats, likely: Floats, prior: GeneralPrior
+    scores: Floats, scales: Floats, likely: Floats, prior: Tailed
 ) -> tuple[float, Floats, float]:
     """Median of the clean scores, posterior of the tail's scale, share that is damaged.
 

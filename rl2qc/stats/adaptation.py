@@ -31,7 +31,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rl2qc.stats._tail import clean_part, pareto_beyond
+from rl2qc.stats._tail import clean_part, pareto_beyond, prior_scales
 from rl2qc.stats.prior import GeneralPrior, logit, probability
 
 __all__ = [
@@ -62,7 +62,6 @@ _MOST_LOCATION = 4.0
 _MIRROR = 1.0
 # More tiles than this say no more: neighbours are alike.
 _MOST = 1000
-_SCALES, _REACH = 25, 2.5
 # How far from the location scores are looked for, and in how many steps of bisection.
 _WIDEST, _HALVINGS = 1e4, 60
 # How far the cells' limits follow the group.
@@ -145,7 +144,7 @@ def unadapted(prior: GeneralPrior) -> Adaptation:
 
     The location's uncertainty is that between laboratories, so p-values are the more careful.
     """
-    scales, weights = _prior_scales(prior)
+    scales, weights = prior_scales(*prior.scale.tolist())
     location, spread = prior.location.tolist()
     return Adaptation(prior.usual, location, spread, scales, weights, prior.cells_usual)
 
@@ -325,13 +324,6 @@ def _high(rows: Floats, prior: GeneralPrior, start: Adaptation, own: float) -> F
     classes = len(prior.classes)
     top1 = rows[:, 2 * classes : 3 * classes]
     return np.asarray(own * np.median(logit(top1), 0) + (1 - own) * start.high)
-
-
-def _prior_scales(prior: GeneralPrior) -> tuple[Floats, Floats]:
-    median, deviation = prior.scale.tolist()
-    steps = np.linspace(-_REACH, _REACH, _SCALES)
-    weights = np.exp(-(steps**2) / 2)
-    return median * np.exp(deviation * steps), weights / weights.sum()
 
 
 def _p_values(scores: Floats, adaptation: Adaptation, prior: GeneralPrior) -> Floats:

@@ -192,5 +192,7 @@ def _check_empty(spec: ExportFormat, folder: Path, table: TileTable) -> None:
     """A slide without tiles can be written."""
     nothing = {name: getattr(table, name)[:0] for name in EMPTY}
     columns = {name: column[:0] for name, column in table.measurements.items()}
-    (path,) = export(replace(table, **nothing, measurements=columns), folder / "case", [spec.name])
+    evidence = None if table.evidence is None else table.evidence.take(np.arange(0))
+    empty = replace(table, **nothing, measurements=columns, evidence=evidence)
+    (path,) = export(empty, folder / "case", [spec.name])
     assert path.exists()

@@ -105,3 +105,18 @@ def test_what_tiles_were_judged_beside() -> None:
     text = describe_adaptation(own, None)
     assert text.startswith("40 tiles of its own; they settle 93% of what is usual, and ")
     assert "and those of slides like it, 40 in all" in describe_adaptation(own, own)
+
+
+def test_cells_of_tiles_without_damage_must_show_more_of_it() -> None:
+    evidence = toy_evidence()
+    usual = unadapted(evidence.prior)
+    n = len(evidence)
+    # What is in question, or rejected, is as it was.
+    np.testing.assert_array_equal(evidence.mask(usual, np.full(n, 0.05)), evidence.mask(usual))
+    np.testing.assert_array_equal(evidence.mask(usual, np.full(n, 1e-9)), evidence.mask(usual))
+    p = np.where(np.arange(n) % 2, 0.05, 0.05 * np.e**2)
+    strongest, margin = evidence.cells.cells[..., 0], evidence.cells.cells[..., 1] / 4
+    needed = np.where(np.arange(n) % 2, 0.0, 2.0)[:, None, None]
+    found = evidence.mask(usual, p)
+    np.testing.assert_array_equal(found, np.where(margin > needed, strongest + 1, 0))
+    assert (found[::2] > 0).sum() < (evidence.mask(usual)[::2] > 0).sum()

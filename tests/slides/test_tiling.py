@@ -10,6 +10,7 @@ from rl2qc.slides.tiling import (
     beyond_grid,
     is_shifted,
     plan_reading,
+    readable_bounds,
     tile_grid,
     tissue_fractions,
 )
@@ -126,6 +127,16 @@ def test_tiles_moved_inwards_leave_nothing(
     moved = is_shifted(corners, (x, y), side)
     assert corners[~moved].tolist() == plain
     assert len(corners) == -(-width // side) * -(-height // side)
+
+
+def test_tiles_end_where_the_level_does() -> None:
+    # 4443 x 3567 px, of which the second level has 2221 x 1783.
+    bounds = readable_bounds((0, 0, 4443, 3567), 448, (2221, 1783), 2.000506)
+    assert bounds == (0, 0, 4443, 3566)
+    assert readable_bounds((0, 0, 4443, 3567), 448, (4443, 3567), 1.0) == (0, 0, 4443, 3567)
+    # A scanned part that ends before is as it was, and a slide of one tile has it.
+    assert readable_bounds((100, 50, 900, 800), 448, (2221, 1783), 2.0) == (100, 50, 900, 800)
+    assert readable_bounds((0, 0, 9, 9), 9, (4, 4), 2.25) == (0, 0, 9, 9)
 
 
 def test_tiles_with_gaps_or_overlap_are_moved_where_they_would_begin_within() -> None:

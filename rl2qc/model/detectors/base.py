@@ -72,6 +72,10 @@ class Reference:
         What the network that measured the patches was taught of damage; None without a head.
     seed
         Of every random draw.
+    counts : (n,) bool
+        Of a reference that nobody sorted, which of its patches calibrate; all without.
+    rare : (r, 2048) float32
+        Patches that nothing is fitted to, and that calibrate: what is rare among clean ones.
     """
 
     clean: NDArray[np.float32]
@@ -85,6 +89,8 @@ class Reference:
     density: FeatureDensity | None = None
     prior: GeneralPrior | None = None
     seed: int = 0
+    counts: NDArray[np.bool_] | None = None
+    rare: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.clean)
@@ -97,7 +103,8 @@ class Reference:
     @property
     def calibrates(self) -> NDArray[np.bool_]:
         """Rows (n,) of which scores out of fold calibrate a detector."""
-        return np.isin(np.arange(len(self)), self.held) | (not self.apart)
+        rows = np.isin(np.arange(len(self)), self.held) | (not self.apart)
+        return rows if self.counts is None else rows & self.counts
 
     def without(self, fold: int) -> Reference:
         """The reference without the patches of a fold and without their damaged copies."""
@@ -112,6 +119,7 @@ class Reference:
             damaged=self.damaged[copies],
             sources=row[self.sources[copies]],
             held=row[self.held[kept[self.held]]],
+            counts=None if self.counts is None else self.counts[kept],
         )
 
 

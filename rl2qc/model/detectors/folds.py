@@ -111,7 +111,8 @@ def out_of_fold(
 
 
 def calibration_scores(spec: DetectorSpec, fitted: Detector, reference: Reference) -> Scores:
-    """Scores (m,) of clean patches that a detector was not fitted to, in their order.
+    """Scores (m,) of clean patches that a detector was not fitted to, in their order; then those
+    of what is rare among them.
 
     Parameters
     ----------
@@ -122,13 +123,27 @@ def calibration_scores(spec: DetectorSpec, fitted: Detector, reference: Referenc
     reference
     """
     if spec.calibration == "held_out":
-        held = reference.clean[reference.held]
-        return checked_scores(spec.name, fitted.scores(spec.columns(held)), len(held))
+        held = reference.held[reference.calibrates[reference.held]]
+        scores = checked_scores(
+            spec.name, fitted.scores(spec.columns(reference.clean[held])), len(held)
+        )
+        # Of the rare, as large a share as is held out of the others.
+        return np.concatenate(
+            [scores, _of_rare(spec, fitted, reference, len(reference) // max(1, len(held)))]
+        )
     if spec.out_of_fold is not None:
         scores = checked_scores(spec.name, spec.out_of_fold(fitted), len(reference))
     else:
         scores = out_of_fold(lambda rest: _fit_again(spec, rest), reference)
-    return scores[reference.calibrates]
+    return np.concatenate([scores[reference.calibrates], _of_rare(spec, fitted, reference, 1)])
+
+
+def _of_rare(spec: DetectorSpec, fitted: Detector, reference: Reference, every: int) -> Scores:
+    """Scores of every so manieth patch that is rare among clean ones."""
+    if reference.rare is None or not len(reference.rare):
+        return np.empty(0)
+    rows = spec.columns(reference.rare[::every])
+    return checked_scores(spec.name, fitted.scores(rows), len(rows))
 
 
 def _fit_again(spec: DetectorSpec, rest: Reference) -> Callable[[NDArray[np.float32]], Scores]:

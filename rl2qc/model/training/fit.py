@@ -81,14 +81,16 @@ def fit_reference(
     extractor, found = _read(chosen.source, trunk, settings, progress)
     flat_warnings = _flat_warnings(found, chosen.source.names)
     if settings.uncurated:
-        found, chosen, more = _without_suspects(found, chosen, trunk, settings)
+        found, chosen, unsorted, more = _without_suspects(found, chosen, trunk, settings)
         said: tuple[str, ...] = (more,)
     else:
-        said = _damage_warnings(found, chosen.source.names, trunk)
+        unsorted, said = None, _damage_warnings(found, chosen.source.names, trunk)
     split = split_patches(
         *_rule(chosen, settings), duplicates=found.duplicates, names=chosen.source.names
     )
     found, density, history = _fit_density(found, split, extractor, settings, progress)
+    if unsorted is not None and settings.mode == "joint":
+        unsorted = unsorted.measured_again(extractor, settings.seed)
     detectors, calibration = DetectorSet.fit(
         Reference(
             clean=found.statistics,
@@ -100,6 +102,8 @@ def fit_reference(
             density=density,
             prior=trunk.prior,
             seed=settings.seed,
+            counts=None if unsorted is None else unsorted.counts,
+            rare=None if unsorted is None else unsorted.rare.statistics,
         )
     )
     parts = ModelParts(
@@ -149,9 +153,24 @@ def _read(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Unsorted:
+    """Of a reference that nobody sorted, what calibrates of what is learnt from, (n,) bool, and
+    what is rare among clean patches: it is not learnt from, but calibrates."""
+
+    counts: NDArray[np.bool_]
+    rare: ReferencePass
+
+    def measured_again(self, extractor: StatisticsExtractor, seed: int) -> _Unsorted:
+        """By a backbone that was trained since."""
+        if not len(self.rare.statistics):
+            return self
+        return replace(self, rare=measure_again(self.rare, extractor, seed=seed))
+
+
 def _without_suspects(
     found: ReferencePass, chosen: Selection, trunk: Trunk, settings: TrainSettings
-) -> tuple[ReferencePass, Selection, str]:
+) -> tuple[ReferencePass, Selection, _Unsorted, str]:
     """What is learnt from of an unsorted reference, and how much is not.
 
     Raises
@@ -159,19 +178,22 @@ def _without_suspects(
     UsageError
         Hardly anything is left, so that what is usual cannot be told.
     """
-    out = suspects(found.statistics, chosen.groups, trunk.prior, seed=settings.seed)
+    out, stands = suspects(found.statistics, chosen.groups, trunk.prior, seed=settings.seed)
     rows, count = np.flatnonzero(~out), len(out)
     said = f"{out.sum()} of {count} patches ({out.mean():.0%}) look damaged or unlike the rest"
     if 2 * out.sum() > count:
         raise UsageError(
             f"{said}: what is usual cannot be told from so few; sort them, or give more slides"
         )
-    apart = chosen.n_apart
+    apart, rare = chosen.n_apart, np.flatnonzero(out & stands)
     if apart is not None:
+        # Those that were given to be held out alone calibrate.
+        rare = rare[rare >= count - apart]
         apart = int((rows >= count - apart).sum())
     groups = None if chosen.groups is None else [chosen.groups[i] for i in rows]
     left = replace(chosen, source=chosen.source.take(rows), n_apart=apart, groups=groups)
-    return found.take(rows), left, f"{said}, and were not learnt from"
+    unsorted = _Unsorted(stands[rows], found.take(rare))
+    return found.take(rows), left, unsorted, f"{said}, and were not learnt from"
 
 
 def _damage_warnings(found: ReferencePass, names: Sequence[str], trunk: Trunk) -> tuple[str, ...]:

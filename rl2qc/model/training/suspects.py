@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.model.detectors.base import Reference
+from rl2qc.model.detectors.combined import shortfall
+from rl2qc.model.detectors.evidence import EvidenceDetector
 from rl2qc.model.detectors.folds import fold_rows
 from rl2qc.model.detectors.stages import StageDetector
 from rl2qc.model.network.backbone import STATISTICS_DIM
-from rl2qc.model.network.statistics import Statistics
+from rl2qc.model.network.statistics import Rows, Statistics
 from rl2qc.stats.adaptation import judge_own
 from rl2qc.stats.prior import GeneralPrior
+from rl2qc.stats.unsorted import clean_probabilities, stand_for_clean
 
-__all__ = ["damaged_patches", "suspects"]
+__all__ = ["Doubted", "damaged_patches", "suspects"]
 
-# Evidence of damage that so few clean patches have; rounds of densities, and the distance from the
-# median, in robust standard deviations, that is no longer taken for chance.
-_RARE, _ROUNDS, _FAR = 0.01, 2, 6.0
-_MAD = 1.4826
+# Evidence of damage that so few clean patches have, to begin with: what is set aside looks far to
+# densities that did not see it, which clean patches should not; rounds of densities; and how likely
+# clean what is learnt from must be.
+_RARE, _ROUNDS, _LIKELY = 0.001, 2, 0.5
 # Densities of five folds need as many.
 _ENOUGH = 60
 
@@ -36,18 +41,33 @@ def damaged_patches(
     return np.asarray(found, np.bool_)
 
 
+class Doubted(NamedTuple):
+    """What is not to be learnt from, and what calibrates.
+
+    Attributes
+    ----------
+    out : (n,) bool
+        Patches that are more likely damaged than clean.
+    stands : (n,) bool
+        Those that stand for the clean ones: of rare patches as many as are clean among them.
+    """
+
+    out: NDArray[np.bool_]
+    stands: NDArray[np.bool_]
+
+
 def suspects(
     statistics: Statistics,
     groups: Sequence[str] | None,
     prior: GeneralPrior | None,
     *,
     seed: int = 0,
-) -> NDArray[np.bool_]:
-    """Which patches (n,) are not to be learnt from: damaged by evidence, or far from the others.
+) -> Doubted:
+    """Which patches are not to be learnt from: damaged by evidence, or far from the others.
 
     Densities of the stages are fitted to what is left, and each patch is scored by those that did
-    not see its group; what lies 6 robust standard deviations below the median, with the spread of
-    the better half, is set aside, twice, as in robust estimates of covariance [1]_.
+    not see its group, and by its evidence. Clean and damaged are then taken apart as a mixture
+    (:mod:`rl2qc.stats.unsorted`), twice, as in robust estimates of covariance [1]_.
 
     Parameters
     ----------
@@ -65,18 +85,27 @@ def suspects(
        estimator", Technometrics 1999 (the C-step).
     """
     out = damaged_patches(statistics, prior)
-    stages = statistics[:, :STATISTICS_DIM]
-    fold = fold_rows(len(stages), groups, seed=seed)
+    stands = ~out
+    fold = fold_rows(len(statistics), groups, seed=seed)
     for _ in range(_ROUNDS):
-        if (~out).sum() < _ENOUGH:
+        if (~out).sum() < _ENOUGH or len(np.unique(fold[~out])) < 2:
             break
-        detector = StageDetector().fit(Reference(stages[~out], fold[~out]))
-        scores = detector.out_of_fold_
-        middle = float(np.median(scores))
-        spread = _MAD * float(np.median(scores[scores >= middle] - middle))
-        far = np.zeros(len(out), np.bool_)
-        far[~out] = scores < middle - _FAR * max(spread, 1e-6)
-        if not far.any():
-            break
-        out = out | far
-    return out
+        shortfalls = _shortfalls(statistics, fold, out, prior)
+        clean = clean_probabilities(shortfalls)
+        out, stands = clean < _LIKELY, stand_for_clean(clean, shortfalls)
+    return Doubted(out, stands)
+
+
+def _shortfalls(
+    statistics: Statistics, fold: Rows, out: NDArray[np.bool_], prior: GeneralPrior | None
+) -> NDArray[np.float64]:
+    """How far each patch (n,) falls short of those that are not out, by what did not see it."""
+    reference = Reference(statistics[~out], fold[~out], prior=prior)
+    stages = StageDetector().fit(replace(reference, clean=statistics[~out, :STATISTICS_DIM]))
+    scores = {"stages": np.empty(len(out))}
+    scores["stages"][~out] = stages.out_of_fold_
+    if out.any():
+        scores["stages"][out] = stages.scores(statistics[out, :STATISTICS_DIM])
+    if prior is not None:
+        scores["evidence"] = EvidenceDetector().fit(reference).scores(statistics)
+    return -shortfall(scores)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from slide_helpers import tissue_like, write_slide
 from toy_general import toy_prior
 
@@ -13,9 +14,13 @@ import rl2qc
 from rl2qc.errors import UsageError
 from rl2qc.filtering.slide_tiles import draw_tiles
 from rl2qc.images.sources.base import as_source
+from rl2qc.model.calibration import conformal_p_values
+from rl2qc.model.detectors.base import Reference
+from rl2qc.model.detectors.folds import fold_rows
+from rl2qc.model.detectors.stages import StageDetector
 from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.training.reference import read_reference
-from rl2qc.model.training.suspects import damaged_patches, suspects
+from rl2qc.model.training.suspects import Doubted, damaged_patches, suspects
 
 
 @pytest.fixture
@@ -73,15 +78,69 @@ def test_what_is_damaged_or_far_is_set_aside(rng: np.random.Generator) -> None:
     evidence[:30, 0] = 0.95
     statistics[30:60] *= 3
     groups = [f"s{i // 20}" for i in rng.permutation(300)]
-    out = suspects(np.hstack([statistics, evidence]), groups, prior)
+    out, stands = suspects(np.hstack([statistics, evidence]), groups, prior)
     assert out[:30].all()
+    assert not stands[:60].any()
+    assert stands[60:].mean() > 0.95
     assert out[30:60].all()
     assert out[60:].mean() < 0.1
     assert damaged_patches(np.hstack([statistics, evidence]), prior)[:30].all()
     # Without a general network, density alone tells.
-    alone = suspects(statistics, groups, None)
+    alone = suspects(statistics, groups, None).out
     assert alone[30:60].all()
     assert alone[60:].mean() < 0.1
+
+
+def varied(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Statistics of clean patches, a few of which lie far from the others: as of t."""
+    spread = np.exp(0.02 * np.abs(rng.standard_t(4, (n, 1))))
+    return (rng.normal(size=(n, STATISTICS_DIM)) * spread).astype(np.float32)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_what_is_rare_among_clean_patches_is_kept(share: float, rng: np.random.Generator) -> None:
+    n = 400
+    statistics = varied(n, rng)
+    bad = round(share * n)
+    # Damaged ones lie from among the clean to far away.
+    statistics[:bad] *= np.exp(rng.uniform(0, 2.5, (bad, 1)))
+    out, stands = suspects(statistics, None, None)
+    clean = statistics[~out]
+    detector = StageDetector().fit(Reference(clean, fold_rows(len(clean), None, 0)))
+    scores = np.empty(n)
+    scores[~out], scores[out] = detector.out_of_fold_, detector.scores(statistics)[out]
+    new = detector.scores(varied(1000, rng))
+    kept = np.mean(conformal_p_values(new, scores[stands]) > 0.05)
+    low, high = binom.ppf([0.001, 0.999], n, 0.95) / n
+    assert low < kept < high
+    # Most that are damaged teach nothing.
+    assert (out[:bad].sum(), out[bad:].mean()) >= (0.7 * bad, 0)
+    assert out[bad:].mean() < 0.05
+
+
+def test_rare_patches_calibrate_what_was_not_fitted_to_them(
+    mixed, tmp_path, general_file, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"backbone": general_file, "epochs": 1, "mpp": 0.5, "uncurated": True}
+    out = np.arange(140) < 20
+    found = {}
+    for name, stands in (("narrow", ~out), ("with the rare", np.arange(140) >= 10)):
+        monkeypatch.setattr(
+            "rl2qc.model.training.fit.suspects",
+            lambda *_, stands=stands, **__: Doubted(out, stands),
+        )
+        found[name] = rl2qc.train(mixed, tmp_path / f"{name}.safetensors", **options)
+    few, all_ = (found[name].calibration_["combined"] for name in ("narrow", "with the rare"))
+    assert (len(few), len(all_)) == (120, 130)
+    # The others are fitted and calibrate as before; the rare stand behind them.
+    np.testing.assert_array_equal(all_[:120], few)
+    model = found["with the rare"]
+    np.testing.assert_allclose(all_[120:], model.score_samples(mixed[10:20], "combined"), rtol=1e-4)
+    held = [len(found[name].calibration_["log_likelihood"]) for name in found]
+    assert held == [24, 26]
+    # A file holds them all.
+    again = rl2qc.QualityModel.load(tmp_path / "with the rare.safetensors")
+    np.testing.assert_array_equal(again.calibration_["combined"], all_)
 
 
 def test_some_of_a_pass_are_what_a_pass_over_some_finds(tiny_model, stained) -> None:
@@ -127,7 +186,8 @@ def test_a_reference_that_is_mostly_damaged_is_refused(
     mixed, tmp_path, tiny_model_file, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "rl2qc.model.training.fit.suspects", lambda s, *_, **__: np.arange(len(s)) < 80
+        "rl2qc.model.training.fit.suspects",
+        lambda s, *_, **__: Doubted(np.arange(len(s)) < 80, np.arange(len(s)) >= 80),
     )
     with pytest.raises(UsageError, match="cannot be told from so few"):
         rl2qc.train(
