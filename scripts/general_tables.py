@@ -12,19 +12,19 @@ from general_sets import KINDS, REASONS
 from numpy.typing import NDArray
 from scipy.stats import binomtest, spearmanr
 
+from rl2qc.filtering.evidence import Evidence
 from rl2qc.filtering.odd_hue import reasons_by_hue
 from rl2qc.images.cells import CellMap, encode_cells
 from rl2qc.stats.adaptation import (
     Adaptation,
     Judged,
     adapt,
-    cell_limits,
     judge,
     judge_own,
     unadapted,
 )
 from rl2qc.stats.auc import auc
-from rl2qc.stats.prior import GeneralPrior, evidence_names, logit, map_evidence, probability
+from rl2qc.stats.prior import GeneralPrior, evidence_names, map_evidence, probability
 from rl2qc.synthetic.teaching import CLASSES
 
 __all__ = ["Fold", "laboratories", "print_tables"]
@@ -126,8 +126,9 @@ class Fold:
         """Class (n, h, w) of each damaged cell, counted from 1; 0 for others."""
         of_tiles = self.prior.reasons(self.evidence[name])
         cells = encode_cells(maps_of(self.found, name), self.prior.cells, of_tiles)
-        shift = logit(cell_limits(self.group(name), self.prior)) - self.prior.cells
-        return CellMap(CLASSES, cells).mask(shift)
+        values = self.evidence[name].astype(np.float32)
+        found = Evidence(self.prior, values, CellMap(CLASSES, cells))
+        return found.mask(self.group(name), self.judge(name).p_value)
 
     def reasons(self, name: str) -> NDArray[np.int64]:
         """Class (n,) of each tile, if it is damaged, beside clean tiles of its laboratory."""
