@@ -258,8 +258,8 @@ def _lines_alone(
     prior: GeneralPrior, labs: list[tuple[GeneralPrior, Floats]], share: float
 ) -> GeneralPrior:
     """Location and mean excess of clean tiles, of the score without lines alone and of these."""
-    bare = [(changed(of, apart=np.zeros(4)), plain) for of, plain in labs]
-    tail = _tail(changed(prior, apart=np.zeros(4)), bare)
+    bare = [(of.together(), plain) for of, plain in labs]
+    tail = _tail(prior.together(), bare)
     beyond = [of.beyond(plain, adapt(plain, of).usual) for of, plain in labs]
     middles = [np.median(found) for found in beyond]
     excess = np.concatenate([f[f > m] - m for f, m in zip(beyond, middles, strict=True)])

@@ -10,7 +10,7 @@ of these a score and a reason. How far a group of tiles moves the threshold is d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -259,6 +259,10 @@ class GeneralPrior:
         location, scale, usually, step = self.apart
         alone = (self.beyond(evidence, usual) - usually) / step
         return np.asarray(location + scale * np.logaddexp((together - location) / scale, alone))
+
+    def together(self) -> GeneralPrior:
+        """The same without what lines say alone."""
+        return replace(self, apart=np.zeros(4))
 
     def beyond(self, evidence: ArrayLike, usual: ArrayLike | None = None) -> Floats:
         """By what factor (n,), as a logarithm, the line that stands out most exceeds the usual of

@@ -178,6 +178,13 @@ def test_a_tile_is_as_bad_as_all_evidence_or_lines_alone():
         assert score == pytest.approx(-1.0 + 0.8 * math.log(odds + alone))
 
 
+def test_together_leaves_lines_alone_out():
+    prior = with_lines(apart=np.array([-1.0, 0.8, 0.3, 0.25]))
+    evidence = np.random.default_rng(6).random((4, 14))
+    np.testing.assert_array_equal(prior.together().scores(evidence), with_lines().scores(evidence))
+    assert (prior.together().scores(evidence) < prior.scores(evidence)).any()
+
+
 def test_of_two_tests_either_may_reject():
     """What clean tiles have of each is exponential: of both together, rejected are half again as
     many where lines count half, and hardly fewer of what one alone sees."""
