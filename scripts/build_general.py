@@ -149,7 +149,9 @@ def judged_anew(options: argparse.Namespace, prior: GeneralPrior) -> str:
     _, held_out = split_images(options.data / "clean")
     rows = extractor.of_source(as_source(held_out, parts.patch_size), progress=True)
     calibration = Calibration(parts.calibration | {"evidence": calibrating(prior, rows)})
-    return write_model(replace(parts, detectors=detectors, calibration=calibration), options.out)
+    # Digests of the images that taught it lie beside a shipped file.
+    parts = replace(parts, detectors=detectors, calibration=calibration, taught=None)
+    return write_model(parts, options.out)
 
 
 def parser_of_options() -> argparse.ArgumentParser:
