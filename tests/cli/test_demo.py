@@ -156,7 +156,8 @@ def test_the_command_is_the_call(
     ]
     assert pages[0] == pages[1]
     damaged = found.artifacts[-1]
-    assert damaged.rejected > 0.8 * damaged.tiles
+    # Of a slide most of which is damaged, what is usual is too.
+    assert damaged.rejected > 0.75 * damaged.tiles
     assert "the demo fitted its own model" not in pages[0]
     for what in ("drawing a slide", "filtering the slide", "writing the page"):
         assert what in result.stderr
