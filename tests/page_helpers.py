@@ -129,6 +129,8 @@ def said_in_browser(
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 """A Chromium; None where there is none."""
 
+PHONE, PAPER = (390, 844), (688, 40000)
+"""Windows in px; of paper, what the margins of A4 leave, and so much that nothing scrolls."""
 _TOLD = """<script>addEventListener("load", async () => {
   const root = document.documentElement, said = {
     height: root.scrollHeight, width: root.scrollWidth, window: innerWidth,
@@ -137,13 +139,15 @@ _TOLD = """<script>addEventListener("load", async () => {
   %s
   parent.postMessage(said, "*");
 });</script></body>"""
-_FRAME = """<!doctype html><body><iframe src="%s" style="border:0;width:390px;height:844px">
+_FRAME = """<!doctype html><body><iframe src="%s" style="border:0;width:%dpx;height:%dpx">
 </iframe><script>addEventListener("message", event => {
   document.body.dataset.said = JSON.stringify(event.data);
 });</script></body>"""
 
 
-def on_a_phone(page: Path, folder: Path, script: str = "") -> dict[str, Any]:
+def on_a_phone(
+    page: Path, folder: Path, script: str = "", window: tuple[int, int] = PHONE
+) -> dict[str, Any]:
     """What a finished page is like in a window of 390 px, and what a script leaves in ``said``.
 
     height, width
@@ -160,9 +164,43 @@ def on_a_phone(page: Path, folder: Path, script: str = "") -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     told = folder / "page.html"
     told.write_text(text.replace("</body>", _TOLD % script), encoding="utf-8")
-    (folder / "frame.html").write_text(_FRAME % told.as_uri(), encoding="utf-8")
+    (folder / "frame.html").write_text(_FRAME % (told.as_uri(), *window), encoding="utf-8")
     options = ("--window-size=1000,900", "--virtual-time-budget=5000")
     return said_in_browser(BROWSER, folder / "frame.html", folder / "browser", *options)
+
+
+_PRINTED = """
+  for (const sheet of document.styleSheets) for (const rule of sheet.cssRules)
+    if (rule.media?.mediaText === "print") rule.media.mediaText = "all";
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  const seen = one => one.checkVisibility() && one.getClientRects().length > 0;
+  said.wide = [...document.querySelectorAll("body *")].filter(one => seen(one) &&
+    !one.closest("svg") && one.getBoundingClientRect().right > innerWidth + 1).map(
+    one => one.outerHTML.slice(0, 90)).slice(0, 3);
+  said.pressed = [...document.querySelectorAll("button, select, progress")].filter(seen).length;
+  said.sticky = [...document.querySelectorAll("body *")].filter(
+    one => /sticky|fixed/.test(getComputedStyle(one).position) && seen(one)).length;
+  said.markers = [...document.querySelectorAll("summary")].filter(
+    one => getComputedStyle(one).listStyleType !== "none").length;
+"""
+
+
+def on_paper(page: Path, folder: Path, script: str = "") -> dict[str, Any]:
+    """What a finished page is like as printed on A4, without a sheet's end.
+
+    wide
+        What is cut off at the right.
+    pressed, sticky, markers
+        How much there is that means nothing on paper.
+    """
+    return on_a_phone(page, folder, _PRINTED + script, PAPER)
+
+
+def prints(said: dict[str, Any]) -> None:
+    """Nothing is cut off, and nothing is there to be clicked."""
+    assert said["window"] == PAPER[0]
+    assert said["wide"] == []
+    assert (said["pressed"], said["sticky"], said["markers"]) == (0, 0, 0)
 
 
 _HIGHEST = 6000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -65,11 +66,16 @@ def review_command(
         target = folder / CORRECTIONS
         check_targets({"--serve": target}, overwrite=overwrite)
         with if_stopped(lambda: "what the page saved is kept"):
-            serve_review(find_tiles(folder, limit=limit, progress=True), target, port, print)
+            # Whoever reads it from a pipe waits for the address, too.
+            tell = partial(print, flush=True)
+            find = partial(find_tiles, folder, limit=limit, progress=True)
+            serve_review(find, target, port, tell)
         return
     found = review(folder, html, limit=limit, overwrite=overwrite, progress=True)
     print(f"{len(found.tiles)} of {found.total} tiles, the most suspicious first")
     print(f"page  {printable(str(found.path))}")
+    if found.unseen:
+        say(f"warning: {found.unseen}")
     for name, reason in found.failures:
         say(f"error: {name}: {reason}")
     if found.failures:

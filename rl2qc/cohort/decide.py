@@ -156,7 +156,11 @@ def _describe_corrections(decided: Sequence[Decided]) -> str:
         return ""
     said = f"corrections: {clean} tiles called clean, {bad} bad"
     if not kept + rejected:
-        return f"{said}; no other changes"
+        marked = sum(any(d.corrected) for d in decided)
+        # No slide learns from its own marks, and what one slide teaches cannot be tried.
+        alone = len(decided) > 1 and marked - (marked == len(decided)) < 2
+        why = ": what others learn takes marks on two slides beside them" if alone else ""
+        return f"{said}; no other changes{why}"
     moved = sorted((d for d in decided if any(d.moved)), key=lambda d: (-sum(d.moved), d.name))
     slides = [f"{printable(d.name)} {d.moved[0]} kept, {d.moved[1]} rejected" for d in moved]
     more = f"; {len(slides) - _SHOWN} more" if len(slides) > _SHOWN else ""

@@ -26,7 +26,7 @@ from rl2qc.filtering.drawing_map import draw_around
 from rl2qc.filtering.pixels import TilePixels
 from rl2qc.filtering.table import TileTable
 from rl2qc.html.environment import encode
-from rl2qc.html.review_page import LIMIT, ReviewTile, review_page
+from rl2qc.html.review_page import LIMIT, ReviewTile, review_page, without_picture
 
 __all__ = ["CORRECTIONS", "LIMIT", "REVIEW", "ReviewTile", "ReviewedTiles", "review"]
 
@@ -64,6 +64,11 @@ class ReviewedTiles:
 
     def __repr__(self) -> str:
         return f"<ReviewedTiles {str(self.folder)!r}: {len(self.tiles)} of {self.total} tiles>"
+
+    @property
+    def unseen(self) -> str:
+        """How many of the tiles have no picture, and why; "" where all have one."""
+        return without_picture(self.tiles)
 
     def page(self, *, served: bool = False) -> str:
         """The page's text; ``served``: it saves to the server that it comes from."""

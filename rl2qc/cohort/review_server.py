@@ -14,15 +14,23 @@ from rl2qc.html.server import PageServer, page_server
 __all__ = ["review_server", "serve_review"]
 
 
-def review_server(tiles: ReviewedTiles, target: Path, port: int = 0) -> PageServer:
-    """A server that is not yet running; what the page saves goes to ``target``.
+def review_server(
+    find: Callable[[], ReviewedTiles], target: Path, port: int = 0
+) -> tuple[PageServer, ReviewedTiles]:
+    """A server that is not yet running, and what it shows; what the page saves goes to ``target``.
 
     Raises
     ------
     UsageError
-        The port is taken.
+        The port is taken, which is known before any tile is read.
     """
-    page = tiles.page(served=True)
+    server = page_server(str, port)
+    try:
+        tiles = find()
+        page = tiles.page(served=True)
+    except BaseException:
+        server.server_close()
+        raise
 
     def save(content: bytes) -> str:
         if not content.startswith(",".join(COLUMNS).encode()):
@@ -32,15 +40,19 @@ def review_server(tiles: ReviewedTiles, target: Path, port: int = 0) -> PageServ
         folder = printable(str(tiles.folder))
         return f"saved: rl2qc decide {folder} --corrections {printable(str(target))}"
 
-    return page_server(lambda: page, port, {CORRECTIONS: save})
+    server.page, server.takers = lambda: page, {CORRECTIONS: save}
+    return server, tiles
 
 
 def serve_review(
-    tiles: ReviewedTiles, target: Path, port: int, tell: Callable[[str], object]
+    find: Callable[[], ReviewedTiles], target: Path, port: int, tell: Callable[[str], object]
 ) -> None:
     """Serve until it is stopped."""
-    with review_server(tiles, target, port) as server:
+    server, tiles = review_server(find, target, port)
+    with server:
         tell(f"{len(tiles.tiles)} of {tiles.total} tiles, the most suspicious first")
         tell(f"page   {server.url}")
         tell(f"marks  {printable(str(target))}, when the page saves them; Ctrl-C ends")
+        if tiles.unseen:
+            tell(tiles.unseen)
         server.serve_forever()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rl2qc.html.environment import Picture, render, script
 
-__all__ = ["LIMIT", "ReviewTile", "review_page"]
+__all__ = ["LIMIT", "ReviewTile", "review_page", "without_picture"]
 
 LIMIT = 400
 """Tiles on a page: one of more is heavy, and no one looks through it."""
@@ -76,14 +76,13 @@ def review_page(
         The page saves to the server that it comes from.
     """
     slides = sorted({tile.slide for tile in tiles})
-    gone = sum(tile.picture is None for tile in tiles)
-    lost = f"{gone} tiles have no picture: their slides are no longer there, or damaged."
+    lost = without_picture(tiles)
     return render(
         "review.html.j2",
         scripts=(script("review.js"),),
         served=served,
         tiles=tiles,
-        about=[*about, *([lost] if gone else [])],
+        about=[*about, *([lost] if lost else [])],
         decided=any(tile.keep is not None for tile in tiles),
         slides=[slide for slide in slides if slide],
         reasons=sorted({tile.reason for tile in tiles if tile.reason}),
@@ -91,6 +90,13 @@ def review_page(
         saved=saved,
         command=command,
     )
+
+
+def without_picture(tiles: Sequence[ReviewTile]) -> str:
+    """How many of the tiles have no picture, and why; "" where all have one."""
+    gone = sum(tile.picture is None for tile in tiles)
+    said = f"{gone} tiles have no picture: their slides are no longer there, or damaged."
+    return said if gone else ""
 
 
 def _digest(text: str) -> str:

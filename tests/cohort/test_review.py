@@ -75,12 +75,14 @@ def test_the_page_is_whole_and_not_replaced(out: Path, rl2qc: Callable) -> None:
     assert rl2qc("decide", out, "--alpha", 0.5).code == 0
 
 
-def test_slides_that_are_gone_have_no_picture(out: Path, slide: Path) -> None:
+def test_slides_that_are_gone_have_no_picture(out: Path, slide: Path, rl2qc: Callable) -> None:
     slide.unlink()
     found = find_tiles(out)
     gone = [tile for tile in found.tiles if tile.picture is None]
     assert {tile.slide for tile in gone} == {"case"}
     assert "6 tiles have no picture" in Page(found.page()).text
+    done = rl2qc("review", out)
+    assert (done.code, "6 tiles have no picture" in done.err) == (0, True)
 
 
 def test_bad_input(out: Path, tmp_path: Path) -> None:
@@ -120,7 +122,8 @@ def test_names_cannot_break_the_page(out: Path, tmp_path: Path, slide: Path) -> 
 
 @pytest.fixture
 def server(out: Path, tmp_path: Path) -> Iterator[PageServer]:
-    with review_server(find_tiles(out), tmp_path / "corrections.csv") as made:
+    made, _ = review_server(lambda: find_tiles(out), tmp_path / "corrections.csv")
+    with made:
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
         yield made
@@ -165,9 +168,23 @@ def test_strangers_are_refused(server: PageServer, tmp_path: Path) -> None:
     assert client.getresponse().status == 413
 
 
-def test_a_second_server_on_the_port(server: PageServer, out: Path, tmp_path: Path) -> None:
+def test_a_second_server_on_the_port(server: PageServer, tmp_path: Path) -> None:
+    looked = []
     with pytest.raises(UsageError, match="cannot be served"):
-        review_server(find_tiles(out), tmp_path / "c.csv", server.server_port)
+        review_server(lambda: looked.append(1), tmp_path / "c.csv", server.server_port)
+    # It is said at once, not after minutes of reading slides.
+    assert not looked
+
+
+def test_a_port_is_free_again_where_nothing_can_be_shown(out: Path, tmp_path: Path) -> None:
+    server, _ = review_server(lambda: find_tiles(out), tmp_path / "c.csv")
+    port = server.server_port
+    server.server_close()
+    with pytest.raises(UsageError, match="no results"):
+        review_server(lambda: find_tiles(tmp_path), tmp_path / "c.csv", port)
+    server, shown = review_server(lambda: find_tiles(out), tmp_path / "c.csv", port)
+    server.server_close()
+    assert len(shown.tiles) == 14
 
 
 def test_only_what_is_bad_is_left_out(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_helpers import BROWSER, ZOOM, enlarges, fits, on_a_phone
+from page_helpers import BROWSER, ZOOM, enlarges, fits, on_a_phone, on_paper, prints
 from slide_helpers import BrightnessModel, tissue_like, write_slide
 
 import rl2qc
@@ -63,3 +63,36 @@ def test_a_score_of_many_metrics(stained, tiny_model, tmp_path: Path) -> None:
     assert len(card.shown()) >= 25
     card.to_html(tmp_path / "card.html")
     fits(on_a_phone(tmp_path / "card.html", tmp_path / "phone"))
+    prints(on_paper(tmp_path / "card.html", tmp_path / "paper"))
+
+
+def test_a_report_on_paper(report: Path, tmp_path: Path) -> None:
+    said = on_paper(
+        report,
+        tmp_path / "paper",
+        """
+        said.places = document.querySelectorAll("#places tbody tr").length;
+        said.told = seen(document.getElementById("how-many"));""",
+    )
+    prints(said)
+    # How many of the rejected tiles the list holds, which is cut where it was shown.
+    assert said["places"] > 0
+    assert said["told"] is True
+
+
+def test_a_review_on_paper(report: Path, tmp_path: Path) -> None:
+    rl2qc.review(report.parent, tmp_path / "review.html")
+    said = on_paper(
+        tmp_path / "review.html",
+        tmp_path / "paper",
+        """
+        const tile = document.querySelector(".tile"), caption = tile.querySelector("figcaption");
+        tile.dataset.mark = "bad";
+        said.mark = getComputedStyle(caption, "::before").content;
+        said.keys = document.body.innerText.includes("Keys:");
+        said.told = seen(document.getElementById("progress"));""",
+    )
+    prints(said)
+    # Without colours, too.
+    assert "bad" in said["mark"]
+    assert (said["keys"], said["told"]) == (False, True)
