@@ -158,9 +158,9 @@ def _describe_corrections(decided: Sequence[Decided]) -> str:
     if not kept + rejected:
         marked = sum(any(d.corrected) for d in decided)
         # No slide learns from its own marks, and what one slide teaches cannot be tried.
-        alone = len(decided) > 1 and marked - (marked == len(decided)) < 2
-        why = ": what others learn takes marks on two slides beside them" if alone else ""
-        return f"{said}; no other changes{why}"
+        few = marked - (marked == len(decided)) < 2 or not clean or not bad
+        why = ": what others learn takes marks of both kinds on two slides beside them"
+        return f"{said}; no other changes{why if len(decided) > 1 and few else ''}"
     moved = sorted((d for d in decided if any(d.moved)), key=lambda d: (-sum(d.moved), d.name))
     slides = [f"{printable(d.name)} {d.moved[0]} kept, {d.moved[1]} rejected" for d in moved]
     more = f"; {len(slides) - _SHOWN} more" if len(slides) > _SHOWN else ""

@@ -27,7 +27,8 @@ def fit_weights(
     The most likely :math:`w` of a logistic regression with the model's own margin as offset,
     :math:`P(bad) = \sigma(m + f \cdot w)`, and a Gaussian prior around none [1]_; its width is
     chosen by leaving out one group at a time, and is 0 where changes do not help there, as it is
-    where all corrections are of one group.
+    where all corrections are of one group, or all call tiles clean, or all bad: these say nothing
+    of where the one ends and the other begins.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def fit_weights(
     """
     none = np.zeros(features.shape[1])
     # What one slide teaches cannot be tried on another.
-    if len(np.unique(groups)) < 2:
+    if len(np.unique(groups)) < 2 or len(np.unique(bad)) < 2:
         return none
     margins = np.clip(margins, -_SUREST, _SUREST)
     best, width = _loss(margins, bad), 0.0

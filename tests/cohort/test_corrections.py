@@ -58,7 +58,7 @@ def test_they_decide_and_stay(out: Path, tmp_path: Path) -> None:
     found = rl2qc.decide(out, corrections=write_list(tmp_path / "c.csv", rows))
     assert found.corrections == (
         "corrections: 1 tiles called clean, 2 bad; no other changes: what others learn takes marks "
-        "on two slides beside them"
+        "of both kinds on two slides beside them"
     )
     assert "1 tiles called clean, 2 bad; no other" in (out / "report.html").read_text()
     corrected = [True, False, True, True, True, False]

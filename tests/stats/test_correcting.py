@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.linear_model import LogisticRegression
 
 from rl2qc.stats.correcting import _fit, fit_weights
@@ -57,6 +58,14 @@ def test_what_no_evidence_tells_changes_nothing(rng: np.random.Generator) -> Non
 def test_one_slide_teaches_no_other(rng: np.random.Generator) -> None:
     features = np.r_[np.ones((10, 1)), np.zeros((10, 1))]
     assert not fit_weights(features, np.full(20, -3.0), features[:, 0] > 0, np.zeros(20, int)).any()
+
+
+@pytest.mark.parametrize("kind", [False, True])
+def test_marks_of_one_kind_teach_nothing(rng: np.random.Generator, kind: bool) -> None:
+    """Of clean ones alone, other tiles were rejected for want of what these have."""
+    features, groups = rng.normal(size=(20, 3)), np.arange(20) % 2
+    margins = np.full(20, 3.0 if not kind else -3.0)
+    assert not fit_weights(features, margins, np.full(20, kind), groups).any()
 
 
 def test_a_single_correction_changes_nothing() -> None:
