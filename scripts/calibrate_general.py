@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 from evaluate_general import read
+from general_fold import Fold, cells_of, laboratories, labs_of
 from general_judge import fit_prior, with_tail_of
-from general_tables import Fold, cells_of, laboratories, labs_of
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 

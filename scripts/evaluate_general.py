@@ -31,7 +31,7 @@ from teaching_views import STRIDE, Lessons, read_cutouts
 from tqdm import tqdm
 
 from rl2qc.images.lines import line_responses
-from rl2qc.images.quantities import measure_quantities
+from rl2qc.images.quantities import measure_quantities, odd_hue_cells
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.model.detectors.base import FILTER_SCORE
 from rl2qc.model.network.backbone import to_tensor
@@ -72,7 +72,9 @@ class Measure:
         stack = np.stack(images)
         if isinstance(self.judge, GeneralNetwork):
             hue = measure_quantities(images)[:, QUANTITIES.index("odd_hue")]
-            found = evidence_of(self.judge, stack) | {"lines": line_responses(stack), "hue": hue}
+            cells = odd_hue_cells(stack, (stack.shape[1] // STRIDE, stack.shape[2] // STRIDE))
+            found = evidence_of(self.judge, stack) | {"lines": line_responses(stack)}
+            found |= {"hue": hue, "hue_cells": cells}
             self.found |= {f"{name}|{part}": values for part, values in found.items()}
             return
         statistics = self.judge.extractor.of_batch(stack)

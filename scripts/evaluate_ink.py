@@ -4,7 +4,8 @@
     python scripts/evaluate_ink.py DIR/colorectal_ink_a/tiles.csv colorectal_ink_a.csv
 
 The ink of a tile is the area-weighted mean over the table's cells (256 px at level 0) that it
-overlaps. Tiles with more ink than each limit stand against tiles without any.
+overlaps. Tiles with more ink than each limit stand against tiles without any. Where the tiles have
+the shares of a map, those of ink and pen are ranked beside the ink.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from rl2qc.stats.auc import auc
 
@@ -66,6 +68,12 @@ def main() -> None:
         print(
             f"ink {low:.0%} to {high:.0%}: {(~kept)[inked].sum()} of {inked.sum()} rejected, "
             f"AUC {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        )
+    shares = [tiles[name] for name in ("share_ink", "share_pen") if name in tiles.dtype.names]
+    if shares:
+        rank = spearmanr(np.sum(shares, axis=0), ink).statistic
+        print(
+            f"share of ink and pen in the map: Spearman {rank:.3f} with the ink ({len(ink)} tiles)"
         )
 
 

@@ -20,7 +20,7 @@ from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
-from rl2qc.filtering.odd_hue import hue_p_values
+from rl2qc.filtering.odd_hue import hue_p_values, mark_ink
 from rl2qc.images.cells import CellMap, encode_cells
 from rl2qc.stats.adaptation import (
     Adaptation,
@@ -116,6 +116,7 @@ class Evidence:
         One clean cell in a hundred is, and more in tissue that the network has not seen. So cells
         of a tile that shows no damage as a whole must show more of it: their limits, in log-odds,
         rise by the logarithm of how many times its p-value (n,) is that of tiles in question.
+        Beside slides, what has a hue that no stain has is ink.
         """
         cells = self.tile_cells
         raised = np.zeros((1, len(cells.classes)))
@@ -124,7 +125,10 @@ class Evidence:
         if p_values is not None:
             p = np.maximum(np.asarray(p_values, np.float64), _QUESTIONED)
             raised = raised + np.log(p / _QUESTIONED)[:, None]
-        return cells.mask(raised)
+        mask = cells.mask(raised)
+        if adaptation is None or not adaptation.tiles:
+            return mask
+        return mark_ink(mask, cells.odd_hue, cells.classes)
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Some rows of it."""

@@ -1,4 +1,4 @@
-"""Tiles that their hue condemns beyond doubt, whatever the network says.
+"""Tiles and cells that their hue condemns beyond doubt, whatever the network says.
 
 No mixture of haematoxylin, eosin and blood has the hue that ``odd_hue`` counts
 (:mod:`rl2qc.images.quantities`). Where three quarters of the tiles hold practically none of it, a
@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["hue_p_values", "reasons_by_hue"]
+__all__ = ["hue_p_values", "mark_ink", "reasons_by_hue"]
 
+# A cell with less of such a hue may lie at a border of colours.
+_HALF = 0.5
 # Fewer tiles do not say what is usual.
 _FEWEST = 20
 # Share of the area that three quarters of the tiles must not exceed.
@@ -113,3 +115,37 @@ def reasons_by_hue(
     if "ink" in classes:
         found[sure & ~own] = np.eye(len(classes))[list(classes).index("ink")]
     return found
+
+
+def mark_ink(
+    mask: NDArray[np.uint8], odd_hue: NDArray[np.float64], classes: Sequence[str]
+) -> NDArray[np.uint8]:
+    """A mask in which what has a hue that no stain has is ink, or pen where it is that already.
+
+    Parameters
+    ----------
+    mask : (n, h, w) uint8
+        The class of each cell, counted from 1; 0 where there is none. Of all tiles of a slide.
+    odd_hue : (n, h, w)
+        Share of each cell, grey ones left aside: rims and dark spots are grey.
+    classes
+        Their names.
+
+    Returns
+    -------
+    (n, h, w) uint8
+        ``mask`` itself where hue says nothing.
+
+    Examples
+    --------
+    >>> odd, mask = np.zeros((30, 4, 4)), np.zeros((30, 4, 4), np.uint8)
+    >>> odd[0, 0] = 0, 0.25, 0.5, 1
+    >>> mark_ink(mask, odd, ("fold", "ink"))[0, 0].tolist()
+    [0, 0, 2, 2]
+    """
+    if "ink" not in classes or _usual(odd_hue.mean((1, 2))) is None:
+        return mask
+    inked = odd_hue >= _HALF
+    if "pen" in classes:
+        inked &= mask != classes.index("pen") + 1
+    return np.where(inked, classes.index("ink") + 1, mask).astype(np.uint8)

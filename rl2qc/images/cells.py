@@ -1,10 +1,11 @@
 """Where in a patch what is damaged: how far each cell is beyond its limit, and what it shows.
 
-A cell's evidence is kept in three bytes: the class that is farthest beyond its limit, by how much
-in steps of a quarter of a logit, and the class that it is likeliest to be. So a slide of 50,000
-tiles takes 120 MB, and limits can still be moved afterwards to what is usual in a slide. The first
-says whether a cell is damaged, the last by what: limits are such that clean cells stay below them,
-and a rare class, with a low one, is not for that the likelier. Older results have the first two.
+A cell's evidence is kept in four bytes: the class that is farthest beyond its limit, by how much in
+steps of a quarter of a logit, the class that it is likeliest to be, and how many quarters of it
+have a hue that no stain has. So a slide of 50,000 tiles takes 160 MB, and limits can still be moved
+afterwards to what is usual in a slide. The first says whether a cell is damaged, the third by what:
+limits are such that clean cells stay below them, and a rare class, with a low one, is not for that
+the likelier. Older results have the first two or three.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ _TINY = 1e-7
 # Of what a cell says of a class, a quarter of what clean cells say is taken off, and a quarter of
 # what the tile as a whole says is added: chosen on the laboratories of one fold.
 _OF_LIMIT, _OF_TILE = 0.25, 0.25
+# Of a cell, all that is known.
+_BYTES = 4
 # Grey levels: glass varies less within a cell, and is nowhere darker.
 _EVEN, _BRIGHT = 16, 210
 
 
 def encode_cells(
-    cells: ArrayLike, limits: ArrayLike, of_tiles: ArrayLike | None = None
+    cells: ArrayLike,
+    limits: ArrayLike,
+    of_tiles: ArrayLike | None = None,
+    odd_hue: ArrayLike | None = None,
 ) -> NDArray[np.int8]:
-    """The strongest class of each cell, its margin, and the likeliest class.
+    """The strongest class of each cell, its margin, the likeliest class, and its hue.
 
     Parameters
     ----------
@@ -41,19 +47,21 @@ def encode_cells(
         Logits that clean cells stay below.
     of_tiles : (n, classes)
         How likely each class is in a tile that is damaged; all alike without.
+    odd_hue : (n, h, w)
+        Quarters of each cell whose hue no stain has; none without.
 
     Returns
     -------
-    (n, h, w, 3) int8
+    (n, h, w, 4) int8
         The class that is farthest beyond its limit, its margin over the limit in quarters of a
-        logit, and the class that cell and tile together make likeliest.
+        logit, the class that cell and tile together make likeliest, and ``odd_hue``.
 
     Examples
     --------
     >>> encode_cells([[[[0.8, 0.4]]]], [1.0, -2.0]).tolist()
-    [[[[1, 6, 0]]]]
-    >>> encode_cells([[[[0.8, 0.4]]]], [1.0, -2.0], [[0.01, 0.99]]).tolist()
-    [[[[1, 6, 1]]]]
+    [[[[1, 6, 0, 0]]]]
+    >>> encode_cells([[[[0.8, 0.4]]]], [1.0, -2.0], [[0.01, 0.99]], [[[3]]]).tolist()
+    [[[[1, 6, 1, 3]]]]
     """
     p = np.clip(np.asarray(cells, np.float32), _TINY, 1 - _TINY)
     logits = np.log(p / (1 - p))
@@ -66,7 +74,8 @@ def encode_cells(
     if of_tiles is not None:
         whole = np.log(np.maximum(np.asarray(of_tiles, np.float32), _TINY))
         likely += _OF_TILE * whole[:, None, None]
-    return np.stack([strongest, steps, likely.argmax(-1)], axis=-1).astype(np.int8)
+    hue = np.zeros_like(strongest) if odd_hue is None else np.asarray(odd_hue)
+    return np.stack([strongest, steps, likely.argmax(-1), hue], axis=-1).astype(np.int8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +86,9 @@ class CellMap:
     ----------
     classes
         What is told apart.
-    cells : (n, h, w, 3) int8
-        As :func:`encode_cells` gives them; (n, h, w, 2) without the likeliest class, which is the
-        strongest then.
+    cells : (n, h, w, 4) int8
+        As :func:`encode_cells` gives them; (n, h, w, 3) without hue, and (n, h, w, 2) without the
+        likeliest class, which is the strongest then.
 
     Examples
     --------
@@ -109,8 +118,15 @@ class CellMap:
         limits = np.round(_STEPS * raised, 6)[np.arange(len(self))[:, None, None], strongest]
         beyond = self.cells[..., 1] > limits
         # Of two bytes the last is the margin.
-        likeliest = self.cells[..., 2] if self.cells.shape[-1] > 2 else strongest
+        likeliest = self.cells[..., 2] if self.cells.shape[3] > 2 else strongest
         return np.where(beyond, likeliest + 1, 0).astype(np.uint8)
+
+    @property
+    def odd_hue(self) -> NDArray[np.float64]:
+        """The share (n, h, w) of each cell whose hue no stain has; 0 where that is not known."""
+        if self.cells.shape[3] < _BYTES:
+            return np.zeros(self.cells.shape[:3])
+        return np.asarray(self.cells[..., 3] / 4, np.float64)
 
     def shares(self, shift: ArrayLike = 0.0) -> NDArray[np.float64]:
         """The share (n, classes) of each tile's area that each class has."""
@@ -129,11 +145,14 @@ class CellMap:
     def check(self) -> None:
         """ValueError for cells of another shape, or of a class that has no name."""
         cells = self.cells
-        if cells.ndim != 4 or cells.shape[3] not in (2, 3) or cells.dtype != np.int8:
+        if cells.ndim != 4 or cells.shape[3] not in (2, 3, _BYTES) or cells.dtype != np.int8:
             raise ValueError(f"cells of shape {cells.shape} {cells.dtype}")
-        named = cells[..., ::2]
+        named = cells[..., :3:2]
         if cells.size and not 0 <= int(named.min()) <= int(named.max()) < len(self.classes):
             raise ValueError("cells of a class without a name")
+        hue = self.odd_hue
+        if hue.size and not 0 <= hue.min() <= hue.max() <= 1:
+            raise ValueError("cells of a hue that is no share")
 
 
 def glass_cells(images: NDArray[np.uint8], side: int = 8) -> NDArray[np.bool_]:

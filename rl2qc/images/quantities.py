@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rl2qc.images.quantity_names import QUANTITIES
 
-__all__ = ["MIN_SIDE", "image_quantities", "measure_quantities"]
+__all__ = ["MIN_SIDE", "image_quantities", "measure_quantities", "odd_hue_cells"]
 
 MIN_SIDE = 16
 """Sides of a patch from which on it can be measured, in px."""
@@ -170,17 +170,12 @@ def _border_step(differences: Any, axis: int) -> float:
 
 
 def _colours(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:
-    height, width = image.shape[:2]
-    small = cv2.resize(
-        image, (width // _COLOUR_BLOCK, height // _COLOUR_BLOCK), interpolation=cv2.INTER_AREA
-    )
-    red, green, blue = cv2.split(small)
-    # Channel by channel, as a reduction over an axis of three is slow; the brighter a channel, the
-    # less dense.
+    red, green, blue = _squares(image)
+    # The brighter a channel, the less dense.
     brightest, darkest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     least, most = _DENSITY[brightest], _DENSITY[darkest]
     densities = [_DENSITY[channel] for channel in (red, green, blue)]
-    coloured = (most > _HUE_DENSITY) & (most - densities[1] > _HUE_MARGIN * most)
+    coloured = _coloured(most, densities[1])
     grey = (least > _GREY_DENSITY) & (least > (1 - _GREY_MARGIN) * most) & (most < _BLACK_DENSITY)
     squares = _blocks(sum(densities) / np.float32(3), _DENSITY_BLOCK // _COLOUR_BLOCK)
     return (
@@ -189,6 +184,47 @@ def _colours(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:
         _quantile(squares, 1 - _DARKEST),
         float((darkest > _GLASS).mean()),
     )
+
+
+def _squares(image: NDArray[np.uint8]) -> tuple[Any, ...]:
+    """Red, green and blue of squares of 4 px; apart, as a reduction over three is slow."""
+    height, width = image.shape[:2]
+    size = (width // _COLOUR_BLOCK, height // _COLOUR_BLOCK)
+    return tuple(cv2.split(cv2.resize(image, size, interpolation=cv2.INTER_AREA)))
+
+
+def _coloured(most: Any, green: Any) -> NDArray[np.bool_]:
+    """Where another channel absorbs more than green, of the densest channel and green."""
+    return np.asarray((most > _HUE_DENSITY) & (most - green > _HUE_MARGIN * most))
+
+
+def odd_hue_cells(images: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.int8]:
+    """How much of each cell of patches has a hue that no stain has, grey ones left aside.
+
+    Parameters
+    ----------
+    images : (n, h, w, 3) uint8 RGB
+    shape
+        Cells down and across a patch.
+
+    Returns
+    -------
+    (n, *shape) int8, quarters of a cell, 0 to 4.
+
+    Examples
+    --------
+    >>> images = np.full((1, 16, 16, 3), 220, np.uint8)
+    >>> images[0, :8, :8], images[0, 8:, 8:12] = (40, 120, 60), (40, 120, 60)
+    >>> odd_hue_cells(images, (2, 2)).tolist()
+    [[[4, 0], [0, 2]]]
+    """
+    found = np.empty((len(images), *shape), np.int8)
+    for row, image in zip(found, images, strict=True):
+        red, green, blue = _squares(image)
+        odd = _coloured(_DENSITY[cv2.min(cv2.min(red, green), blue)], _DENSITY[green])
+        share: Any = cv2.resize(odd.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+        row[:] = np.rint(4 * share)
+    return found
 
 
 def _blocks(values: Floats, side: int) -> Floats:

@@ -11,6 +11,7 @@ from rl2qc.core.progress import Progress
 from rl2qc.core.threads import one_thread
 from rl2qc.errors import UsageError
 from rl2qc.images.cells import encode_cells
+from rl2qc.images.quantities import odd_hue_cells
 from rl2qc.images.sources.base import Patches, PatchSource
 from rl2qc.model.calibration import conformal_p_values
 from rl2qc.model.detectors.base import FILTER_SCORE
@@ -51,7 +52,7 @@ class MeasuresTiles:
 
     def measure(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """:meth:`measure_statistics` of one batch (b, patch_size, patch_size, 3) uint8; of a
-        network with a map, its evidence (b, e) and cells (b, h, w, 3) as well."""
+        network with a map, its evidence (b, e) and cells (b, h, w, 4) as well."""
         rows, cells = self.extractor.with_cells(images)
         with one_thread():
             measured: dict[str, NDArray[Any]] = {**self.measure_statistics(rows)}
@@ -59,7 +60,8 @@ class MeasuresTiles:
                 evidence = rows[:, STATISTICS_DIM:]
                 of_tiles = self.prior.reasons(evidence)
                 measured["evidence"] = evidence
-                measured["cells"] = encode_cells(cells, self.prior.cells, of_tiles)
+                hue = odd_hue_cells(images, cells.shape[1:3])
+                measured["cells"] = encode_cells(cells, self.prior.cells, of_tiles, hue)
         return measured
 
     def artifact_map(

@@ -7,11 +7,11 @@ import pytest
 from toy_general import CLASSES, toy_prior
 
 from rl2qc.filtering.evidence import Evidence, judge_evidence
-from rl2qc.filtering.odd_hue import hue_p_values, reasons_by_hue
-from rl2qc.images.cells import CellMap
-from rl2qc.images.quantities import image_quantities
+from rl2qc.filtering.odd_hue import hue_p_values, mark_ink, reasons_by_hue
+from rl2qc.images.cells import CellMap, encode_cells
+from rl2qc.images.quantities import image_quantities, odd_hue_cells
 from rl2qc.images.quantity_names import QUANTITIES
-from rl2qc.stats.adaptation import adapt, judge, score_at
+from rl2qc.stats.adaptation import adapt, judge, score_at, unadapted
 
 
 @pytest.fixture
@@ -102,3 +102,51 @@ def test_evidence_gives_way_to_a_surer_hue(evidence):
     assert np.array_equal(np.argsort(hued["score"][:10]), np.argsort(hued["p_value"][:10]))
     _, none = judge_evidence(evidence, "none", None, odd_hue=odd)
     assert none["p_value"][3] == judge_evidence(evidence, "none", None)[1]["p_value"][3]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (60, 72)])
+def test_hue_by_cells_is_the_share_of_their_squares(stained, shape):
+    (image,) = stained(1, 96)
+    image = np.ascontiguousarray(image[: shape[0], : shape[1]])
+    image[8:21, 16:30] = (40, 120, 60)
+    image[40:48, 40:48] = (25, 25, 25)
+    rows, columns = shape[0] // 8, shape[1] // 8
+    (found,) = odd_hue_cells(image[None], (rows, columns))
+    squares = shape[0] // 4, shape[1] // 4
+    density = -np.log((np.arange(256) + 1) / 256)
+    odd = np.zeros(squares)
+    for i, j in np.ndindex(squares):
+        block = image[4 * i : 4 * i + 4, 4 * j : 4 * j + 4].reshape(-1, 3)
+        d = density[np.rint(block.mean(0, dtype=np.float64)).astype(int)]
+        odd[i, j] = d.max() > 0.2 and d.max() - d[1] > 0.05 * d.max()
+    if shape == (64, 64):
+        assert np.array_equal(found, odd.reshape(8, 2, 8, 2).sum((1, 3)))
+    assert found[1, 2] == 4 and found.max() == 4
+    # Black is grey, and the network's to name.
+    assert found[5, 5] == 0
+
+
+def test_a_cell_of_ink_is_marked_however_small(evidence):
+    n = len(evidence)
+    hue = np.zeros((n, 2, 2), np.int8)
+    hue[0] = [[4, 2], [1, 0]]
+    cells = encode_cells(np.zeros((n, 2, 2, len(CLASSES))), evidence.prior.cells, odd_hue=hue)
+    found = Evidence(evidence.prior, evidence.values, CellMap(CLASSES, cells))
+    own = adapt(found.values, found.prior)
+    ink = CLASSES.index("ink") + 1
+    mask = found.mask(own, np.ones(n))
+    assert mask[0].tolist() == [[ink, ink], [0, 0]] and not mask[1:].any()
+    # As for whole tiles, hue says nothing where no slide is adapted to, or where a stain has it.
+    assert not found.mask(unadapted(found.prior)).any() and not found.mask().any()
+    odd = np.full((n, 2, 2), 0.5)
+    assert not mark_ink(np.zeros((n, 2, 2), np.uint8), odd, CLASSES).any()
+
+
+def test_pen_stays_pen_and_other_damage_of_such_a_hue_is_ink():
+    classes = ("pen", "bubble", "ink")
+    mask, odd = np.zeros((24, 2, 2), np.uint8), np.zeros((24, 2, 2))
+    mask[0], odd[0] = [[1, 2], [2, 0]], [[1, 1], [0.25, 0]]
+    assert mark_ink(mask, odd, classes)[0].tolist() == [[1, 3], [2, 0]]
+    assert mark_ink(mask, odd, classes[:2]) is mask
+    few = mask[:5]
+    assert mark_ink(few, odd[:5], classes) is few

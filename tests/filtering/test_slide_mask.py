@@ -40,7 +40,7 @@ def two(table: TileTable) -> TileTable:
     margin[0, 2:5, 5:], margin[1, 2:5, :3] = 20, 20
     strongest[1, 7, 7], margin[1, 7, 7] = 2, 20
     glass = encode_cells(np.zeros((1, 1, 1, 3)), toy_prior(CLASSES).cells)[0, 0, 0]
-    strongest[0, 0, 0], margin[0, 0, 0], _ = glass
+    strongest[0, 0, 0], margin[0, 0, 0], *_ = glass
     pair = replace(
         table,
         **{name: getattr(table, name)[:2] for name in ("width", "height", "tissue_fraction")},

@@ -1,4 +1,4 @@
-"""Cells in three bytes, against their definition."""
+"""Cells in four bytes, against their definition."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_likeliest_class_is_that_of_the_cell_and_of_its_tile() -> None:
 def test_what_is_just_beyond_a_low_limit_is_not_for_that_the_likelier() -> None:
     # Out of focus beyond doubt; and a bubble just a little, which clean cells hardly ever are.
     cells = encode_cells(np.array([0.9, 0.02]).reshape(1, 1, 1, 2), [0.0, -7.0])
-    assert cells[0, 0, 0].tolist()[::2] == [1, 0]
+    assert cells[0, 0, 0].tolist()[:3:2] == [1, 0]
     assert CellMap(("out_of_focus", "bubble"), cells).mask().tolist() == [[[1]]]
     # Results of before say the strongest alone.
     assert CellMap(("out_of_focus", "bubble"), cells[..., :2]).mask().tolist() == [[[2]]]
@@ -44,7 +44,7 @@ def test_what_is_just_beyond_a_low_limit_is_not_for_that_the_likelier() -> None:
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_certainty_is_bounded(p: float) -> None:
-    (strongest, steps, _) = encode_cells(np.full((1, 1, 1, 2), p), [0.0, 0.0])[0, 0, 0]
+    strongest, steps, *_ = encode_cells(np.full((1, 1, 1, 2), p), [0.0, 0.0])[0, 0, 0]
     assert strongest == 0
     assert abs(int(steps)) in range(60, 128)
 
@@ -64,7 +64,9 @@ def test_a_mask_and_its_shares() -> None:
     "cells",
     [
         np.zeros((1, 2, 2), np.int8),
-        np.zeros((1, 2, 2, 4), np.int8),
+        np.zeros((1, 2, 2, 5), np.int8),
+        np.full((1, 1, 1, 4), (0, 1, 1, 5), np.int8),
+        np.full((1, 1, 1, 4), (0, 1, 1, -1), np.int8),
         np.zeros((1, 2, 2, 2), np.int16),
         np.full((1, 1, 1, 2), 5, np.int8),
         np.full((1, 1, 1, 2), -1, np.int8),
@@ -74,6 +76,17 @@ def test_a_mask_and_its_shares() -> None:
 def test_cells_that_do_not_fit_are_refused(cells: np.ndarray) -> None:
     with pytest.raises(ValueError, match="cells of"):
         CellMap(("ink", "fold"), cells).check()
+
+
+def test_hue_stands_behind_the_classes() -> None:
+    hue = np.arange(4).reshape(1, 2, 2)
+    found = encode_cells(np.full((1, 2, 2, 2), 0.5), [0.0, 0.0], odd_hue=hue)
+    assert CellMap(("ink", "fold"), found).odd_hue.tolist() == [[[0, 0.25], [0.5, 0.75]]]
+    # Results of before do not know it, and their masks are as they were.
+    before = CellMap(("ink", "fold"), found[..., :3])
+    before.check()
+    assert not before.odd_hue.any()
+    assert np.array_equal(before.mask(-1), CellMap(("ink", "fold"), found).mask(-1))
 
 
 def test_glass_is_bright_and_even() -> None:
