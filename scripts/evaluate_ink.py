@@ -69,9 +69,9 @@ def main() -> None:
             f"ink {low:.0%} to {high:.0%}: {(~kept)[inked].sum()} of {inked.sum()} rejected, "
             f"AUC {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
         )
-    shares = [tiles[name] for name in ("share_ink", "share_pen") if name in tiles.dtype.names]
-    if shares:
-        rank = spearmanr(np.sum(shares, axis=0), ink).statistic
+    names = set(tiles.dtype.names or ()) & {"share_ink", "share_pen"}
+    if names:
+        rank = spearmanr(np.sum([tiles[name] for name in names], axis=0), ink).statistic
         print(
             f"share of ink and pen in the map: Spearman {rank:.3f} with the ink ({len(ink)} tiles)"
         )

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import cv2
@@ -42,6 +43,8 @@ _COLOUR = 4.0
 _FULL = _ONE << _DOUBLINGS
 # Of an image's places, as many lie on its usual lines; log-odds are bounded.
 _USUAL, _LEAST = 0.9, 1e-3
+# Pictures taken at a time: more do not stay in a processor's cache.
+_AT_ONCE = 2
 # Lines whose middle lies at the border are half outside, px of the halved picture.
 _BORDER = 4
 # Bands are looked for at every other place. Their second edge lies so far across, in places of the
@@ -75,13 +78,12 @@ def line_responses(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     (0.5, True)
     """
     found = np.full((len(images), len(LINES)), 0.5, np.float32)
-    for row, image in zip(found, images, strict=True):
-        kinds = [kind.ravel() for part in _strongest(image) for kind in part]
-        if kinds[0].size:
-            ranks = [(k.max(), _in_order(k, int(_USUAL * (k.size - 1)))) for k in kinds]
-            shares = np.array(ranks, np.float32) / _FULL
-            most, usually = (p / (1 - p) for p in np.clip(shares.T, _LEAST, 1 - _LEAST))
-            row[:] = most / (most + usually)
+    for start in range(0, len(images), _AT_ONCE):
+        strongest = zip(*_strongest(images[start : start + _AT_ONCE]), strict=True)
+        for row, parts in enumerate(strongest, start):
+            kinds = [kind.ravel() for part in parts for kind in part]
+            if kinds[0].size:
+                found[row] = _standing_out(kinds)
     return found
 
 
@@ -99,8 +101,16 @@ def line_strengths(image: NDArray[np.uint8]) -> tuple[_Floats, _Floats]:
     dark : (2, c, d) float32
         By the middle of the line; 2 px apart. No place lies at the border.
     """
-    bands, dark = _strongest(image)
+    (bands,), (dark,) = _strongest(image[None])
     return np.asarray(bands / _FULL, np.float32), np.asarray(dark / _FULL, np.float32)
+
+
+def _standing_out(kinds: list[_Whole]) -> _Floats:
+    """How far the strongest of each kind stands out of the usual ones."""
+    ranks = [(k.max(), _in_order(k, int(_USUAL * (k.size - 1)))) for k in kinds]
+    shares = np.array(ranks, np.float32) / _FULL
+    most, usually = (p / (1 - p) for p in np.clip(shares.T, _LEAST, 1 - _LEAST))
+    return np.asarray(most / (most + usually), np.float32)
 
 
 def _in_order(sums: _Whole, rank: int) -> int:
@@ -108,17 +118,19 @@ def _in_order(sums: _Whole, rank: int) -> int:
     return int(np.searchsorted(np.cumsum(np.bincount(sums)), rank, side="right"))
 
 
-def _strongest(image: NDArray[np.uint8]) -> tuple[_Whole, _Whole]:
-    """Sums of the strongest band (2, a, b) and dark line (2, c, d) through each place."""
-    slopes, curvatures = _derivatives(_planes(image))
-    height, width = slopes.shape[2:]
+def _strongest(images: NDArray[np.uint8]) -> tuple[_Whole, _Whole]:
+    """Sums of the strongest band (n, 2, a, b) and dark line (n, 2, c, d) through each place."""
+    slopes, curvatures = _derivatives([plane for image in images for plane in _planes(image)])
+    planes, height, width = slopes.shape[1:]
     rows, columns = height - 2 * _BORDER, width - 2 * _BORDER
     if min(rows, columns) <= 0:
-        return (np.zeros((2, 0, 0), np.int16),) * 2
+        return (np.zeros((len(images), 2, 0, 0), np.int16),) * 2
     # Lines of the first half of the directions go down, those of the other half up.
-    above, below = (np.zeros((4, height + _PADDING, width + _PADDING), np.int16) for _ in range(2))
-    bands, dark = _Bands(rows, columns), np.zeros_like(above)
-    half, across_all = above[2:].size, above.shape[2]
+    above, below = (
+        np.zeros((2 * planes, height + _PADDING, width + _PADDING), np.int16) for _ in range(2)
+    )
+    bands, dark = _Bands(planes, rows, columns), np.zeros_like(above)
+    half, across_all = above[planes:].size, above.shape[2]
     count = above[1:].size + (rows - 1) * across_all + columns
     flat_dark = dark.reshape(-1)[half:count]
     step = np.pi / _DIRECTIONS
@@ -127,17 +139,22 @@ def _strongest(image: NDArray[np.uint8]) -> tuple[_Whole, _Whole]:
         parts = padded[:, top : top + height, :width]
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         across = cos * slopes[0] + sin * slopes[1]
-        parts[:2] = np.clip(across, -_ONE, _ONE, out=across)
+        parts[:planes] = np.clip(across, -_ONE, _ONE, out=across)
         bend = cos * cos * curvatures[0] + (2 * cos * sin) * curvatures[1]
         bend += sin * sin * curvatures[2]
         # Of a dark line the density has its top in the middle: it bends downwards.
-        parts[2:] = np.clip(-bend, -_ONE, _ONE, out=bend)
+        parts[planes:] = np.clip(-bend, -_ONE, _ONE, out=bend)
         first = (top + _BORDER) * across_all + _BORDER
         for line in _fan(_Sums(padded.reshape(-1), across_all), angle, step, (first, count)):
             np.maximum(flat_dark, line[half:], out=flat_dark)
-            edges = line[:half].reshape(2, *above.shape[1:])[:, :rows, :columns]
+            edges = line[:half].reshape(planes, *above.shape[1:])[:, :rows, :columns]
             bands.add(edges, angle)
-    return bands.strongest, dark[2:, :rows, :columns]
+    of_bands, of_dark = bands.strongest, dark[planes:, :rows, :columns]
+    of_images = (len(images), 2)
+    return (
+        of_bands.reshape(*of_images, *of_bands.shape[1:]),
+        of_dark.reshape(*of_images, *of_dark.shape[1:]),
+    )
 
 
 def _planes(image: NDArray[np.uint8]) -> list[_Floats]:
@@ -160,13 +177,13 @@ def _derivatives(planes: list[_Floats]) -> tuple[_Floats, _Floats]:
 
 
 class _Bands:
-    """The strongest band (2, a, b) through every other place, of all directions so far."""
+    """The strongest band (planes, a, b) through every other place, of all directions so far."""
 
-    def __init__(self, rows: int, columns: int) -> None:
+    def __init__(self, planes: int, rows: int, columns: int) -> None:
         # Nothing lies around, so that a shift is one of places here, too.
         below, beside = -(-rows // _EVERY), -(-columns // _EVERY)
         self.inside = slice(None), slice(_MARGIN, _MARGIN + below), slice(beside)
-        self.edges = np.zeros((2, below + 2 * _MARGIN, beside + _MARGIN), np.int16)
+        self.edges = np.zeros((planes, below + 2 * _MARGIN, beside + _MARGIN), np.int16)
         self.most = np.zeros_like(self.edges)
 
     @property
@@ -175,19 +192,19 @@ class _Bands:
         return self.most[self.inside]
 
     def add(self, edges: _Whole, angle: float) -> None:
-        """Take the edges (2, rows, columns) of one direction."""
+        """Take the edges (planes, rows, columns) of one direction."""
         self.edges[self.inside] = edges[:, ::_EVERY, ::_EVERY]
         flat, most = self.edges.reshape(-1), self.most.reshape(-1)
         # The steepest slopes, up and down, of the places from here on; the first of them moves.
         rise, fall, moved = flat, flat, 0
         for step in _STEPS:
-            far = self._far(step, angle)
+            far = _far(step, angle, self.edges.shape[2])
             here, there = _shifted(far)
             rise = np.maximum(rise[here], rise[there])
             fall = np.minimum(fall[here], fall[there])
             moved += max(-far, 0)
         # The other edge of the place p is at p + far.
-        start = moved - self._far(_NEAREST, angle)
+        start = moved - _far(_NEAREST, angle, self.edges.shape[2])
         skip = max(-start, 0)
         rise, fall, start = rise[skip:], fall[skip:], start + skip
         stop = min(start + len(rise), len(flat))
@@ -196,10 +213,13 @@ class _Bands:
         np.maximum(best, np.minimum(own, -fall), out=best)
         np.maximum(best, np.minimum(-own, rise), out=best)
 
-    def _far(self, step: int, angle: float) -> int:
-        """How many places lie between two that are a step apart across the lines."""
-        down, across = step * float(np.sin(angle)), step * float(np.cos(angle))
-        return round(down / _EVERY) * self.edges.shape[2] + round(across / _EVERY)
+
+@lru_cache(1024)
+def _far(step: int, angle: float, width: int) -> int:
+    """How many of the places of a band's edges, so many in a row, lie between two that are a step
+    apart across the lines."""
+    down, across = step * float(np.sin(angle)), step * float(np.cos(angle))
+    return round(down / _EVERY) * width + round(across / _EVERY)
 
 
 def _shifted(far: int) -> tuple[slice, slice]:
@@ -228,8 +248,11 @@ class _Sums:
         y, x = _shift(length, angle)
         far = y * self.width + x
         here, there = _shifted(far)
-        found = self.sums.copy()
+        found = np.empty_like(self.sums)
         np.add(self.sums[here], self.sums[there], out=found[here])
+        # Beyond lies nothing.
+        end = slice(len(found) - far, None) if far > 0 else slice(-far)
+        found[end] = self.sums[end]
         return _Sums(found, self.width, (self.reach[0] + y, self.reach[1] + x))
 
     def doubled_at_middle(self, length: int, angle: float, places: tuple[int, int]) -> _Whole:
@@ -243,6 +266,7 @@ class _Sums:
         return self.sums[start : start + count] + self.sums[end : end + count]
 
 
+@cache
 def _shift(length: int, angle: float) -> tuple[int, int]:
     """Down and across, of a line of this length in the direction across ``angle``."""
     return round(length * float(np.cos(angle))), round(-length * float(np.sin(angle)))

@@ -155,3 +155,13 @@ def test_other_sizes(shape):
     found = line_responses(images)
     assert found.shape == (shape[0], len(LINES)) and found.dtype == np.float32
     assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_pictures_that_are_taken_together_do_not_touch_each_other(stained) -> None:
+    images = stained(5, 96)
+    # Lines at the border of a picture would run on into its neighbour.
+    images[1, -6:], images[2, :6], images[3, :, :5] = 60, 60, 60
+    alone = np.concatenate([line_responses(image[None]) for image in images])
+    assert len(np.unique(alone[:, 2])) == 5
+    for order in (slice(None), slice(1, None), slice(None, None, -1)):
+        np.testing.assert_array_equal(line_responses(images[order]), alone[order])
