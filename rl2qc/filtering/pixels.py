@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rl2qc.core.closing import Closing
 from rl2qc.errors import WorkError
 from rl2qc.filtering.table import TileTable
 from rl2qc.images.sources.base import center_crop, read_named
@@ -144,7 +143,7 @@ class TileWindow:
         ).rgb
 
 
-class TilePixels:
+class TilePixels(Closing):
     """The tiles of a table, read again, each as the model saw it.
 
     Threads may share one. Slides are held open until it is closed.
@@ -218,14 +217,3 @@ class TilePixels:
         """Release the slide."""
         if self._slide is not None:
             self._slide.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.ahead import Ahead
 from rl2qc.core.apart import TRIES, Call, Died, Helper, give, helper, take
+from rl2qc.core.closing import Closing
 from rl2qc.errors import SlideError
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.contract import (
@@ -61,7 +61,7 @@ class _Lease:
         weakref.finalize(self, give, self.helper)
 
 
-class IsolatedReader:
+class IsolatedReader(Closing):
     """A :class:`~rl2qc.slides.readers.contract.SlideReader` whose work is done in a helper.
 
     If that dies, it is started again; a slide that kills it twice is given up.
@@ -102,17 +102,6 @@ class IsolatedReader:
     def __reduce__(self) -> tuple[object, ...]:
         slide = self._slide
         return _reopen, (slide.open, slide.path, slide.mpp_override, slide.icc)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file; a later read opens it again."""

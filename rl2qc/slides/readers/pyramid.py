@@ -6,13 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from rl2qc.core.arguments import Interval, check
+from rl2qc.core.closing import Closing
 from rl2qc.core.read_ahead import read_ahead
 from rl2qc.errors import SlideError, UsageError
 from rl2qc.slides.info import SlideInfo
@@ -29,7 +28,7 @@ _PLACES, _SIDES = Interval(-(2.0**31), 2.0**31), Interval(1, 2**15, unit="px")
 _SCALES = Interval(0, 2**15, closed="right")
 
 
-class PyramidReader(ABC):
+class PyramidReader(Closing, ABC):
     """A :class:`~rl2qc.slides.readers.base.SlideReader` that lacks but pixels of a level.
 
     A subclass sets ``info`` and reads them by :meth:`read_layer`.
@@ -63,20 +62,6 @@ class PyramidReader(ABC):
         SlideError
             The file is damaged there.
         """
-
-    def close(self) -> None:  # noqa: B027
-        """Release the file; there is none to release by default."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def read_region(
         self, x: int, y: int, size: tuple[int, int], *, level: int = 0, scale: float = 1.0

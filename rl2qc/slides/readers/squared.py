@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from PIL import Image
 
 from rl2qc.core.arguments import Interval, check
+from rl2qc.core.closing import Closing
 from rl2qc.slides.info import SlideInfo
 from rl2qc.slides.readers.contract import OpensSlides, Overview, Region, SharedCache, SlideReader
 from rl2qc.slides.readers.pixel_shape import SQUARE
@@ -42,7 +41,7 @@ class OpensSquared:
         return slide if slide.info.stretch == SQUARE else SquaredReader(slide)
 
 
-class SquaredReader:
+class SquaredReader(Closing):
     """An open slide in square pixels; see :class:`~rl2qc.slides.readers.contract.SlideReader`.
 
     Parameters
@@ -61,17 +60,6 @@ class SquaredReader:
     def close(self) -> None:
         """Release the file; a later read opens it again."""
         self._slide.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def read_region(
         self, x: int, y: int, size: tuple[int, int], *, level: int = 0, scale: float = 1.0
