@@ -59,6 +59,25 @@ def test_copies_are_found_however_they_are_encoded(stained, tiny_model, recipe):
     assert card.metrics["coverage"].verdict != "like real"
 
 
+TURNS = {
+    "mirrored": lambda images: images[:, :, ::-1],
+    "turned": lambda images: np.rot90(images, 1, (1, 2)),
+    "transposed": lambda images: images.swapaxes(1, 2),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS)
+def test_turned_images_are_copies_and_repetitions(stained, tiny_model, turn):
+    """As a generator gives them that was taught on turned images."""
+    real, own = stained(120, seed=64), stained(50, seed=65)
+    card = score(np.concatenate([turn(real[:70]), own]), real, tiny_model, SETTINGS)
+    assert answers(card)["Memorisation"] == "70 of 120 generated images are real ones"
+    card = score(np.concatenate([own, turn(own)]), real, tiny_model, SETTINGS)
+    assert answers(card)["Diversity"] == "repeats itself: 100 images hold 50 distinct ones"
+    card = score(real[:60], np.concatenate([own, turn(own)]), tiny_model, SETTINGS)
+    assert card.provenance["groups"]["real"] == 50
+
+
 def test_paired_scenes_are_found_by_names_and_pictures(stained, tiny_model, tmp_path):
     """The same layout in other texture: near its partner, and no copy of it."""
     layout, texture = stained(60, seed=66).astype(float), stained(60, seed=67).astype(float)
