@@ -101,9 +101,8 @@ def near_duplicates(
     _, first, same = np.unique(
         pictures.reshape(n, -1), axis=0, return_index=True, return_inverse=True
     )
-    groups = _connected(len(first), _near_pairs(pictures[first], tolerance, turned))[
-        same.reshape(-1)
-    ]
+    pairs = _near_pairs(pictures[first], tolerance, turned)
+    groups = _connected(len(first), pairs)[same.reshape(-1)]
     _, first, groups = np.unique(groups, return_index=True, return_inverse=True)
     in_order = np.empty(len(first), np.int64)
     in_order[np.argsort(first)] = np.arange(len(first))
@@ -119,9 +118,8 @@ def _near_pairs(pictures: NDArray[np.float32], tolerance: float, turned: bool) -
     units = flat[rows] / lengths[rows, None]
     ways = [units]
     if turned:
-        ways = [
-            way.reshape(len(units), -1) for way in _turns(units.reshape(-1, *centred.shape[1:]))
-        ]
+        square = units.reshape(-1, *centred.shape[1:])
+        ways = [way.reshape(units.shape) for way in _turns(square)]
     # What all ways have in common can only be nearer, and is the same of a picture turned.
     common = np.mean(ways, axis=0)
     _, directions = np.linalg.eigh(common.T @ common)
