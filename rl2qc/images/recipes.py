@@ -43,6 +43,8 @@ class Recipe:
         The size that it is brought to and back from, as a share of its own.
     grey
         Whether its colour is taken off first.
+    bits
+        8 where it is but read at 8 bits, as every image is; 0 otherwise.
 
     Examples
     --------
@@ -56,11 +58,14 @@ class Recipe:
     subsampling: str = "4:2:0"
     factor: float = 1.0
     grey: bool = False
+    bits: int = 0
 
     @property
     def name(self) -> str:
         """In words."""
-        parts = ["grey"] if self.grey else []
+        parts = [f"{self.bits} bits"] if self.bits else []
+        if self.grey:
+            parts.append("grey")
         if self.factor != 1:
             parts.append(f"resized {self.factor:g} and back")
         if self.format:

@@ -117,6 +117,9 @@ def harmonized(
     wanting = {title: found.recipe(sources[title], title, "real") for title in others}
     steps = {title: {wanting[title], *lost.values()} - {lost[title]} for title in others}
     steps["real"] = {*lost.values()}
+    for title, chosen in steps.items():
+        if others and any(a is not None and a.bits > 8 for a in found.sets[title].abouts):
+            chosen.add(Recipe(bits=8))
     recipes = {
         title: tuple(sorted(some, key=lambda recipe: recipe.name))
         for title, chosen in steps.items()

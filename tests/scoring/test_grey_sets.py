@@ -1,9 +1,10 @@
-"""Sets of which one has no colour: that is named as such, weighed, and can be brought to one."""
+"""Sets of which one has no colour, or more bits: named as such, weighed, brought to one."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 from rl2qc.images.recipes import Recipe
 from rl2qc.scoring.score import score
@@ -46,3 +47,21 @@ def test_the_control_measures_what_its_rows_need(stained, tiny_model, monkeypatc
     card = score(grey, stained(60, seed=71), tiny_model, SETTINGS)
     assert np.isfinite(card.metrics["rl2"].control)
     assert sorted(asked) == [50, 60]
+
+
+@pytest.mark.parametrize("deep", ["real", "generated"])
+def test_sets_of_another_bit_depth_are_brought_to_one(stained, tiny_model, tmp_path, deep):
+    sets = {"real": stained(20, seed=71), "generated": stained(20, seed=72)}
+    for title, images in sets.items():
+        (tmp_path / title).mkdir()
+        for i, image in enumerate(images):
+            stored = image.astype(np.uint16) * 257 if title == deep else image
+            tifffile.imwrite(tmp_path / title / f"{i}.tif", stored, photometric="rgb")
+    generated, real = (str(tmp_path / title) for title in ("generated", "real"))
+    settings = ScoreSettings(n_resamples=0, cache=False, metrics=["rl2"])
+    card = score(generated, real, tiny_model, settings)
+    assert len(card.provenance["encoding"]["differences"]["generated"]) == 1
+    same = score(generated, real, tiny_model, settings, harmonize=True)
+    assert same.provenance["encoding"]["differences"]["generated"] == []
+    assert same.provenance["encoding"]["harmonized"] == {deep: ["8 bits"]}
+    assert same["rl2"] == card["rl2"]
