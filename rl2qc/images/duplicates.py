@@ -61,7 +61,7 @@ def shows_something(pictures: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def near_duplicates(
-    pictures: NDArray[np.float32], tolerance: float = TOLERANCE
+    pictures: NDArray[np.float32], tolerance: float = TOLERANCE, *, turned: bool = False
 ) -> NDArray[np.int64]:
     """Number the groups of near-duplicates.
 
@@ -76,6 +76,9 @@ def near_duplicates(
     ----------
     pictures : (n, h, w) float32
         Such as :func:`thumbnail`.
+    tolerance
+    turned
+        Whether a picture that is mirrored, or turned by right angles, is the same; of square ones.
 
     Returns
     -------
@@ -86,6 +89,8 @@ def near_duplicates(
     >>> a, b = np.random.default_rng(0).normal(size=(2, 16, 16)).astype(np.float32)
     >>> near_duplicates(np.stack([a, b, 1.1 * a, b]))
     array([0, 1, 0, 1])
+    >>> near_duplicates(np.stack([a, a.T, b]), turned=True)
+    array([0, 0, 1])
     """
     n = len(pictures)
     if pictures.ndim != 3:
@@ -96,22 +101,29 @@ def near_duplicates(
     _, first, same = np.unique(
         pictures.reshape(n, -1), axis=0, return_index=True, return_inverse=True
     )
-    groups = _connected(len(first), _near_pairs(pictures[first], tolerance))[same.reshape(-1)]
+    pairs = _near_pairs(pictures[first], tolerance, turned)
+    groups = _connected(len(first), pairs)[same.reshape(-1)]
     _, first, groups = np.unique(groups, return_index=True, return_inverse=True)
     in_order = np.empty(len(first), np.int64)
     in_order[np.argsort(first)] = np.arange(len(first))
     return in_order[groups.reshape(-1)]
 
 
-def _near_pairs(pictures: NDArray[np.float32], tolerance: float) -> Pairs:
+def _near_pairs(pictures: NDArray[np.float32], tolerance: float, turned: bool) -> Pairs:
     """Pairs (2, m) of rows that connect all near ones."""
     centred = pictures - pictures.mean((1, 2), keepdims=True)
     flat = centred.reshape(len(pictures), -1)
     lengths = np.linalg.norm(flat, axis=1)
     rows = np.flatnonzero(lengths >= _MIN_CONTRAST * np.sqrt(flat.shape[1]))
     units = flat[rows] / lengths[rows, None]
-    _, directions = np.linalg.eigh(units.T @ units)
-    leading = units @ directions[:, -_DIRECTIONS:]
+    ways = [units]
+    if turned:
+        square = units.reshape(-1, *centred.shape[1:])
+        ways = [way.reshape(units.shape) for way in _turns(square)]
+    # What all ways have in common can only be nearer, and is the same of a picture turned.
+    common = np.mean(ways, axis=0)
+    _, directions = np.linalg.eigh(common.T @ common)
+    leading = common @ directions[:, -_DIRECTIONS:]
     tree = KDTree(leading)
     # Neighbours in the tree share candidates.
     order = np.asarray(tree.indices)
@@ -122,7 +134,8 @@ def _near_pairs(pictures: NDArray[np.float32], tolerance: float) -> Pairs:
         near = tree.query_ball_point(leading[own], tolerance + 1e-4)
         others = np.unique(np.concatenate([np.asarray(r, np.int64) for r in near]))
         # |a - b|^2 = 2 - 2 a b for unit vectors.
-        i, j = np.nonzero(units[own] @ units[others].T >= 1 - tolerance**2 / 2)
+        near_ones = [units[own] @ way[others].T >= 1 - tolerance**2 / 2 for way in ways]
+        i, j = np.nonzero(np.any(near_ones, axis=0))
         pairs = np.stack([own[i], others[j]])
         pairs = pairs[:, pairs[0] < pairs[1]]
         found.append(pairs)
@@ -131,6 +144,12 @@ def _near_pairs(pictures: NDArray[np.float32], tolerance: float) -> Pairs:
             found = [_spanning(_connected(len(rows), np.concatenate(found, axis=1)))]
             count = found[0].shape[1]
     return rows[np.concatenate(found, axis=1)]
+
+
+def _turns(pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Square pictures (n, h, h) in their eight orientations, as they are first."""
+    turns = [np.rot90(pictures, k, (1, 2)) for k in range(4)]
+    return [*turns, *(turn.swapaxes(1, 2) for turn in turns)]
 
 
 def _connected(n: int, pairs: Pairs) -> NDArray[np.int64]:

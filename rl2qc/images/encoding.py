@@ -23,6 +23,8 @@ _SEPARATED = {"blocks": 0.86, "colour": 0.95, "fading": 0.86, "frame": 0.86}
 _FLAT = -0.5
 # Shares of images that may be stored otherwise.
 _OTHERWISE = 0.1
+# Median trace of colour below which a set has none: grey images lie at -8, of JPEG and WebP at -3.
+_GREY = -5.0
 # Fewer images tell nothing by their traces.
 _FEWEST = 10
 _WORDS = {
@@ -72,7 +74,7 @@ class Difference:
     Attributes
     ----------
     kind
-        "stored", or the trace: "blocks", "colour", "fading", "frame".
+        "stored", "grey", or the trace: "blocks", "colour", "fading", "frame".
     words
         What it is.
     shown_by
@@ -127,7 +129,12 @@ def encoding_differences(real: Encoding, generated: Encoding) -> list[Difference
     if fewest < _FEWEST:
         return found
     sets = {"real": _measures(real.traces), "generated": _measures(generated.traces)}
+    grey = [title for title, of in sets.items() if np.median(of["colour"]) < _GREY]
+    if len(grey) == 1:
+        found.append(Difference("grey", f"{grey[0]} images have no colour", grey[0]))
     for kind, words in _WORDS.items():
+        if kind == "colour" and grey:  # which has no detail then, and no JPEG did that
+            continue
         area = _area(sets["real"][kind], sets["generated"][kind])
         needed = _SEPARATED[kind]
         error = float(np.sqrt(needed * (1 - needed) / fewest))

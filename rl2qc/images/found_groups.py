@@ -89,7 +89,7 @@ def find_groups(
     if pictures is not None:
         shown = np.flatnonzero(shows_something(pictures))
         same = n + np.arange(n)
-        same[shown] = near_duplicates(pictures[shown])
+        same[shown] = near_duplicates(pictures[shown], turned=True)
         sizes = np.unique(same, return_counts=True)[1]
         if n_same := int((sizes > 1).sum()):
             evidence.append(f"{sizes[sizes > 1].sum()} near-duplicates in {n_same} groups")

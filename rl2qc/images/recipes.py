@@ -41,6 +41,10 @@ class Recipe:
         Of JPEG.
     factor
         The size that it is brought to and back from, as a share of its own.
+    grey
+        Whether its colour is taken off first.
+    bits
+        8 where it is but read at 8 bits, as every image is; 0 otherwise.
 
     Examples
     --------
@@ -53,11 +57,17 @@ class Recipe:
     quality: int = 0
     subsampling: str = "4:2:0"
     factor: float = 1.0
+    grey: bool = False
+    bits: int = 0
 
     @property
     def name(self) -> str:
         """In words."""
-        parts = [f"resized {self.factor:g} and back"] if self.factor != 1 else []
+        parts = [f"{self.bits} bits"] if self.bits else []
+        if self.grey:
+            parts.append("grey")
+        if self.factor != 1:
+            parts.append(f"resized {self.factor:g} and back")
         if self.format:
             label = {"WEBP": "WebP"}.get(self.format, self.format)
             by = f" {self.subsampling}" if self.format == "JPEG" else ""
@@ -67,6 +77,8 @@ class Recipe:
     def __call__(self, image: _Pixels) -> _Pixels:
         """The image (h, w, 3) uint8 as it is read again."""
         picture = Image.fromarray(np.ascontiguousarray(image))
+        if self.grey:
+            picture = picture.convert("L").convert("RGB")
         if self.factor != 1:
             size = [max(1, round(side * self.factor)) for side in picture.size]
             picture = picture.resize((size[0], size[1]), Image.Resampling.BICUBIC).resize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -175,8 +176,12 @@ def _titled(generated: Mapping[str, Patches] | Sequence[str | Path]) -> dict[str
     elif isinstance(generated, Sequence) and all(isinstance(g, str | Path) for g in generated):
         if isinstance(generated, str):
             generated = [generated]
-        if len(set(map(str, generated))) < len(generated):
-            raise UsageError("a generated set is named twice")
+        places: dict[str, str | Path] = {}
+        for item in generated:
+            # However it is spelt: a set beside itself would pass for two that agree.
+            if (place := os.path.realpath(item)) in places:
+                raise UsageError(f"a generated set is named twice: {places[place]} and {item}")
+            places[place] = item
         names = [Path(item).name for item in generated]
         tell_apart = len(set(names)) == len(names) and all(names)
         sets = dict(zip(names if tell_apart else map(str, generated), generated, strict=True))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +18,17 @@ from rl2qc.html.environment import encode
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.scoring.ranks import Ranks, ranks_of
 from rl2qc.scoring.spec import METRICS
+from rl2qc.scoring.training_steps import training_steps
 
 __all__ = ["write_page"]
 
 # Images of each set on the sheet, and the side of one, px.
 _SAMPLES, _SIDE = 8, 128
-_STEP = re.compile(r"(\d+)(?!.*\d)")
 
 
 def write_page(found: Any, path: str | Path) -> None:
     """Write the page of a comparison, which knows it, to ``path``, whole or not at all."""
-    steps = _steps(found.generators)
+    steps = training_steps(found.generators)
     rows = [_row(found, name, steps) for name in found.values]
     names = found.shown(short=True)
     ranks = None
@@ -47,15 +45,6 @@ def write_page(found: Any, path: str | Path) -> None:
         heat=None if ranks is None or len(ranks.metrics) < 2 else _heat(ranks),
         samples=_samples(found.sources, found.generators, found.provenance["settings"]["seed"]),
     )
-
-
-def _steps(generators: Sequence[str]) -> list[int] | None:
-    """The training steps that the names end in, where they all do and rise; else None."""
-    found = [_STEP.search(Path(title).name) for title in generators]
-    numbers = [int(match.group(1)) for match in found if match is not None]
-    stems = {_STEP.sub("", Path(title).name) for title in generators}
-    known = len(generators) > 2 and len(numbers) == len(generators) and len(stems) == 1
-    return numbers if known and all(a < b for a, b in pairwise(numbers)) else None
 
 
 def _row(found: Any, name: str, steps: Sequence[int] | None) -> dict[str, Any]:

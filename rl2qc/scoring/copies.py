@@ -25,7 +25,7 @@ _MORE_OFTEN, _SHARE = 5.0, 0.2
 
 @dataclass(frozen=True, eq=False)
 class Copies:
-    """Images that equal a real one, or show the same picture encoded or resized anew.
+    """Images that equal a real one, or show its picture encoded, resized, mirrored or turned.
 
     Attributes
     ----------
@@ -106,12 +106,12 @@ def copies(judged: ImageSet, real: ImageSet, called: str = "generated images") -
 
 
 def duplicates(images: ImageSet) -> Duplicates:
-    """Count the distinct images of a set: near-duplicates are one; blank images count each."""
+    """Count the distinct images of a set: blank ones each, near-duplicates, turned or not, once."""
     if images.looks is None:
         return Duplicates(len(images), len(images), 1)
     pictures = images.looks.pictures
     shown = np.flatnonzero(shows_something(pictures))
-    member = near_duplicates(pictures[shown])
+    member = near_duplicates(pictures[shown], turned=True)
     groups, sizes = np.unique(member, return_counts=True)
     repeated = len(shown) - len(groups)
     if not repeated:
@@ -143,9 +143,9 @@ def _equal(judged: ImageSet, real: ImageSet) -> tuple[Rows, Rows]:
 
 
 def _same_picture(judged: NDArray[np.float32], real: NDArray[np.float32]) -> dict[int, int]:
-    """Rows that are near-duplicates of a real picture, and the first such."""
+    """Rows that are near-duplicates of a real picture, turned or not, and the first such."""
     rows, of = np.flatnonzero(shows_something(judged)), np.flatnonzero(shows_something(real))
-    groups = near_duplicates(np.concatenate([real[of], judged[rows]]))
+    groups = near_duplicates(np.concatenate([real[of], judged[rows]]), turned=True)
     first: dict[int, int] = {}
     for row, group in zip(of.tolist(), groups[: len(of)].tolist(), strict=True):
         first.setdefault(group, row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rl2qc.features.looks import LooksOf
 from rl2qc.images.encoding import Difference, Encoding, encoding_differences
@@ -77,7 +77,8 @@ class Encodings:
         shown = ("", "real" if to == "real" else "generated")
         kinds = [d.kind for d in self.differences[other] if d.shown_by in shown]
         some = source.sample(min(_TRIED, len(source)), 0)
-        return find_recipe(some, self.sets[of], self.sets[to], kinds)
+        found = find_recipe(some, self.sets[of], self.sets[to], kinds)
+        return replace(found, grey=True) if "grey" in kinds else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,9 @@ def harmonized(
     wanting = {title: found.recipe(sources[title], title, "real") for title in others}
     steps = {title: {wanting[title], *lost.values()} - {lost[title]} for title in others}
     steps["real"] = {*lost.values()}
+    for title, chosen in steps.items():
+        if others and any(a is not None and a.bits > 8 for a in found.sets[title].abouts):
+            chosen.add(Recipe(bits=8))
     recipes = {
         title: tuple(sorted(some, key=lambda recipe: recipe.name))
         for title, chosen in steps.items()

@@ -105,7 +105,11 @@ def _of_table(title: str, source: PatchSource, path: Path) -> NDArray[np.str_] |
         raise UsageError(f"--groups {path} needs the columns image and group in its first line")
     image, group = (table.header.index(name) for name in ("image", "group"))
     for _, cells in table.rows:
-        known[cells[image].strip()] = cells[group].strip()
+        name, label = cells[image].strip(), cells[group].strip()
+        if known.setdefault(name, label) != label:
+            raise UsageError(
+                f"--groups {path} puts {name} in two groups, {known[name]} and {label}: keep one"
+            )
     labels = [_look_up(name, known) for name in source.names]
     missing = [name for name, label in zip(source.names, labels, strict=True) if not label]
     if len(missing) == len(labels) and title != "real":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -140,7 +140,9 @@ class Measuring:
         if recipe == Recipe():
             return None
         some = real.take(real.drawn(WEIGHED, self.settings.seed))
-        return Control(some, self.again(some, recipe, extractor), recipe)
+        # Of likelihoods there is no control row: their evidence would cost a quarter more.
+        plain = replace(self, needs=self.needs - {"likelihood"})
+        return Control(some, plain.again(some, recipe, extractor), recipe)
 
     def _features(self, by: FeatureExtractor, source: PatchSource) -> NDArray[np.float32]:
         known: NDArray[np.float32] | None = source.items.measured(by.identity, source.size)

@@ -110,8 +110,9 @@ class Rejection(Result):
                 f"distinct training images are too few for a generator of {wanted} "
                 f"(error {self.error:.2g} over all looks); {share}"
             )
+        read = "one image" if self.n_read == 1 else f"{self.n_read} images"
         return (
-            f"not rejected by {self.n_read} images: {self.retrieved} distinct training images "
+            f"not rejected by {read}: {self.retrieved} distinct training images "
             f"may come from a generator of {wanted}; {share}"
         )
 

@@ -296,3 +296,12 @@ def test_shares_of_0_differ_by_more_than_nothing(images, tiny_model):
     d = found.differences[name]["b"]
     exact = binomtest(0, 30).proportion_ci().high
     assert (d.low, d.high) == pytest.approx((-exact, exact))
+
+
+def test_one_folder_spelt_in_two_ways_is_named_twice(images, tiny_model, tmp_path):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    for other in (f"{folder}/", f"{tmp_path}/./fake", f"{tmp_path}/link"):
+        with pytest.raises(UsageError, match=r"named twice: .*fake and "):
+            compare([str(folder), other], images[:40], tiny_model, n_resamples=0)

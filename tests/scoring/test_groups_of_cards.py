@@ -75,6 +75,16 @@ def test_independent_images_by_simulation(rng):
     assert effective_number(None, x) == 160
 
 
+def test_an_image_is_in_one_group_of_a_table(tiles, stained, tiny_model, tmp_path):
+    table = tmp_path / "groups.csv"
+    rows = [f"{path.name},{path.name[:5]}" for path in sorted(tiles.iterdir())]
+    table.write_text("\n".join(["image,group", *rows, rows[0]]))
+    assert score(stained(40), str(tiles), tiny_model, FEW, groups=table)["rl2"] > 0
+    table.write_text("\n".join(["image,group", *rows, "case0__0_0.png,other"]))
+    with pytest.raises(UsageError, match=r"case0__0_0\.png in two groups, case0 and other"):
+        score(stained(40), str(tiles), tiny_model, FEW, groups=table)
+
+
 def test_repeated_images_are_groups(stained, tiny_model):
     generated = np.repeat(stained(12, seed=4), 5, axis=0)
     card = score(generated, stained(60, seed=5), tiny_model, FEW)

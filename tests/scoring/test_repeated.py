@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from rl2qc.errors import UsageError
+from rl2qc.images.duplicates import near_duplicates
 from rl2qc.images.recipes import Recipe
 from rl2qc.scoring.score import score
 from rl2qc.scoring.settings import ScoreSettings
@@ -57,6 +58,33 @@ def test_copies_are_found_however_they_are_encoded(stained, tiny_model, recipe):
     assert said["Memorisation"] == "70 of 120 generated images are real ones"
     assert "covers" not in said["Coverage"] or "copies" in said["Coverage"]
     assert card.metrics["coverage"].verdict != "like real"
+
+
+def test_nothing_but_blank_images_holds_no_turned_ones(stained, tiny_model):
+    blank = np.full((20, 64, 64, 3), 240, np.uint8)
+    card = score(blank, stained(60, seed=62), tiny_model, SETTINGS)
+    assert (card.provenance["n_distinct"], card.provenance["n_copies"]) == (20, 0)
+    assert near_duplicates(np.zeros((3, 16, 16), np.float32), turned=True).tolist() == [0, 0, 0]
+    assert near_duplicates(np.eye(3)[:, :, None] * 0.01, turned=True).tolist() == [0, 1, 2]
+
+
+TURNS = {
+    "mirrored": lambda images: images[:, :, ::-1],
+    "turned": lambda images: np.rot90(images, 1, (1, 2)),
+    "transposed": lambda images: images.swapaxes(1, 2),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS)
+def test_turned_images_are_copies_and_repetitions(stained, tiny_model, turn):
+    """As a generator gives them that was taught on turned images."""
+    real, own = stained(120, seed=64), stained(50, seed=65)
+    card = score(np.concatenate([turn(real[:70]), own]), real, tiny_model, SETTINGS)
+    assert answers(card)["Memorisation"] == "70 of 120 generated images are real ones"
+    card = score(np.concatenate([own, turn(own)]), real, tiny_model, SETTINGS)
+    assert answers(card)["Diversity"] == "repeats itself: 100 images hold 50 distinct ones"
+    card = score(real[:60], np.concatenate([own, turn(own)]), tiny_model, SETTINGS)
+    assert card.provenance["groups"]["real"] == 50
 
 
 def test_paired_scenes_are_found_by_names_and_pictures(stained, tiny_model, tmp_path):
