@@ -119,7 +119,7 @@ def score_command(
     if require is not None:
         from rl2qc.scoring.requirements import read_requirements
 
-        read_requirements(require)  # before the work
+        read_requirements(require, settings.metrics)  # before the work
     from rl2qc.scoring.score import score
 
     card = score(

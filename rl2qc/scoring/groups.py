@@ -53,7 +53,7 @@ def given_groups(
     """
     pattern = settings.group_pattern
     if settings.groups is not None:
-        labels, evidence = _of_table(title, source, settings.groups), f"of {settings.groups}"
+        labels, evidence = _of_table(title, source, Path(settings.groups)), f"of {settings.groups}"
         option = f"--groups {settings.groups}"
     elif pattern == "auto":
         return None

@@ -198,7 +198,7 @@ def _memorisation(rows: _Rows, found: Finding) -> Line | None:
             "nearer to single real images than new real ones are: memorised?" + _few(seen, found),
             _beside(seen),
             "a look at the nearest pairs; --paired where images show the scenes of real ones",
-            "badly",
+            "" if _few_groups(found) else "badly",
         )
     if not rows:
         return None

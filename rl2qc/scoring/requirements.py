@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rl2qc.core.text import number
@@ -45,13 +45,20 @@ class Requirement:
         return f"{self.name} {self.sign} {self.limit:g}"
 
 
-def read_requirements(text: str) -> tuple[Requirement, ...]:
+def read_requirements(text: str, measured: Sequence[str] | None = None) -> tuple[Requirement, ...]:
     """Requirements, separated by commas.
+
+    Parameters
+    ----------
+    text
+        Such as "rl2 < 20, coverage > .6".
+    measured
+        Names of the metrics that are chosen; all without.
 
     Raises
     ------
     UsageError
-        A part that is no requirement, or of no metric.
+        A part that is no requirement, or of no metric, or of one that is not measured.
 
     Examples
     --------
@@ -73,6 +80,13 @@ def read_requirements(text: str) -> tuple[Requirement, ...]:
         found.append(Requirement(METRICS.get(match["name"]).name, match["sign"], limit))
     if not found:
         raise UsageError("--require names nothing: give such as 'rl2 < 20, coverage > .6'")
+    if measured is not None:
+        names = {METRICS.get(name).name for name in measured}
+        if left := sorted({r.name for r in found} - names):
+            raise UsageError(
+                f"--require asks for {', '.join(left)}, which --metrics {','.join(measured)} "
+                "leaves out: add it there"
+            )
     return tuple(found)
 
 

@@ -88,7 +88,7 @@ class ScoreSettings(Settings):
     group_pattern: str | None = option(
         "auto", help=_GROUPS, before=None, metavar="auto|none|PATTERN"
     )
-    groups: Path | None = option(
+    groups: str | Path | None = option(
         None,
         help="A table with the columns image (file name) and group, in place of --group-pattern.",
         metavar="FILE.csv",

@@ -81,6 +81,14 @@ def test_what_is_no_requirement(text, message):
         read_requirements(text)
 
 
+def test_what_is_not_measured_is_told():
+    assert read_requirements("rl2 < 1, fid < 2", ["rl2", "fid"]) == read_requirements(
+        "rl2 < 1, fid < 2"
+    )
+    with pytest.raises(UsageError, match="asks for fid, kid, which --metrics rl2 leaves out"):
+        read_requirements("rl2 < 1, kid < 2, fid < 2", ["rl2"])
+
+
 @pytest.mark.parametrize(
     ("rule", "met"),
     [
@@ -100,8 +108,12 @@ def test_a_pipeline_is_told_by_the_exit_code(rl2qc, tiny_model_file, patch_folde
     call = ("score", patch_folder / "s1_*.png", "-r", patch_folder / "s2_*.png", "-m",
             tiny_model_file, "--metrics", "rl2", "--n-resamples", "0")  # fmt: skip
     assert rl2qc(*call, "--require", "rl2 >= 0").code == 0
-    done = rl2qc(*call, "--require", "rl2 < 0, coverage > .6")
+    done = rl2qc(*call, "--require", "rl2 < 0, rl2 > 1e9")
     assert done.code == 4
     assert "rl2qc: rl2 < 0 is not met: " in done.err
-    assert "coverage > 0.6 is not met: it was not computed" in done.err
+    assert "rl2qc: rl2 > 1e+09 is not met: " in done.err
+    # What is not measured cannot be met: said before the work.
+    done = rl2qc(*call, "--require", "rl2 >= 0, coverage > .6")
+    assert done.code == 2 and "coverage, which --metrics rl2 leaves out" in done.err
+    assert "features" not in done.err
     assert rl2qc(*call, "--require", "rl3 < 0").code == 2
