@@ -204,7 +204,7 @@ class DecideSettings(Settings):
         asked = self.formats or self.corrections or any(v is not None for v in thresholds)
         if self.alpha is None and (self.method != METHODS[0] or not asked):
             raise UsageError(
-                "a decision needs an alpha: without one only formats, corrections and the thresholds "
+                "a decision needs an alpha: without one, only formats, corrections and thresholds "
                 "of verdicts can be changed"
             )
 

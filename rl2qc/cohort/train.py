@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ def train(
     calls = {name: changes.pop(name) for name in _CALL if name in changes}
     resolved = TrainSettings.resolve(settings, changes)
     if not resolved.uncurated:
-        return of_patches.train(patches, out, resolved, progress=progress, **calls)
+        try:
+            return of_patches.train(patches, out, resolved, progress=progress, **calls)
+        except UsageError as error:
+            if not _are_slides(patches):
+                raise
+            raise UsageError(f"{error}; of slides, --uncurated draws tiles") from error
     files, review = of_patches.TrainFiles(check_path("out", out)), calls.get("review", False)
     of_patches.check_files(files, review, resolved, calls.get("overwrite", False))
     slides, warnings = slides_in(patches)
@@ -57,6 +63,12 @@ def train(
 
 # What a call takes beside settings.
 _CALL = ("held_out", "review", "overwrite", "groups")
+
+
+def _are_slides(patches: Any) -> bool:
+    with suppress(UsageError):
+        return bool(slides_in(patches)[0])
+    return False
 
 
 def slides_in(patches: Any) -> tuple[list[NamedSlide], list[str]]:
