@@ -172,7 +172,10 @@ def test_all_rejected_tiles(report: Path, tmp_path: Path, monkeypatch: pytest.Mo
     shutil.copytree(report.parent, tmp_path / "out")
     page.write_cohort_page(tmp_path / "out")
     tiles = tmp_path / "out" / "tiles.html"
-    fits(on_a_phone(tiles, tmp_path / "phone"))
+    said = on_a_phone(tiles, tmp_path / "phone")
+    fits(said)
+    # The reasons are seen without sliding.
+    assert said["within"] == 0
     said = on_paper(tiles, tmp_path / "paper", "said.rows = places.tBodies[0].rows.length;")
     prints(said)
     assert said["rows"] > 3

@@ -111,7 +111,7 @@ def test_what_is_no_slide_is_left_to_others(slides: Path, patch_folder: Path) ->
     assert slides_in(np.zeros((2, 64, 64, 3), np.uint8))[0] == []
     with pytest.raises(UsageError, match="slides beside patches"):
         slides_in([slides / "a.tif", patch_folder])
-    with pytest.raises(UsageError, match="too few.*of slides, --uncurated draws tiles"):
+    with pytest.raises(UsageError, match=r"too few.*of slides, --uncurated draws tiles"):
         rl2qc.train(slides / "a.tif", slides / "m.safetensors")
     with pytest.raises(UsageError, match="no tile of tissue"):
         draw_tiles(slides_in(slides / "glass.tif")[0], 64, 0.5)
