@@ -193,3 +193,18 @@ def test_others_are_taught_and_none_by_its_own(general: Path, tmp_path: Path) ->
     assert "corrections" not in manifest_of(general)
     for name, p in before.items():
         np.testing.assert_array_equal(read_table(general / name).measurements["p_value"], p)
+
+
+def test_slides_that_are_away_are_found_when_they_are_back(
+    out: Path, slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each decision without them wrote another path, and no slide was found ever after."""
+    monkeypatch.chdir(out.parent)
+    place = read_table(Path("out/case")).path
+    assert place.exists()
+    away = slide.rename(slide.with_name("away.tif"))
+    for alpha in (0.2, 0.35):
+        rl2qc.decide("out", alpha)
+    away.rename(slide)
+    assert read_table(Path("out/case")).path.samefile(slide)
+    assert len(rl2qc.KeptTiles("out")[0])
