@@ -10,6 +10,7 @@ from rl2qc.cohort.settings import DecideSettings as DecideSettings
 from rl2qc.cohort.settings import RunSettings as RunSettings
 from rl2qc.cohort.store.results import CohortResult as CohortResult
 from rl2qc.cohort.store.results import read_results as read_results
+from rl2qc.cohort.train import train as train
 from rl2qc.demonstration.result import Demo as Demo
 from rl2qc.demonstration.run import demo as demo
 from rl2qc.errors import CheckpointError as CheckpointError
@@ -31,7 +32,6 @@ from rl2qc.filtering.patches import filter_patches as filter_patches
 from rl2qc.filtering.settings import FilterSettings as FilterSettings
 from rl2qc.filtering.slide import filter_slide as filter_slide
 from rl2qc.filtering.table import TileTable as TileTable
-from rl2qc.filtering.train import train as train
 from rl2qc.images.sources.base import ImageSource as ImageSource
 from rl2qc.images.sources.base import register_source as register_source
 from rl2qc.images.sources.images import PatchSource as PatchSource

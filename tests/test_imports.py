@@ -184,7 +184,7 @@ def test_models_are_loaded_by_name_at_two_places_of_the_filter():
     """Else slides and cohorts know a model as what it can do, a ``TileModel``."""
     known = [f for f in IMPORTS if f.room in {"filtering", "cohort"} and f.target == "model"]
     # What trains on slides has to know what trains.
-    known = [f for f in known if f.place != "filtering/train.py"]
+    known = [f for f in known if f.place != "cohort/train.py"]
     # The name of the default model is no model.
     assert {found.module for found in known} <= {"rl2qc.model.quality", "rl2qc.model.zoo"}
     assert len({f.place for f in known if f.module == "rl2qc.model.quality"}) <= 2, known

@@ -12,7 +12,7 @@ from rl2qc.benchmarking.figures import corruption_figure, stability_figure
 from rl2qc.benchmarking.findings import Findings
 from rl2qc.core import outputs
 from rl2qc.errors import UsageError
-from rl2qc.html.environment import encode, write_page
+from rl2qc.html.environment import encode, script, write_page
 from rl2qc.html.figures import rendered
 from rl2qc.synthetic.corruptions import CORRUPTIONS
 
@@ -72,6 +72,7 @@ def write_report(found: Findings, figures: Mapping[str, Figure], path: str | Pat
     write_page(
         path,
         "benchmark.html.j2",
+        scripts=(script("zoom.js"),),
         grade=_grade,
         kept_grade=partial(_kept_grade, alpha=found.provenance["settings"]["alpha"]),
         result=found,

@@ -46,6 +46,7 @@ def decide_command(
     rl2qc decide results/ --corrections corrections.csv
     """
     from rl2qc.cohort.decide import decide
+    from rl2qc.cohort.store.results import read_results
 
     done, all_of_them = 0, 0
 
@@ -57,7 +58,11 @@ def decide_command(
         return f"{done} of {all_of_them} results are decided: the same command decides the others"
 
     with if_stopped(left):
-        result = decide(folder, settings=settings, progress=count)
+        # Whether any is flagged needs no new decision.
+        if fail_on_flag and settings.changes(workers=1) == DecideSettings():
+            result = read_results(folder)
+        else:
+            result = decide(folder, settings=settings, progress=count)
     print(result.summary())
     if result.corrections:
         print(result.corrections)

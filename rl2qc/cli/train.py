@@ -60,7 +60,7 @@ def train_command(
 
     rl2qc train "tiles/*.png" -o mine.safetensors --group-pattern '^(.+?)_'
     """
-    from rl2qc.filtering.train import train
+    from rl2qc.cohort.train import train
     from rl2qc.model.train import TrainFiles
 
     started = time.monotonic()

@@ -62,6 +62,13 @@ def watch_command(
     latest: list[Watched] = []
     said: set[str] = set()
 
+    def look(found: Watched) -> None:
+        before = latest[0].waiting if latest else None
+        latest[:] = [found]
+        if before != found.waiting and not settings.once:
+            waiting = ", ".join(map(printable, found.waiting)) or f"the next set in {run}"
+            say(f"waiting for {waiting}; a look every {settings.interval:g} s")
+
     def tell(found: Watched) -> None:
         latest[:] = [found]
         for one in found.sets:
@@ -76,7 +83,7 @@ def watch_command(
             print(f"step {one.step}  {printable(one.name)}  {values}{rejected}", flush=True)
 
     def page() -> str:
-        return latest[0].page(refresh=settings.interval) if latest else _NOTHING
+        return (latest or [Watched(run, run, (), ())])[0].page(refresh=settings.interval)
 
     def kept() -> str:
         return "what was scored is kept: the same command goes on"
@@ -86,16 +93,10 @@ def watch_command(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"page  {server.url}", flush=True)
     with if_stopped(kept):
-        found = watch(run, real, model, settings, told=tell)
+        found = watch(run, real, model, settings, told=tell, looked=look, progress=True)
     print(found.table())
     if found.waiting:
         print(f"waiting  {printable(', '.join(found.waiting))}")
     print(f"results  {printable(str(found.folder))}")
     if len(found.scored) < len(found.sets):
         raise typer.Exit(ExitCode.FAILED)
-
-
-_NOTHING = (
-    '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="5">'
-    "<title>rl2qc: watch</title><p>No checkpoint is scored yet."
-)

@@ -91,7 +91,7 @@ def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks
     if not {"slide", "label"} <= set(header) or not {"x", "file"} & set(header):
         raise UsageError(
             f"corrections {path} needs the columns slide, label, and x and y or file: it has "
-            f"{', '.join(table.header)}"
+            f"{', '.join(table.header) or 'none'}"
         )
     if twice := [name for name in COLUMNS if header.count(name) > 1]:
         raise UsageError(f"corrections {path} has more than one column {twice[0]!r}: keep one")
@@ -103,7 +103,7 @@ def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks
             raise UsageError(
                 f"corrections {path}, line {line}: label must be clean or bad, got {label!r}"
             )
-        tile = (row["file"],) if row.get("file") else (row.get("x", ""), row.get("y", ""))
+        tile = (row["file"],) if row.get("file") else tuple(_whole(row.get(c, "")) for c in "xy")
         before = said[row["slide"]].setdefault(tile, label)
         if before != label:
             place = " ".join(tile)
@@ -111,6 +111,16 @@ def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks
                 f"corrections {path}, line {line}: {row['slide']} {place} is called clean and bad"
             )
     return _matched(path, said, found)
+
+
+def _whole(cell: str) -> str:
+    """A whole number as it is written here; of a table that also holds patches others write 672.0.
+
+    >>> _whole("672.0"), _whole("672"), _whole("6.5")
+    ('672', '672', '6.5')
+    """
+    number, _, rest = cell.partition(".")
+    return number if number.isdecimal() and rest and not rest.strip("0") else cell
 
 
 def _matched(

@@ -173,6 +173,10 @@ class KeptTiles(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.source_of)
 
+    def __repr__(self) -> str:
+        masks = "" if self._masks is None else ", with masks"
+        return f"<KeptTiles of {len(self._sources)} inputs: {len(self)} tiles{masks}>"
+
     def __getitem__(self, index: int) -> Any:
         image = Image.fromarray(self.pixels(index))
         tile = _to_tensor(image) if self.transform is None else self.transform(image)

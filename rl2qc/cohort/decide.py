@@ -154,7 +154,7 @@ def _describe_corrections(decided: Sequence[Decided]) -> str:
     kept, rejected = (sum(d.moved[i] for d in decided) for i in (0, 1))
     if not clean + bad + kept + rejected:
         return ""
-    said = f"corrections: {clean} tiles called clean, {bad} bad"
+    said = f"corrections: {clean} tile{'' if clean == 1 else 's'} called clean, {bad} bad"
     if not kept + rejected:
         marked = sum(any(d.corrected) for d in decided)
         # No slide learns from its own marks, and what one slide teaches cannot be tried.

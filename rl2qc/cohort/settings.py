@@ -199,11 +199,13 @@ class DecideSettings(Settings):
                 )
 
     def check_alpha(self) -> None:
-        """UsageError for a decision without an alpha."""
-        changed = self.method != METHODS[0] or self.max_rejected is not None
-        if self.alpha is None and (changed or not (self.formats or self.corrections)):
+        """UsageError for a decision without an alpha, where that of before is not meant."""
+        thresholds = self.max_rejected, self.use_from, self.drop_below, self.drop_area
+        asked = self.formats or self.corrections or any(v is not None for v in thresholds)
+        if self.alpha is None and (self.method != METHODS[0] or not asked):
             raise UsageError(
-                "a decision needs an alpha: only formats and corrections can be added without one"
+                "a decision needs an alpha: without one, only formats, corrections and thresholds "
+                "of verdicts can be changed"
             )
 
 

@@ -73,7 +73,8 @@ def track(progress: bool | Progress, what: str, total: int) -> Iterator[Step]:
 
             def show(more: int = 1, what: str | None = None) -> None:
                 if what is not None:
-                    bar.set_description(what)
+                    # In a log each would be a line of its own.
+                    bar.set_description(what, refresh=sys.stderr.isatty())
                 bar.update(more)
 
             yield show

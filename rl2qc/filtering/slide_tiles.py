@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress, track
 from rl2qc.errors import Rl2qcError, UsageError
-from rl2qc.images.sources.base import Patches
 from rl2qc.images.tissue import find_tissue
-from rl2qc.slides.files import slide_name
-from rl2qc.slides.readers.base import is_slide, open_slide
+from rl2qc.slides.info import MPP_ADVICE
+from rl2qc.slides.readers.base import open_slide
 from rl2qc.slides.tiling import plan_reading, tile_grid, tissue_fractions
 
-__all__ = ["DrawnTiles", "draw_tiles"]
+__all__ = ["DrawnTiles", "NamedSlide", "draw_tiles"]
 
 # Tiles in all, unless --max-patches says otherwise, and the share of tissue that each has.
 _MOST, _MIN_TISSUE = 1500, 0.5
-# Of one slide, what lies within so many tiles is judged out of fold together.
+# Of few slides, what lies within so many tiles is judged out of fold together.
 _BLOCK = 4
+# A fifth is held out: of fewer slides, or where one has so large a share, whole slides would be too
+# much of what there is to learn from.
+_FEW_SLIDES, _LARGE_SHARE = 5, 0.5
 _OVERVIEW_TILE, _OVERVIEW_SIDE, _SCANNED = 28, 1000, 0.5
+
+
+class NamedSlide(NamedTuple):
+    """A slide, with a name that no other has, and its microns per pixel where a list gives them."""
+
+    name: str
+    path: Path
+    mpp: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +46,7 @@ class DrawnTiles:
     ----------
     patches : (n, size, size, 3) uint8
     groups
-        The slide of each, or the part of it where there is one slide.
+        The slide of each; of few slides, the part of it.
     warnings
         What could not be drawn from, and why.
     """
@@ -46,20 +57,19 @@ class DrawnTiles:
 
 
 def draw_tiles(
-    patches: Patches,
+    slides: Sequence[NamedSlide],
     size: int,
     mpp: float,
     *,
     most: int | None = None,
     seed: int = 0,
     progress: bool | Progress = False,
-) -> DrawnTiles | None:
-    """Tiles of tissue from slides and folders of slides, as many of each; None where none is given.
+) -> DrawnTiles:
+    """Tiles of tissue from slides, as many of each.
 
     Parameters
     ----------
-    patches
-        What ``rl2qc train`` was given.
+    slides
     size, mpp
         Side of a tile in px, and microns a pixel.
     most
@@ -72,58 +82,52 @@ def draw_tiles(
     Raises
     ------
     UsageError
-        Slides beside patches, or no slide that can be read.
+        No slide that can be read, or none with tissue.
     """
-    slides, others = _slides_in(patches)
-    if not slides:
-        return None
-    if others:
-        raise UsageError(
-            f"slides beside patches ({others[0]}): train on one kind, or cut the slides into tiles "
-            "first (rl2qc filter --format tiles)"
-        )
     rng, warnings = np.random.default_rng(seed), []
-    share = max(1, (most or _MOST) // len(slides))
-    drawn, groups = [], []
+    share = max(1, (most or _MOST) // max(1, len(slides)))
+    drawn, places = [], []
     with track(progress, "slides", len(slides)) as step:
         for slide in slides:
             try:
-                found, parts = _of_slide(slide, size, mpp, share, rng, alone=len(slides) == 1)
+                found, blocks = _of_slide(slide, size, mpp, share, rng)
             except Rl2qcError as error:
-                warnings.append(f"{slide} is left out: {' '.join(str(error).split())}")
+                said = " ".join(str(error).split())
+                advice = "give it in a CSV list of slides with the columns wsi and mpp"
+                warnings.append(f"{slide.path} is left out: {said.replace(MPP_ADVICE, advice)}")
             else:
                 drawn.append(found)
-                groups += parts
+                places += [(slide.name, x, y) for x, y in blocks]
                 if len(found) < share:
-                    warnings.append(f"{slide_name(slide)} has {len(found)} tiles of tissue alone")
+                    warnings.append(f"{slide.name} has {len(found)} tiles of tissue alone")
             step(1)
-    if not groups:
+    if not places:
         raise UsageError(f"no tile of tissue in {len(slides)} slides: {'; '.join(warnings[:2])}")
-    return DrawnTiles(np.concatenate(drawn), groups, tuple(warnings))
+    return DrawnTiles(np.concatenate(drawn), _groups(places), tuple(warnings))
 
 
-def _slides_in(patches: Any) -> tuple[list[Path], list[str]]:
-    """The slides among what was given, in folders too, and what is none."""
-    given = [patches] if isinstance(patches, str | Path) else patches
-    if not isinstance(given, Sequence) or not all(isinstance(p, str | Path) for p in given):
-        return [], []
-    slides: list[Path] = []
-    others: list[str] = []
-    for item in map(Path, given):
-        if is_slide(item):
-            slides.append(item)
-            continue
-        within = sorted(p for p in item.iterdir() if is_slide(p)) if item.is_dir() else []
-        slides += within
-        if not within:
-            others.append(str(item))
-    return slides, others
+def _groups(places: Sequence[tuple[str, int, int]]) -> list[str]:
+    """What must not be split, of each tile's slide and block: slides, or their parts if these are
+    few.
+
+    Examples
+    --------
+    >>> _groups([("a", 0, 0), ("a", 0, 1)])
+    ['a 0 0', 'a 0 1']
+    >>> _groups([(name, 0, 0) for name in "abcde"])
+    ['a', 'b', 'c', 'd', 'e']
+    """
+    counts = Counter(name for name, _, _ in places)
+    if len(counts) >= _FEW_SLIDES and max(counts.values()) <= _LARGE_SHARE * len(places):
+        return [name for name, _, _ in places]
+    return [f"{name} {x} {y}" for name, x, y in places]
 
 
 def _of_slide(
-    path: Path, size: int, mpp: float, count: int, rng: np.random.Generator, *, alone: bool
-) -> tuple[NDArray[np.uint8], list[str]]:
-    with open_slide(path) as slide:
+    named: NamedSlide, size: int, mpp: float, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:
+    """Tiles (n, size, size, 3), and the block of the slide that each lies in."""
+    with open_slide(named.path, mpp_override=named.mpp) as slide:
         info = slide.info
         try:
             plan = plan_reading(info.mpp, info.level_downsamples, mpp)
@@ -143,8 +147,5 @@ def _of_slide(
         found = np.empty((len(chosen), size, size, 3), np.uint8)
         for i, (x, y) in enumerate(corners[chosen].tolist()):
             found[i] = slide.read_region(x, y, (size, size), level=plan.level, scale=plan.scale).rgb
-    name = slide_name(path)
-    if not alone:
-        return found, [name] * len(found)
     blocks = (corners[chosen] - np.array(info.bounds[:2])) // (side * _BLOCK)
-    return found, [f"{name} {x} {y}" for x, y in blocks.tolist()]
+    return found, [(int(x), int(y)) for x, y in blocks]

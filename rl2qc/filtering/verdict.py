@@ -62,6 +62,8 @@ FLAGGED = frozenset({"look", "drop"})
 _SAID = 0.01
 # A larger share of tiles that cannot be read is not to be passed over.
 _UNREADABLE = 0.1
+# Of the tissue, more is called the whole of it.
+_WHOLE = 0.5
 # Of the median tile: share of the area in colours that haematoxylin and eosin do not have (clean
 # tiles of twenty laboratories: 0.1 at most; immunohistochemistry: 0.12 to 0.98), and the density of
 # the darkest parts (0.5 at least; of a fifth of the stain, 0.14 to 0.41).
@@ -178,7 +180,8 @@ def _rules(n: SlideNumbers, rules: VerdictRules) -> Iterator[Verdict]:
     damage = {name: share for name, share in n.areas.items() if name != FOREIGN}
     worst = max(damage, key=lambda name: damage[name], default="")
     if worst and damage[worst] >= rules.drop_area:
-        yield Verdict("drop", f"{worst} as a whole: {damage[worst]:.0%} of the tissue")
+        whole = " as a whole" if damage[worst] > _WHOLE else ""
+        yield Verdict("drop", f"{worst}{whole}: {damage[worst]:.0%} of the tissue")
     if n.areas.get(FOREIGN, 0.0) > rules.max_rejected:
         yield Verdict("look", f"{FOREIGN}: {n.areas[FOREIGN]:.0%} of the tissue")
     doubtful = n.doubtful if n.doubtful >= FEW else 0.0

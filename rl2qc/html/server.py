@@ -78,8 +78,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing on the terminal."""
 
     def do_GET(self) -> None:
-        if self._asked() == "":
+        name = self._asked()
+        if name == "":
             self._answer(self.server.page(), "text/html")
+        elif name is not None:
+            self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_PUT(self) -> None:
         name = self._asked()

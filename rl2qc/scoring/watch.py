@@ -34,6 +34,7 @@ def watch(
     settings: WatchSettings | None = None,
     *,
     told: Callable[[Watched], object] | None = None,
+    looked: Callable[[Watched], object] | None = None,
     progress: bool | Progress = False,
     **changes: Any,
 ) -> Watched:
@@ -56,6 +57,8 @@ def watch(
         ``index.html`` go.
     told
         Called with all that is known, after each set.
+    looked
+        Called with all that is known, after each look at the folder, before anything is scored.
     progress
         As in :func:`rl2qc.score`.
     **changes
@@ -106,6 +109,8 @@ def watch(
             one for one in ready if settings.once or before.get(one.name) == stamps[one.name]
         ]
         looking.waiting = tuple(one.name for one in due if one not in settled)
+        if looked is not None:
+            looked(looking.watched())
         for one in settled:
             found = looking.score(one, stamps[one.name])
             if events is not None:

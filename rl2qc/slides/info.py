@@ -8,7 +8,10 @@ from pathlib import Path
 from rl2qc.errors import SlideError
 from rl2qc.images.resolution import TOLERANCE, is_plausible_mpp
 
-__all__ = ["SlideInfo", "settle_mpp"]
+__all__ = ["MPP_ADVICE", "SlideInfo", "settle_mpp"]
+
+MPP_ADVICE = "pass --mpp-override MPP (microns per pixel at level 0)"
+"""What to do about a slide without a resolution."""
 
 # A slide that records no more is ten times off, as one is that gives pixels per millimetre where
 # per centimetre is meant; up to the second, that is likely.
@@ -108,14 +111,15 @@ def settle_mpp(
             return override, "override", ()
         said = f"the slide records {recorded:g} um/px, and {override:g} is taken in its place"
         return override, "override", (said,)
-    advice = "pass --mpp-override MPP (microns per pixel at level 0)"
     if recorded is None:
-        raise SlideError(f"{file} has no mpp: {advice}")
+        raise SlideError(f"{file} has no mpp: {MPP_ADVICE}")
     if not plausible:
         raise SlideError(
-            f"{file} records {recorded:g} um/px ({source}), which cannot be true: {advice}"
+            f"{file} records {recorded:g} um/px ({source}), which cannot be true: {MPP_ADVICE}"
         )
     if recorded < _FINE_MPP:
-        said = f"the slide records {recorded:g} um/px, finer than slides are scanned at: {advice}"
+        said = (
+            f"the slide records {recorded:g} um/px, finer than slides are scanned at: {MPP_ADVICE}"
+        )
         return recorded, source, (f"{said} if it is wrong",)
     return recorded, source, ()

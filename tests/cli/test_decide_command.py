@@ -86,6 +86,16 @@ def test_a_flagged_slide_ends_it_with_3(
     with (out / "summary.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["verdict"], row["why"]) == ("drop", why)
+    # To ask again needs no other decision.
+    before = (out / "run.json").read_bytes()
+    done = rl2qc("decide", out, "--fail-on-flag")
+    assert (done.code, "verdicts: drop 1" in done.out) == (3, True)
+    assert (out / "run.json").read_bytes() == before
+    # Nor do the thresholds of verdicts.
+    assert rl2qc("decide", out, "--alpha", 0.35).code == 0
+    done = rl2qc("decide", out, "--drop-area", 0.001)
+    assert "case: noise or compression" in done.out and "as a whole" not in done.out
+    rl2qc("decide", out, "--drop-area", 0.8)
     # Half of them are left: that is for the user to say.
     lenient = ("--use-from", 0.5, "--drop-below", 0, "--max-rejected", 1, "--fail-on-flag")
     assert rl2qc("decide", out, "--alpha", 0.35, *lenient).code == 0

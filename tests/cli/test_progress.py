@@ -10,6 +10,7 @@ import pytest
 
 from rl2qc.cli.progress import TileProgress
 from rl2qc.cohort.store.summary import SummaryRow
+from rl2qc.core.progress import track
 
 
 def job(number: int) -> Any:
@@ -107,3 +108,10 @@ def test_a_run(rl2qc: Callable, red_model: None, slide: Path, tmp_path: Path) ->
     # The error alone, without a bar that has nothing to show.
     assert wrong.err.startswith("rl2qc: error: ")
     assert wrong.err.count("\n") == 1
+
+
+def test_a_log_is_not_filled_with_what_each_step_says(capsys: pytest.CaptureFixture[str]) -> None:
+    with track(True, "fitting", 200) as step:
+        for epoch in range(200):
+            step(1, f"fitting, loss {epoch}")
+    assert capsys.readouterr().err.count("fitting") < 5

@@ -57,10 +57,10 @@ def test_they_decide_and_stay(out: Path, tmp_path: Path) -> None:
     ]
     found = rl2qc.decide(out, corrections=write_list(tmp_path / "c.csv", rows))
     assert found.corrections == (
-        "corrections: 1 tiles called clean, 2 bad; no other changes: what others learn takes marks "
+        "corrections: 1 tile called clean, 2 bad; no other changes: what others learn takes marks "
         "of both kinds on two slides beside them"
     )
-    assert "1 tiles called clean, 2 bad; no other" in (out / "report.html").read_text()
+    assert "1 tile called clean, 2 bad; no other" in (out / "report.html").read_text()
     corrected = [True, False, True, True, True, False]
     assert (kept(out), kept(out, "set")[0]) == (corrected, False)
     assert found.alpha == 0.35
@@ -70,7 +70,7 @@ def test_they_decide_and_stay(out: Path, tmp_path: Path) -> None:
     # Of another alpha, and with more formats, they are what they were.
     rl2qc.decide(out, 0.01)
     assert kept(out) == [True] * 5 + [False]
-    assert "1 tiles called clean, 2 bad" in rl2qc.decide(out, formats="wsinfer").corrections
+    assert "1 tile called clean, 2 bad" in rl2qc.decide(out, formats="wsinfer").corrections
     assert len(rl2qc.KeptTiles(out)) == 5 + sum(kept(out, "set"))
     assert rl2qc.decide(out, 0.35, corrections="none").corrections == ""
     assert "called clean" not in (out / "report.html").read_text()
@@ -115,11 +115,18 @@ def test_by_the_command_line(rl2qc: Callable, out: Path, tmp_path: Path) -> None
     place = write_list(tmp_path / "c.csv", [("case", 0, 0, "", "clean")])
     done = rl2qc("decide", out, "--corrections", place)
     assert done.code == 0
-    assert "corrections: 1 tiles called clean, 0 bad; no other changes" in done.out
+    assert "corrections: 1 tile called clean, 0 bad; no other changes" in done.out
     assert kept(out)[0]
     place.write_text("slide;x;y;label\ncase;64;0;clean\n")
     assert rl2qc("decide", out, "--corrections", place).code == 0
     assert kept(out)[:2] == [False, True]
+    # As tables with a gap somewhere are written by others.
+    place.write_text("slide,x,y,file,label\ncase,64.0,0.0,,clean\n")
+    assert rl2qc("decide", out, "--corrections", place).code == 0
+    assert kept(out)[:2] == [False, True]
+    place.write_text("")
+    done = rl2qc("decide", out, "--corrections", place)
+    assert (done.code, "it has none" in done.err) == (2, True)
     place.write_text("slide,x,y,label\ncase,5,5,bad\n")
     done = rl2qc("decide", out, "--corrections", place)
     assert (done.code, "Traceback" in done.err) == (2, False)
@@ -186,3 +193,18 @@ def test_others_are_taught_and_none_by_its_own(general: Path, tmp_path: Path) ->
     assert "corrections" not in manifest_of(general)
     for name, p in before.items():
         np.testing.assert_array_equal(read_table(general / name).measurements["p_value"], p)
+
+
+def test_slides_that_are_away_are_found_when_they_are_back(
+    out: Path, slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each decision without them wrote another path, and no slide was found ever after."""
+    monkeypatch.chdir(out.parent)
+    place = read_table(Path("out/case")).path
+    assert place.exists()
+    away = slide.rename(slide.with_name("away.tif"))
+    for alpha in (0.2, 0.35):
+        rl2qc.decide("out", alpha)
+    away.rename(slide)
+    assert read_table(Path("out/case")).path.samefile(slide)
+    assert len(rl2qc.KeptTiles("out")[0])

@@ -55,6 +55,7 @@ def test_the_kept_tiles_and_no_others(results: Path, pixels: dict[str, np.ndarra
     assert tiles.sources == ["a", "b", "c", "set"]
     assert np.bincount(tiles.source_of, minlength=4).tolist() == [5, 9, 0, 2]
     assert len(tiles) == 16
+    assert repr(tiles).endswith(": 16 tiles>")
     for i in range(14):
         tile = tiles.tile(i)
         expected = pixels[tile.slide][tile.y : tile.y + 64, tile.x : tile.x + 64]

@@ -110,6 +110,6 @@ def test_marks_outlive_a_reload_and_are_saved(
     listed.write_bytes(said["list"].encode())
     assert listed.read_text().splitlines()[0] == "slide,x,y,file,label"
     found = rl2qc.decide(tmp_path / "out", corrections=listed)
-    assert found.corrections.startswith("corrections: 1 tiles called clean, 1 bad")
+    assert found.corrections.startswith("corrections: 1 tile called clean, 1 bad")
     # Decided anew, the tiles are the same.
     assert drive("said.marks = marks();")["marks"].split(",").count("bad") == 1

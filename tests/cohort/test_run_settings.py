@@ -49,6 +49,8 @@ def test_a_decision_needs_an_alpha() -> None:
         with pytest.raises(UsageError, match="a decision needs an alpha"):
             settings.check_alpha()
     DecideSettings(formats=("clam",)).check_alpha()
+    DecideSettings(drop_area=0.3).check_alpha()
+    DecideSettings(max_rejected=0.3).check_alpha()
     DecideSettings(alpha=0.1, method="bh").check_alpha()
 
 

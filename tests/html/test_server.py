@@ -100,3 +100,10 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(server: PageServer) -> 
         client = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
         client.request("GET", "/?" + server.url.partition("?")[2])
         assert client.getresponse().read() == b"<p>here</p>"
+
+
+@pytest.mark.parametrize("path", ["/favicon.ico", "/../../etc/passwd", "/%2e%2e/list.csv"])
+def test_there_is_one_page_alone(server: PageServer, path: str) -> None:
+    answer = raw(server, "GET", path)
+    assert b" 404 " in answer
+    assert b"root:" not in answer

@@ -95,6 +95,17 @@ def test_what_was_scored_is_not_scored_again(place: Path, tiny_model, patches) -
     assert len(anew.sets) == 3
 
 
+def test_each_look_tells_what_is_known_already(place: Path, tiny_model) -> None:
+    """The page of a watch that went on was empty until a set more was scored."""
+    first = rl2qc.watch(place / "run", place / "real", tiny_model, **FAST)
+    (place / "run" / "step_4000").mkdir()
+    seen: list[rl2qc.Watched] = []
+    rl2qc.watch(place / "run", place / "real", tiny_model, looked=seen.append, **FAST)
+    assert [one.sets for one in seen] == [first.sets]
+    assert seen[0].waiting == ("step_4000",)
+    assert "step_1000" in seen[0].page(refresh=5)
+
+
 def test_sets_that_cannot_be_scored_cost_no_other(place: Path, tiny_model) -> None:
     (place / "run" / "step_1").mkdir()
     Image.new("RGB", (64, 64)).save(place / "run" / "step_1" / "alone.png")

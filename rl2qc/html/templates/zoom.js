@@ -13,7 +13,9 @@
     // As large as the window lets it be, small tiles by four times at most.
     const sides = [image.getAttribute("width"), image.getAttribute("height")].map(Number);
     const fits = Math.max(.8 * innerHeight / sides[1], image.clientWidth / sides[0]);
-    const times = Math.min(4, .94 * innerWidth / sides[0], fits);
+    // One that is wider than the window already is scrolled, and shown as large as it is.
+    const times = image.clientWidth > innerWidth ? Math.max(1, image.clientWidth / sides[0]) :
+      Math.min(4, .94 * innerWidth / sides[0], fits);
     shown.style.width = `${Math.round(times * sides[0])}px`;
     const caption = image.closest("figure")?.querySelector("figcaption");
     what.textContent = caption ? caption.innerText : image.alt;

@@ -33,7 +33,7 @@ def seen_from(folder: Path, item: str | Path) -> str:
 
 
 def reached_from(folder: Path, name: str) -> Path:
-    """The way back.
+    """The way back; of what is gone, the whole path, which leads there from anywhere.
 
     Examples
     --------
@@ -43,7 +43,8 @@ def reached_from(folder: Path, name: str) -> Path:
     path = Path(name)
     if not name or not from_anywhere(path).is_absolute():
         return path
-    return Path(os.path.normpath(folder / path))
+    found = Path(os.path.normpath(folder / path))
+    return found if os.path.exists(found) else Path(os.path.abspath(found))  # noqa: PTH100, PTH110
 
 
 def without_places(text: str, places: Iterable[str | Path]) -> str:

@@ -148,13 +148,17 @@ def split_rows(
     for group in rng.permutation(len(names)):
         if len(held) >= n * holdout:
             break
-        held += np.flatnonzero(rows == group).tolist()
+        more = np.flatnonzero(rows == group).tolist()
+        # One that is too large to be held out is learnt from.
+        if len(held) + len(more) <= n * (1 + holdout) / 2:
+            held += more
     chosen = np.zeros(n, bool)
     chosen[held] = True
-    if chosen.all():
+    if len(held) < min(MIN_HELD_OUT, n * holdout):
         raise UsageError(
-            "one group (slide, image or set of near-duplicates) holds nearly all patches: add "
-            "others, or leave the groups out"
+            "one group (slide, image or set of near-duplicates) holds nearly all patches, and the "
+            f"others are too few to be held out, {MIN_HELD_OUT} at least: add others, or leave the "
+            "groups out"
         )
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 

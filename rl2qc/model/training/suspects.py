@@ -22,6 +22,9 @@ from rl2qc.stats.unsorted import clean_probabilities, stand_for_clean
 
 __all__ = ["Doubted", "damaged_patches", "suspects"]
 
+# Of those that evidence alone says to be damaged, the share that may be clean; what a mixture of
+# several slides, each with a spread of its own, would take for the rare end of them.
+_FALSE = 0.05
 # Evidence of damage that so few clean patches have, to begin with: what is set aside looks far to
 # densities that did not see it, which clean patches should not; rounds of densities; and how likely
 # clean what is learnt from must be.
@@ -35,10 +38,23 @@ def damaged_patches(
 ) -> NDArray[np.bool_]:
     """Which patches (n,) show what a general network was taught to be damage, beside what is usual
     in all of them; none without such a network."""
+    return _evidence(statistics, prior) < rare
+
+
+def _surely_damaged(statistics: Statistics, prior: GeneralPrior | None) -> NDArray[np.bool_]:
+    """Which patches (n,) are so, hardly any clean ones among them."""
+    p = _evidence(statistics, prior)
+    limits = _FALSE * np.arange(1, len(p) + 1) / max(1, len(p))
+    below = np.sort(p) <= limits
+    return p <= (limits[np.flatnonzero(below)[-1]] if below.any() else -1.0)
+
+
+def _evidence(statistics: Statistics, prior: GeneralPrior | None) -> NDArray[np.float64]:
+    """P-values (n,) of the evidence of damage; 1 without a general network."""
     if prior is None:
-        return np.zeros(len(statistics), np.bool_)
-    found = judge_own(statistics[:, STATISTICS_DIM:], prior)[1].p_value < rare
-    return np.asarray(found, np.bool_)
+        return np.ones(len(statistics))
+    found = judge_own(statistics[:, STATISTICS_DIM:], prior)[1].p_value
+    return np.asarray(found, np.float64)
 
 
 class Doubted(NamedTuple):
@@ -65,8 +81,9 @@ def suspects(
 ) -> Doubted:
     """Which patches are not to be learnt from: damaged by evidence, or far from the others.
 
-    Densities of the stages are fitted to what is left, and each patch is scored by those that did
-    not see its group, and by its evidence. Clean and damaged are then taken apart as a mixture
+    What evidence alone says to be damaged, one in twenty of it falsely [2]_, is out. Densities of
+    the stages are fitted to what is left, and each other patch is scored by those that did not see
+    its group, and by its evidence. Clean and damaged are then taken apart as a mixture
     (:mod:`rl2qc.stats.unsorted`), twice, as in robust estimates of covariance [1]_.
 
     Parameters
@@ -83,15 +100,18 @@ def suspects(
     ----------
     .. [1] Rousseeuw and Van Driessen, "A fast algorithm for the minimum covariance determinant
        estimator", Technometrics 1999 (the C-step).
+    .. [2] Benjamini and Hochberg, "Controlling the false discovery rate", JRSS B 57 (1995) 289-300.
     """
-    out = damaged_patches(statistics, prior)
-    stands = ~out
+    sure = _surely_damaged(statistics, prior)
+    out = damaged_patches(statistics, prior) | sure
+    stands, left = ~out, ~sure
     fold = fold_rows(len(statistics), groups, seed=seed)
     for _ in range(_ROUNDS):
         if (~out).sum() < _ENOUGH or len(np.unique(fold[~out])) < 2:
             break
         shortfalls = _shortfalls(statistics, fold, out, prior)
-        clean = clean_probabilities(shortfalls)
+        clean = np.zeros(len(out))
+        clean[left] = clean_probabilities(shortfalls[left])
         out, stands = clean < _LIKELY, stand_for_clean(clean, shortfalls)
     return Doubted(out, stands)
 

@@ -78,3 +78,13 @@ def test_near_duplicates_across_a_hold_out_that_was_given_are_told():
     split = split_patches(120, 20, None, 0.2, 0, duplicates=repeated(100, 20), names=names)
     assert split.groups is None
     assert "20 of the held-out patches have one that trains" in split.warnings[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_that_is_nearly_all_is_learnt_from(seed: int) -> None:
+    """Before, what was left was refused, or trained on the few others, as chance had it."""
+    groups = ["large"] * 460 + ["small"] * 40
+    train, held = split_rows(500, 0.2, groups, seed)
+    assert (len(train), held.tolist()) == (460, list(range(460, 500)))
+    with pytest.raises(UsageError, match="others are too few to be held out"):
+        split_rows(500, 0.2, ["large"] * 490 + ["small"] * 10, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from slide_helpers import tissue_like, write_slide
 from toy_general import toy_prior
 
 import rl2qc
+from rl2qc.cohort.train import slides_in
 from rl2qc.errors import UsageError
 from rl2qc.filtering.slide_tiles import draw_tiles
 from rl2qc.images.sources.base import as_source
@@ -36,39 +39,82 @@ def slides(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 
 def test_tiles_are_drawn_from_each_slide_alike(slides: Path) -> None:
-    drawn = draw_tiles(slides, 64, 0.5, most=100)
-    assert drawn is not None
-    names, counts = np.unique(drawn.groups, return_counts=True)
-    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == {"a": 20, "b": 20, "small": 6}
+    found, _ = slides_in(slides)
+    drawn = draw_tiles(found, 64, 0.5, most=100)
+    of = Counter(group.split()[0] for group in drawn.groups)
+    assert of == {"a": 20, "b": 20, "small": 6}
     assert drawn.patches.shape == (46, 64, 64, 3)
     said = "\n".join(drawn.warnings)
     assert "broken.svs is left out" in said
     assert "small has 6 tiles of tissue alone" in said
     assert "glass has 0 tiles" in said
     # Of equal seeds the same tiles, and each of them as it is on the slide.
-    again = draw_tiles([str(p) for p in sorted(slides.iterdir())], 64, 0.5, most=100)
-    assert again is not None
+    again = draw_tiles(slides_in([str(p) for p in sorted(slides.iterdir())])[0], 64, 0.5, most=100)
     np.testing.assert_array_equal(again.patches, drawn.patches)
-    other = draw_tiles(slides, 64, 0.5, most=100, seed=1)
-    assert other is not None
+    other = draw_tiles(found, 64, 0.5, most=100, seed=1)
     assert (other.patches != drawn.patches).any()
 
 
-def test_of_one_slide_its_parts_are_groups(slides: Path) -> None:
-    drawn = draw_tiles(slides / "a.tif", 64, 0.5, most=1000)
-    assert drawn is not None
-    assert len(drawn.patches) == 80
-    names, counts = np.unique(drawn.groups, return_counts=True)
-    assert (len(names), counts.max()) == (6, 16)
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_of_few_slides_parts_are_groups(slides: Path, names: str) -> None:
+    found = slides_in([slides / f"{name}.tif" for name in names])[0]
+    drawn = draw_tiles(found, 64, 0.5, most=1000)
+    assert len(drawn.patches) == 80 * len(names)
+    counts = Counter(drawn.groups)
+    assert (len(counts), max(counts.values())) == (6 * len(names), 16)
+
+
+def test_of_many_slides_each_is_a_group(slides: Path) -> None:
+    for name in "cde":
+        shutil.copy(slides / "a.tif", slides / f"{name}.tif")
+    assert set(draw_tiles(slides_in(slides)[0], 64, 0.5).groups) == {*"abcde", "small"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_small_slide_beside_a_large_one_is_no_obstacle(
+    tmp_path: Path, general_file: Path, rng: np.random.Generator, seed: int
+) -> None:
+    """Which of them is drawn to be held out is chance; either way most must be learnt from."""
+    write_slide(tmp_path / "large.tif", tissue_like(rng, 768, 1024))
+    write_slide(tmp_path / "small.tif", tissue_like(rng, 256, 256))
+    made = rl2qc.train(
+        sorted(tmp_path.glob("*.tif")), tmp_path / "m.safetensors", uncurated=True,
+        backbone=general_file, epochs=1, patch_size=64, mpp=0.5, seed=seed,
+    ).provenance  # fmt: skip
+    assert made["n_train"] > 2 * made["n_held_out"] >= 40
+
+
+def test_slides_are_found_as_the_filter_finds_them(
+    slides: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Deep in folders, by globs and lists; of equal names each is another slide."""
+    deep = tmp_path / "cohort"
+    for site in ("one", "two"):
+        (deep / site).mkdir(parents=True)
+        write_slide(deep / site / "case.tif", tissue_like(rng, 256, 576))
+    found = slides_in(deep)[0]
+    assert len({slide.name for slide in found}) == 2
+    assert len({group.split()[0] for group in draw_tiles(found, 64, 0.5).groups}) == 2
+    assert [s.path for s in slides_in(str(slides / "[ab].tif"))[0]] == [
+        slides / "a.tif", slides / "b.tif",
+    ]  # fmt: skip
+    write_slide(tmp_path / "bare.tif", tissue_like(rng, 256, 576), mpp=None)
+    bare = slides_in(tmp_path / "bare.tif")[0]
+    with pytest.raises(UsageError, match="CSV list of slides"):
+        draw_tiles(bare, 64, 0.5)
+    (tmp_path / "list.csv").write_text("wsi,mpp\nbare.tif,0.5\n")
+    assert len(draw_tiles(slides_in(tmp_path / "list.csv")[0], 64, 0.5).patches) == 36
 
 
 def test_what_is_no_slide_is_left_to_others(slides: Path, patch_folder: Path) -> None:
-    assert draw_tiles(patch_folder, 64, 0.5) is None
-    assert draw_tiles(np.zeros((2, 64, 64, 3), np.uint8), 64, 0.5) is None
+    assert slides_in(patch_folder)[0] == []
+    assert slides_in(np.zeros((2, 64, 64, 3), np.uint8))[0] == []
     with pytest.raises(UsageError, match="slides beside patches"):
-        draw_tiles([slides / "a.tif", patch_folder], 64, 0.5)
+        slides_in([slides / "a.tif", patch_folder])
+    with pytest.raises(UsageError, match=r"too few.*of slides, --uncurated draws tiles"):
+        rl2qc.train(slides / "a.tif", slides / "m.safetensors")
     with pytest.raises(UsageError, match="no tile of tissue"):
-        draw_tiles(slides / "glass.tif", 64, 0.5)
+        draw_tiles(slides_in(slides / "glass.tif")[0], 64, 0.5)
 
 
 def test_what_is_damaged_or_far_is_set_aside(rng: np.random.Generator) -> None:
@@ -89,6 +135,23 @@ def test_what_is_damaged_or_far_is_set_aside(rng: np.random.Generator) -> None:
     alone = suspects(statistics, groups, None).out
     assert alone[30:60].all()
     assert alone[60:].mean() < 0.1
+
+
+def test_evidence_counts_where_densities_tell_nothing(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of two slides, one spread wider: ink on one of them was learnt from, and calibrated."""
+    prior, clean = toy_prior(), "rl2qc.model.training.suspects.clean_probabilities"
+    monkeypatch.setattr(clean, lambda shortfalls: np.ones(len(shortfalls)))
+    statistics = rng.normal(size=(300, STATISTICS_DIM)).astype(np.float32)
+    evidence = rng.uniform(0, 0.1, (300, len(prior.names))).astype(np.float32)
+    bad = np.arange(300) % 20 == 0
+    evidence[bad, 0] = 0.95
+    out, stands = suspects(np.hstack([statistics, evidence]), None, prior)
+    assert out.tolist() == bad.tolist()
+    assert stands.tolist() == (~bad).tolist()
+    # Of clean ones alone, none is sure to be damaged.
+    assert not suspects(np.hstack([statistics, evidence])[~bad], None, prior).out.any()
 
 
 def varied(n: int, rng: np.random.Generator) -> np.ndarray:
