@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from rl2qc.images.resolution import MAX_RATIO, TOLERANCE, check_scale
 from rl2qc.images.sources.images import About, PatchSource
+from rl2qc.images.sources.pages import split_page
 
 __all__ = ["abouts_of", "difference_warnings", "image_notes", "scale_notes"]
 
@@ -26,7 +28,9 @@ def image_notes(names: Sequence[str], abouts: Sequence[About | None]) -> list[st
     """
     lines = []
     for is_so, words in _NOTES:
-        found = [(n, a) for n, a in zip(names, abouts, strict=True) if a is not None and is_so(a)]
+        found = [
+            (n, a) for n, a in zip(names, abouts, strict=True) if a is not None and is_so(n, a)
+        ]
         if found:
             name, about = found[0]
             lines.append(_counted(len(found), len(names), words(about), name))
@@ -62,12 +66,17 @@ def _grey(about: About) -> tuple[str, str]:
     return f"has {what}", f"have {what}"
 
 
-_NOTES: tuple[tuple[Callable[[About], bool], Callable[[About], tuple[str, str]]], ...] = (
-    (lambda a: a.turned > 1, _turned),
-    (lambda a: a.bits > 8 and a.white != 2.0 ** min(a.bits, 16) - 1, _scaled),
-    (lambda a: a.pages > 1 and a.format != "TIFF", _first_frame),
+def _is_first_of_several(name: str, about: About) -> bool:
+    # The pages of a TIFF that is a file of its own have names of their own.
+    return about.pages > 1 and (about.format != "TIFF" or split_page(name)[0] == Path(name))
+
+
+_NOTES: tuple[tuple[Callable[[str, About], bool], Callable[[About], tuple[str, str]]], ...] = (
+    (lambda _, a: a.turned > 1, _turned),
+    (lambda _, a: a.bits > 8 and a.white != 2.0 ** min(a.bits, 16) - 1, _scaled),
+    (_is_first_of_several, _first_frame),
     # A file of a microscope's channel; greys of other formats are meant as they are.
-    (lambda a: a.grey and a.format == "TIFF", _grey),
+    (lambda _, a: a.grey and a.format == "TIFF", _grey),
 )
 
 
