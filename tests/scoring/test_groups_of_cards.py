@@ -52,6 +52,11 @@ def test_groups_of_a_table(tiles, stained, tiny_model, tmp_path):
     table.write_text("image,group\n" + "".join(f"{n},{n[:5]}\n" for n in names[1:]))
     with pytest.raises(UsageError, match="names no group of 1 of 60 images of the real set"):
         score(stained(40), str(tiles), tiny_model, FEW, groups=table)
+    table.write_text("image,group\n" + "".join(f"{n},{n[:5]}\n" for n in [*names, *names]))
+    assert score(stained(40), str(tiles), tiny_model, FEW, groups=table).provenance["groups"]
+    table.write_text(f"Image,Group\n{names[0]},x\n{names[0]},y\n")
+    with pytest.raises(UsageError, match=r"gives 'x' and 'y' for .* \(line 3\)"):
+        score(stained(40), str(tiles), tiny_model, FEW, groups=table)
     table.write_text("image,group\n" + "".join(f"{n},a\n" for n in names))
     with pytest.raises(UsageError, match="finds a single slide"):
         score(stained(40), str(tiles), tiny_model, FEW, groups=table)
