@@ -92,8 +92,7 @@ class KeptTiles(Dataset[Any]):
         No results there, or those of imported coordinates without the ``run.json`` beside them; or
         masks are asked for, and a model gave none.
     WorkError
-        Damaged results; with "skip", those that are not damaged are taken, if there are any, and
-        the others are warned of.
+        A damaged table, or not one record that can be read; of others, damaged ones are warned of.
     SlideError, ImageError
         On access: a slide that is gone or damaged.
 
@@ -130,7 +129,7 @@ class KeptTiles(Dataset[Any]):
         check("unreadable", unreadable, str, choices=UNREADABLE)
         results = check_path("results", results)
         check("slides", slides, str | Path | None)
-        found = _found(results, skip=unreadable == "skip")
+        found = _found(results)
         self.transform = transform
         self._sources = [source_of_tiles(folder, record, slides) for folder, record in found]
         rows, images = zip(*(_kept(folder, record) for folder, record in found), strict=True)
@@ -298,8 +297,8 @@ class KeptTiles(Dataset[Any]):
         return self._readers[number]
 
 
-def _found(results: Path, *, skip: bool) -> list[tuple[Path, Record]]:
-    """The results in a folder, or that it is; with ``skip``, those that can be read."""
+def _found(results: Path) -> list[tuple[Path, Record]]:
+    """The results in a folder, or that it is: one that is damaged costs none of the others."""
     folders = [results] if (results / RECORD).exists() else sorted(results.glob("*/"))
     found, damaged = [], []
     for folder in (place for place in folders if os.path.lexists(place / RECORD)):
@@ -313,7 +312,7 @@ def _found(results: Path, *, skip: bool) -> list[tuple[Path, Record]]:
             f"{len(damaged)} of {len(damaged) + len(found)} results in {results} cannot be read: "
             f"{'; '.join(damaged[:3])}{more}: run rl2qc filter again"
         )
-        if not (skip and found):
+        if not found:
             raise WorkError(said)
         warnings.warn(said, stacklevel=3)
     if not found:
