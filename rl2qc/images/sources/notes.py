@@ -7,15 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rl2qc.images.resolution import MAX_RATIO, TOLERANCE, check_scale
-from rl2qc.images.sources.images import About, PatchSource
+from rl2qc.images.sources.images import About, InMemory, PatchSource
 from rl2qc.images.sources.pages import split_page
 
-__all__ = ["abouts_of", "difference_warnings", "image_notes", "scale_notes"]
+__all__ = ["abouts_of", "difference_warnings", "image_notes", "scale_notes", "sized_abouts"]
 
 
 def abouts_of(source: PatchSource) -> list[About | None]:
     """What each image says of itself; ImageError where one is none."""
     return [source.items.about(row) for row in range(len(source))]
+
+
+def sized_abouts(source: PatchSource) -> list[About | None]:
+    """:func:`abouts_of`; of arrays, which say nothing else of themselves, the size."""
+    found = []
+    of_all = source.items.one_size if isinstance(source.items, InMemory) else None
+    for row, about in enumerate(abouts_of(source)):
+        size = None if about is not None else of_all or source.items.header(row)
+        found.append(about if size is None else About(*size))
+    return found
 
 
 def image_notes(names: Sequence[str], abouts: Sequence[About | None]) -> list[str]:
