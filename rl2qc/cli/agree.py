@@ -44,7 +44,7 @@ def agree_command(
 
     rl2qc agree table.csv --with reader_score --lower fid,kid,swd --by task --json agreement.json
     """
-    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
+    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite, inputs=[table])
     from rl2qc.scoring.agree import agree
 
     found = agree(table, settings)

@@ -103,7 +103,8 @@ def compare_command(
         "--latex": latex,
         "--markdown": markdown,
     }
-    outputs = Outputs(targets, overwrite=overwrite)
+    read = [*generated, *real, model, also, source_masks, *(masks or ())]
+    outputs = Outputs(targets, overwrite=overwrite, inputs=read)
     from rl2qc.scoring.compare import compare
 
     found = compare(

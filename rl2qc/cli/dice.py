@@ -37,7 +37,9 @@ def dice_command(
 
     rl2qc dice a/ b/ --labels 1,2,3 --group-pattern '^(.+?)_' --json dice.json
     """
-    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
+    outputs = Outputs(
+        {"--json": json, "--csv": csv}, overwrite=overwrite, inputs=[masks_a, masks_b]
+    )
     from rl2qc.scoring.dice import dice
 
     found = dice(masks_a, masks_b, settings, progress=True)

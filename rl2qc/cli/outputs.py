@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 from rl2qc.cli.console import say
-from rl2qc.core.outputs import check_targets, is_stdout
-from rl2qc.errors import Rl2qcError, WorkError
+from rl2qc.core.outputs import check_targets, is_stdout, is_stream
+from rl2qc.errors import Rl2qcError, UsageError, WorkError
 
 __all__ = ["Outputs"]
 
@@ -22,15 +25,29 @@ class Outputs:
         The file, or None, by the option that names it.
     overwrite
         Whether files that are there may be replaced.
+    inputs
+        What the command reads: files, folders and globs of images, names of models.
 
     Raises
     ------
     UsageError
-        One cannot be written, or is there and must not be replaced.
+        One cannot be written, or is there and must not be replaced; what is read never is.
     """
 
-    def __init__(self, files: Mapping[str, Path | None], *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, Path | None],
+        *,
+        overwrite: bool,
+        inputs: Iterable[str | Path | None] = (),
+    ) -> None:
         check_targets(files, overwrite=overwrite)
+        read = [item for item in inputs if item is not None]
+        for option, file in files.items():
+            if file is not None and (item := _read_from(file, read)):
+                raise UsageError(
+                    f"{option} {file} is read as part of {item}: name another file to write to"
+                )
         self._files = {option: file for option, file in files.items() if file is not None}
         self._overwrite = overwrite
 
@@ -84,3 +101,21 @@ class Outputs:
             print(file=place)  # type: ignore[call-overload]
         for title, file in written:
             print(f"{title:<{width}}  {file}", file=place)  # type: ignore[call-overload]
+
+
+def _read_from(file: Path, inputs: Iterable[str | Path]) -> str | Path:
+    """Of what is read, that which holds a file; "" where none does."""
+    if is_stream(file) or not file.exists():
+        return ""
+    from rl2qc.images.sources.formats import is_picture  # loads Pillow
+
+    real = Path(os.path.realpath(file))
+    for item in inputs:
+        place = Path(os.path.realpath(item))
+        if real == place or (is_picture(real.name) and place in real.parents and place.is_dir()):
+            return item
+        if is_picture(real.name) and not place.exists() and glob.has_magic(str(item)):
+            pattern = str(Path(item).absolute())
+            if any(fnmatch(str(path), pattern) for path in (real, file.absolute())):
+                return item
+    return ""

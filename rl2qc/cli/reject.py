@@ -55,7 +55,8 @@ def reject_command(
 
     rl2qc reject generated/ --train real/ --unseen other_real/ --json rejection.json
     """
-    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite)
+    read = [*generated, *train, *(unseen or ()), model]
+    outputs = Outputs({"--json": json, "--csv": csv}, overwrite=overwrite, inputs=read)
     from rl2qc.scoring.reject import reject
 
     found = reject(generated, train, model, settings, unseen=unseen or None, progress=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from rl2qc.cli.console import say
 from rl2qc.cli.options import OverwriteOption
 from rl2qc.cli.stopping import if_stopped
+from rl2qc.core.outputs import is_stdout
 from rl2qc.core.text import printable
 from rl2qc.errors import ExitCode
 
@@ -72,8 +74,11 @@ def review_command(
             serve_review(find, target, port, tell)
         return
     found = review(folder, html, limit=limit, overwrite=overwrite, progress=True)
-    print(f"{len(found.tiles)} of {found.total} tiles, the most suspicious first")
-    print(f"page  {printable(str(found.path))}")
+    to_stdout = html is not None and is_stdout(html)
+    place = sys.stderr if to_stdout else sys.stdout
+    print(f"{len(found.tiles)} of {found.total} tiles, the most suspicious first", file=place)
+    if not to_stdout:
+        print(f"page  {printable(str(found.path))}")
     if found.unseen:
         say(f"warning: {found.unseen}")
     for name, reason in found.failures:

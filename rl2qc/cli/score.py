@@ -115,7 +115,16 @@ def score_command(
         "--latex": latex,
         "--markdown": markdown,
     }
-    outputs = Outputs(targets, overwrite=overwrite)
+    read = [
+        *generated,
+        *real,
+        *(unseen or ()),
+        *(held_out or ()),
+        model,
+        probabilities,
+        real_probabilities,
+    ]
+    outputs = Outputs(targets, overwrite=overwrite, inputs=read)
     if require is not None:
         from rl2qc.scoring.requirements import read_requirements
 

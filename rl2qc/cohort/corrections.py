@@ -86,15 +86,13 @@ def _recorded(found: Sequence[ResultFolder]) -> dict[str, _Marks]:
 
 def _listed(path: str | Path, found: Sequence[ResultFolder]) -> dict[str, _Marks]:
     """The marks of a list, by result."""
-    table = read_csv(path, COLUMNS[:1], "corrections")
+    table = read_csv(path, COLUMNS, "corrections")
     header = [name.lower() for name in table.header]
     if not {"slide", "label"} <= set(header) or not {"x", "file"} & set(header):
         raise UsageError(
             f"corrections {path} needs the columns slide, label, and x and y or file: it has "
             f"{', '.join(table.header) or 'none'}"
         )
-    if twice := [name for name in COLUMNS if header.count(name) > 1]:
-        raise UsageError(f"corrections {path} has more than one column {twice[0]!r}: keep one")
     said: defaultdict[str, dict[tuple[str, ...], str]] = defaultdict(dict)
     for line, cells in table.rows:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))

@@ -23,7 +23,8 @@ from rl2qc.cohort.store.tables import kept_tiles
 from rl2qc.cohort.tile_masks import TileMasks
 from rl2qc.cohort.tile_source import source_of_tiles
 from rl2qc.core.arguments import check, check_index, check_path
-from rl2qc.errors import ImageError, SlideError, UsageError
+from rl2qc.core.text import one_line, printable
+from rl2qc.errors import ImageError, SlideError, UsageError, WorkError
 from rl2qc.filtering.evidence import EVIDENCE
 from rl2qc.images.cells import CELL
 from rl2qc.images.sources.base import center_crop, read_named
@@ -91,7 +92,7 @@ class KeptTiles(Dataset[Any]):
         No results there, or those of imported coordinates without the ``run.json`` beside them; or
         masks are asked for, and a model gave none.
     WorkError
-        A damaged result.
+        A damaged table, or not one record that can be read; of others, damaged ones are warned of.
     SlideError, ImageError
         On access: a slide that is gone or damaged.
 
@@ -128,14 +129,7 @@ class KeptTiles(Dataset[Any]):
         check("unreadable", unreadable, str, choices=UNREADABLE)
         results = check_path("results", results)
         check("slides", slides, str | Path | None)
-        folders = [results] if (results / RECORD).exists() else sorted(results.glob("*/"))
-        found = [
-            (folder, record)
-            for folder in folders
-            if (record := ResultFolder(folder).read_record()) is not None
-        ]
-        if not found:
-            raise UsageError(f"{results} holds no results of rl2qc filter")
+        found = _found(results)
         self.transform = transform
         self._sources = [source_of_tiles(folder, record, slides) for folder, record in found]
         rows, images = zip(*(_kept(folder, record) for folder, record in found), strict=True)
@@ -305,6 +299,29 @@ class KeptTiles(Dataset[Any]):
                 self._readers.popitem(last=False)[1].close()
         self._readers.move_to_end(number)
         return self._readers[number]
+
+
+def _found(results: Path) -> list[tuple[Path, Record]]:
+    """The results in a folder, or that it is: one that is damaged costs none of the others."""
+    folders = [results] if (results / RECORD).exists() else sorted(results.glob("*/"))
+    found, damaged = [], []
+    for folder in (place for place in folders if os.path.lexists(place / RECORD)):
+        try:
+            found.append((folder, ResultFolder(folder).check_record()))
+        except WorkError as error:
+            damaged.append(f"{printable(folder.name)} ({one_line(error)})")
+    if damaged:
+        more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
+        said = (
+            f"{len(damaged)} of {len(damaged) + len(found)} results in {results} cannot be read: "
+            f"{'; '.join(damaged[:3])}{more}: run rl2qc filter again"
+        )
+        if not found:
+            raise WorkError(said)
+        warnings.warn(said, stacklevel=3)
+    if not found:
+        raise UsageError(f"{results} holds no results of rl2qc filter")
+    return found
 
 
 def _kept(folder: Path, record: Record) -> tuple[NDArray[np.void], NDArray[np.bytes_]]:

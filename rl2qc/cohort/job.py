@@ -17,7 +17,7 @@ from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.store.naming import Naming
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.core.files import file_digest
-from rl2qc.errors import Rl2qcError, UsageError, WorkError
+from rl2qc.errors import ImageError, Rl2qcError, UsageError, WorkError
 from rl2qc.filtering.exports.registry import PlannedFile
 from rl2qc.filtering.measure import TileModel
 from rl2qc.filtering.settings import FilterSettings
@@ -274,6 +274,15 @@ def _coords_of(item: Input, place: str | Path | None) -> Coords | None:
     return read_coords(item.coords or find_coords(place, item.own_name))
 
 
+def _content(image: Path) -> bytes:
+    """What changes when an image does that is no file. One that is damaged fails by name when it is
+    measured, and costs none of the others."""
+    try:
+        return image_identity(image).encode()
+    except ImageError:
+        return b"damaged"
+
+
 def identify(item: Input) -> dict[str, Any]:
     """Size, time of the last change and a quick hash of an input, all its files together.
 
@@ -289,7 +298,7 @@ def identify(item: Input) -> dict[str, Any]:
     files = item.images if item.kind == "patches" else reader_of(item.path).files(item.path)
     for file in files:
         if item.kind == "patches" and not source_of(file).on_disk:
-            digest.update(os.fsencode(file.name) + b"\0" + image_identity(file).encode() + b"\0")
+            digest.update(os.fsencode(file.name) + b"\0" + _content(file) + b"\0")
             continue
         status = file.stat()
         size, newest = size + status.st_size, max(newest, status.st_mtime_ns)

@@ -12,7 +12,7 @@ from pathlib import Path
 from rl2qc.core.opening import need_file
 from rl2qc.errors import UsageError
 
-__all__ = ["CsvTable", "decimal", "read_csv", "read_text"]
+__all__ = ["CsvTable", "decimal", "first_line", "read_csv", "read_text"]
 
 _DELIMITERS = ",;\t|"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -83,8 +83,8 @@ def read_csv(path: str | Path, columns: Sequence[str], what: str = "") -> CsvTab
     Raises
     ------
     UsageError
-        It cannot be read, a quote is not closed, a cell is endless, or a row has more cells than
-        the header.
+        It cannot be read, a quote is not closed, a cell is endless, one of ``columns`` is there
+        twice, or a row has more cells than the header.
 
     Examples
     --------
@@ -96,18 +96,19 @@ def read_csv(path: str | Path, columns: Sequence[str], what: str = "") -> CsvTab
     """
     named = f"{what} {path}".strip()
     text = read_text(path, what)
-    skipped = 0
-    # Excel's own first line, which says what stands between cells.
-    if text[:4].lower() == "sep=" and text[4:5] in _DELIMITERS:
-        text, skipped = text.partition("\n")[2], 1
-    first = text.splitlines()[:1]
-    delimiter = _delimiter(first[0] if first else "", columns)
+    skipped = int(_says_delimiter(text))
+    if skipped:
+        text = text.partition("\n")[2]
+    delimiter = _delimiter(first_line(text), columns)
     # Not by splitlines: a name in quotes may hold the end of a line.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     rows: list[tuple[int, list[str]]] = []
     try:
         header = [name.strip() for name in next(reader, [])]
+        known = [name.lower() for name in header]
+        if twice := [name for name in columns if known.count(name) > 1]:
+            raise UsageError(f"{named} has more than one column {twice[0]!r}: keep one")
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 if any(cell.strip() for cell in cells[len(header) :]):
@@ -121,6 +122,23 @@ def read_csv(path: str | Path, columns: Sequence[str], what: str = "") -> CsvTab
         line = reader.line_num + skipped
         raise UsageError(f"{named} is no CSV file: {error} (line {line})") from None
     return CsvTable(header, rows, delimiter)
+
+
+def first_line(text: str) -> str:
+    """The first line of a list, behind Excel's own, which says what stands between cells.
+
+    Examples
+    --------
+    >>> first_line("sep=;\\nwsi;mpp\\n")
+    'wsi;mpp'
+    """
+    if _says_delimiter(text):
+        text = text.partition("\n")[2]
+    return next(iter(text.splitlines()), "")
+
+
+def _says_delimiter(text: str) -> bool:
+    return text[:4].lower() == "sep=" and text[4:5] in tuple(_DELIMITERS)
 
 
 def _delimiter(header: str, columns: Sequence[str]) -> str:

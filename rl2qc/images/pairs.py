@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePath
 from typing import TypeAlias
 
@@ -13,7 +14,8 @@ from rl2qc.errors import UsageError
 __all__ = ["match_images", "natural_order"]
 
 Key: TypeAlias = tuple[int, ...] | str
-_NUMBER = re.compile(r"\d+")
+# Python reads no number of more than 4300 digits.
+_NUMBER = re.compile(r"\d{1,4000}")
 
 
 def match_images(sets: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
@@ -102,7 +104,10 @@ def natural_order(names: Sequence[str]) -> list[int]:
     """
 
     def key(row: int) -> list[tuple[int, int, str]]:
-        parts = re.split(r"(\d+)", names[row])
-        return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+        name = names[row]
+        # Not by str.isdigit, which takes superscripts for digits that int does not read.
+        ends = [0, *(end for found in _NUMBER.finditer(name) for end in found.span()), len(name)]
+        parts = [name[a:b] for a, b in pairwise(ends)]
+        return [(1, int(part), "") if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
 
     return sorted(range(len(names)), key=key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,9 @@ from rl2qc.model.parts import ModelParts
 from rl2qc.model.zoo import find_checkpoint
 from rl2qc.stats.prior import GeneralPrior
 
+# What models have whose lines are bands; before, they were single steps.
+_LINES_NOW = "detector.evidence.apart"
+
 __all__ = ["Trunk", "load_backbone", "read_model", "write_model"]
 
 
@@ -45,6 +49,13 @@ def read_model(path: Path) -> tuple[ModelParts, str]:
         parts = assemble(tensors, config)
         if parts.taught is None:
             parts = replace(parts, taught=_taught_beside(path))
+        if parts.detectors.lines and _LINES_NOW not in tensors:
+            warnings.warn(
+                f"{path} was trained with lines as they were found before, and is given those of "
+                "now: its p-values do not hold, so train it again (rl2qc train)",
+                UserWarning,
+                stacklevel=3,
+            )
         return parts, digest
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be used: {error}") from error

@@ -12,6 +12,8 @@ from rl2qc.images.sources.base import SOURCES, source_of
 __all__ = ["CheckpointSet", "find_sets", "stamp_of"]
 
 _NUMBER = re.compile(r"\d+")
+# What lies in a folder that rl2qc wrote, by watch, filter and benchmark.
+_OURS = ("watch.json", "run.json", "benchmark.json")
 # What a set that is being written is called, in part.
 _UNFINISHED = (".tmp", ".part", ".partial", ".incomplete")
 
@@ -33,8 +35,9 @@ class CheckpointSet(NamedTuple):
     path: Path
 
 
-def find_sets(run: Path) -> list[CheckpointSet]:
-    """Folders and archives of images in ``run``, by step; hidden and unfinished ones aside.
+def find_sets(run: Path, results: Path | None = None) -> list[CheckpointSet]:
+    """Folders and archives of images in ``run``, by step; hidden and unfinished ones aside, and
+    what rl2qc wrote; ``results`` is where it is about to.
 
     Raises
     ------
@@ -54,7 +57,8 @@ def find_sets(run: Path) -> list[CheckpointSet]:
         places = sorted(run.iterdir())
     except OSError as error:
         raise WorkError(f"{run} is gone ({error.strerror})") from error
-    places = [place for place in places if _may_be(place)]
+    ours = None if results is None else results.resolve()
+    places = [place for place in places if _may_be(place) and place.resolve() != ours]
     found = []
     for number, place in enumerate(places):
         numbers = _NUMBER.findall(place.stem if place.is_file() else place.name)
@@ -66,7 +70,7 @@ def _may_be(place: Path) -> bool:
     if place.name.startswith(".") or place.name.lower().endswith(_UNFINISHED):
         return False
     if place.is_dir():
-        return True
+        return not any((place / name).is_file() for name in _OURS)
     # A file of many images; single ones belong to no checkpoint.
     name = place.name.lower()
     return any(spec.suffixes and name.endswith(spec.suffixes) for spec in SOURCES) and not (

@@ -101,14 +101,16 @@ def _of_table(title: str, source: PatchSource, path: Path) -> NDArray[np.str_] |
     """The group of each image by a table of file names, paths or stems; None of a set not in it."""
     table = read_csv(path, ["image", "group"], "--groups")
     known: dict[str, str] = {}
-    if not {"image", "group"} <= set(table.header):
+    header = [name.lower() for name in table.header]
+    if not {"image", "group"} <= set(header):
         raise UsageError(f"--groups {path} needs the columns image and group in its first line")
-    image, group = (table.header.index(name) for name in ("image", "group"))
-    for _, cells in table.rows:
+    image, group = (header.index(name) for name in ("image", "group"))
+    for line, cells in table.rows:
         name, label = cells[image].strip(), cells[group].strip()
         if known.setdefault(name, label) != label:
             raise UsageError(
-                f"--groups {path} puts {name} in two groups, {known[name]} and {label}: keep one"
+                f"--groups {path} gives {known[name]!r} and {label!r} for {name} (line {line}): "
+                "leave the wrong one out"
             )
     labels = [_look_up(name, known) for name in source.names]
     missing = [name for name, label in zip(source.names, labels, strict=True) if not label]

@@ -20,7 +20,12 @@ from rl2qc.features.precomputed import PrecomputedFeatures
 from rl2qc.images.pairs import natural_order
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
-from rl2qc.images.sources.notes import abouts_of, difference_warnings, scale_notes
+from rl2qc.images.sources.notes import (
+    abouts_of,
+    difference_warnings,
+    scale_notes,
+    sized_abouts,
+)
 from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.metrics.inception import inception_score
 from rl2qc.model.quality import QualityModel
@@ -232,7 +237,8 @@ def _at_one_size(
         said = scale_notes(model.mpp, settings.mpp, of_set, what, any_mpp=settings.any_mpp)
         warnings |= dict.fromkeys(said)
     left = (f"{title}: {line}" for title, source in sources.items() for line in source.warnings)
-    different = difference_warnings(abouts, next(iter(sources.values())).size)
+    sized = {title: sized_abouts(source) for title, source in sources.items()}
+    different = difference_warnings(sized, next(iter(sources.values())).size)
     return sources, [*warnings, *left, *different, *small]
 
 

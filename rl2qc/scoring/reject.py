@@ -21,6 +21,7 @@ from rl2qc.features.cache import FeatureCache
 from rl2qc.features.find import find_extractors
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
+from rl2qc.images.sources.notes import difference_warnings, sized_abouts
 from rl2qc.images.sources.sizes import at_one_size
 from rl2qc.metrics._duplicates import first_occurrences
 from rl2qc.metrics.irs_counts import irs_from_counts
@@ -244,6 +245,8 @@ def reject(
     sources, warnings = at_one_size(
         given if unseen is None else {**given, "unseen": unseen}, judge.patch_size
     )
+    sized = {title: sized_abouts(source) for title, source in sources.items()}
+    warnings = [*warnings, *difference_warnings(sized, next(iter(sources.values())).size)]
     extractors = find_extractors(settings.features, judge, list(sources))
     measure = _Measuring(settings, FeatureCache() if settings.cache else None)
     known = Retrieval(measure(sources["train"], extractors["train"]), settings.distance)

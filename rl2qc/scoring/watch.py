@@ -98,7 +98,7 @@ def watch(
     before: dict[str, str] = {}
     while True:
         try:
-            sets = find_sets(place)
+            sets = find_sets(place, folder)
         except WorkError as error:
             raise WorkError(f"{error}: what was scored is in {folder}") from error
         stamps = {one.name: stamp_of(one.path) for one in sets}

@@ -60,6 +60,39 @@ def test_what_is_there_is_replaced_only_when_asked(
     assert notes.read_text() != "mine"
 
 
+@pytest.mark.parametrize("name", ["a/图0.png", "link", "b/../a/图1.png"])
+@pytest.mark.parametrize("sets", [("a", "生成"), ("a/*.png", "生成/*.png")])
+def test_what_is_read_is_never_replaced(
+    rl2qc: Callable, masks: Path, name: str, sets: tuple[str, str], monkeypatch
+) -> None:
+    monkeypatch.chdir(masks)
+    (masks / "b").mkdir()
+    (masks / "link").symlink_to("a/图2.png")
+    before = {path: path.read_bytes() for path in masks.glob("*/*")}
+    refused = rl2qc("dice", *sets, "--csv", name, "--overwrite")
+    assert (refused.code, f"{name} is read as part of {sets[0]}" in refused.error) == (2, True)
+    assert {path: path.read_bytes() for path in masks.glob("*/*")} == before
+    # A report among the pictures is nobody's picture.
+    (masks / "a" / "d.csv").write_text("old")
+    assert rl2qc("dice", *sets, "--csv", "a/d.csv", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("command", ["score", "compare", "reject", "agree"])
+def test_each_command_knows_what_it_reads(
+    rl2qc: Callable, masks: Path, command: str, monkeypatch
+) -> None:
+    monkeypatch.chdir(masks)
+    (masks / "t.csv").write_text("generator,dice,fid\na,1,2\nb,2,3\n")
+    arguments, target = {
+        "score": ("a -r 生成", "生成/图0.png"),
+        "compare": ("a 生成 -r a --also t.csv", "t.csv"),
+        "reject": ("a --train 生成", "生成/图0.png"),
+        "agree": ("t.csv", "t.csv"),
+    }[command]
+    refused = rl2qc(command, *arguments.split(), "--json", target, "--overwrite")
+    assert (refused.code, "is read as part of" in refused.error) == (2, True)
+
+
 @pytest.mark.parametrize(
     "command",
     [

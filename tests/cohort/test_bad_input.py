@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cohort_helpers import run_cohort
+from PIL import Image
 from slide_helpers import RankModel, tissue_like, write_slide
 
 from rl2qc.cohort.decide import decide
@@ -107,3 +108,23 @@ def test_colours_that_are_wrong_are_flagged(shared_data: Path) -> None:
     model = QualityModel.load("histology", device="cpu")
     table = filter_slide(slide, model, mpp_override=0.5, stride=900)
     assert {"colours look wrong", "out of distribution"} <= set(table.flags)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_damaged_image_in_an_archive_costs_none_of_the_others(
+    tmp_path: Path, kind: str, stained: Any
+) -> None:
+    (tmp_path / "set").mkdir()
+    for i, image in enumerate(stained(4, 64)):
+        Image.fromarray(image).save(tmp_path / "set" / f"{i}.png")
+    (tmp_path / "set" / "0.png").write_bytes(b"")
+    (tmp_path / "set" / "2.png").write_bytes((tmp_path / "set" / "2.png").read_bytes()[:300])
+    archive = Path(shutil.make_archive(str(tmp_path / "set"), kind, tmp_path / "set"))
+    rows = run_cohort(find_inputs([archive])[0], RankModel(), tmp_path / "out")
+    assert [(row.status, row.tiles) for row in rows] == [("partial", 2)]
+    with (tmp_path / "out" / archive.name / "failures.csv").open(newline="") as file:
+        assert [Path(row["what"]).name for row in csv.DictReader(file)] == ["0.png", "2.png"]
+    # Known as done as long as the archive does not change.
+    changed = (tmp_path / "out" / archive.name / "record.json").stat().st_mtime_ns
+    run_cohort(find_inputs([archive])[0], RankModel(), tmp_path / "out")
+    assert (tmp_path / "out" / archive.name / "record.json").stat().st_mtime_ns == changed

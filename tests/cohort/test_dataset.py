@@ -276,6 +276,28 @@ def test_a_damaged_table(results: Path, harm: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("harm", ["cut short", "no JSON", "a table is gone"])
+def test_damaged_records_are_named(results: Path, harm: str) -> None:
+    def damage(name: str) -> None:
+        record = results / name / "record.json"
+        if harm == "a table is gone":
+            (results / name / "tiles.csv").unlink()
+        else:
+            record.write_text(record.read_text()[:100] if harm == "cut short" else "[]")
+
+    whole = KeptTiles(results).sources
+    assert len(whole) > 1 and "a" in whole
+    damage("a")
+    with pytest.warns(UserWarning, match=rf"1 of {len(whole)} results in .* be read: a \("):
+        assert KeptTiles(results).sources == [n for n in whole if n != "a"]
+    for name in whole[1:]:
+        damage(name)
+    with pytest.raises(WorkError, match=r"cannot be read: a .*run rl2qc filter again"):
+        KeptTiles(results)
+    with pytest.raises(WorkError, match="1 of 1 results"):
+        KeptTiles(results / "a")
+
+
 def test_the_public_name() -> None:
     import rl2qc
 

@@ -75,6 +75,14 @@ def test_the_page_is_whole_and_not_replaced(out: Path, rl2qc: Callable) -> None:
     assert rl2qc("decide", out, "--alpha", 0.5).code == 0
 
 
+def test_the_page_alone_goes_to_standard_output(out: Path, rl2qc: Callable) -> None:
+    done = rl2qc("review", out, "--html", "-")
+    assert done.code == 0
+    assert done.out.startswith("<!doctype html>") and done.out.strip().endswith("</html>")
+    assert "the most suspicious first" in done.err
+    assert not Path("-").exists()
+
+
 def test_slides_that_are_gone_have_no_picture(out: Path, slide: Path, rl2qc: Callable) -> None:
     slide.unlink()
     found = find_tiles(out)

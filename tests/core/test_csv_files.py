@@ -43,6 +43,23 @@ def test_other_lists_are_read_alike(tmp_path):
     assert read_scores(path)["dice"].values == {"ours": 0.75}
 
 
+@pytest.mark.parametrize(
+    "text", ["sep=;\nrank;File\n1;a.png\n2;b.png\n", "FILE;Label\na.png;bad\nb.png;Bad\n"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_patches_to_leave_out_are_listed_as_in_any_table(tmp_path, text, encoding):
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    assert read_paths(tmp_path / "list.csv") == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("reader", [read_slide_list, read_mpp_table])
+@pytest.mark.parametrize("header", ["wsi,mpp,MPP", "wsi,mpp,WSI", "path, mpp ,mpp"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, reader, header):
+    (tmp_path / "list.csv").write_text(f"{header}\na.svs,0.5,0.25\n")
+    with pytest.raises(UsageError, match=r"list\.csv has more than one column"):
+        reader(tmp_path / "list.csv")
+
+
 READERS = {
     "slides": (read_slide_list, "wsi,mpp\n{}\n"),
     "table": (read_mpp_table, "wsi,mpp\n{}\n"),

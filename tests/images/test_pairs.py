@@ -54,3 +54,10 @@ def test_what_cannot_be_told_is_refused(others):
 def test_people_count_otherwise_than_text():
     names = ["s10_2", "s2_10", "s2_9", "x"]
     assert [names[row] for row in natural_order(names)] == ["s2_9", "s2_10", "s10_2", "x"]
+
+
+def test_digits_that_are_no_numbers_and_numbers_without_end():
+    assert natural_order(["1²2.png", "²", "10.png", "9.png"]) == [0, 3, 2, 1]
+    long = ["9" * 5000 + f"_{i}.png" for i in (10, 2)]
+    assert natural_order(long) == [1, 0]
+    assert match_images({"a": long, "b": ["02.png", "10.png"]})["b"] == [1, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from toy_general import toy_prior, write_toy_general
@@ -9,6 +11,7 @@ from toy_general import toy_prior, write_toy_general
 from rl2qc.filtering.evidence import Evidence, judge_evidence
 from rl2qc.images.cells import CellMap, encode_cells
 from rl2qc.images.lines import line_responses
+from rl2qc.model.checkpoint import read_checkpoint, write_checkpoint
 from rl2qc.model.network.backbone import STATISTICS_DIM
 from rl2qc.model.quality import QualityModel
 
@@ -47,6 +50,25 @@ def test_what_is_read_is_what_was_written(general, tmp_path, stained):
     images = stained(3, 224)
     for name, values in general.measure(images).items():
         np.testing.assert_array_equal(again.measure(images)[name], values)
+
+
+def test_a_model_of_the_former_lines_is_told(general, tmp_path, tiny_model_file):
+    """Those were steps; a prior that was taught on them says nothing of bands."""
+    path = tmp_path / "former.safetensors"
+    general.save(path)
+    tensors, config, _ = read_checkpoint(path)
+    del tensors["detector.evidence.apart"]
+    write_checkpoint(path, tensors, config)
+    with pytest.warns(UserWarning, match=r"former\.safetensors was trained with lines"):
+        QualityModel.load(path, device="cpu", runtime="torch")
+    # Without lines, nothing has changed.
+    write_toy_general(tiny_model_file, path)
+    tensors, config, _ = read_checkpoint(path)
+    del tensors["detector.evidence.apart"]
+    write_checkpoint(path, tensors, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        QualityModel.load(path, device="cpu", runtime="torch")
 
 
 def test_a_line_is_worse(general, stained):

@@ -102,3 +102,11 @@ def test_the_command(request, train, tiny_model_file, tmp_path):
     assert done.code == 0, done.err
     done = run("reject", tmp_path / "none", "--train", tmp_path / "train")
     assert (done.code, "no such file" in done.error) == (2, True)
+
+
+def test_sets_of_two_sizes_are_told(train, stained, tiny_model):
+    larger = stained(20, size=96, seed=3)
+    found = rl2qc.reject(train[:20], larger, tiny_model, cache=False)
+    assert "images differ in size (train 96 x 96 px (20); generated 64 x 64" in found.warnings[0]
+    same = rl2qc.reject(train[:20], train, tiny_model, cache=False)
+    assert not any("size" in line for line in same.warnings)

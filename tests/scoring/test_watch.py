@@ -156,6 +156,22 @@ def test_a_set_is_scored_when_it_stays_as_it_is(place: Path, tiny_model, patches
     assert len(state["sets"]) == 3
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_own_results_within_the_run_are_no_set(place: Path, tiny_model, link: bool) -> None:
+    out = place / "run" / "scores_9"
+    if link:
+        (place / "elsewhere").mkdir()
+        out.symlink_to(place / "elsewhere")
+    found = [
+        rl2qc.watch(place / "run", place / "real", tiny_model, out=str(out), **FAST).sets
+        for _ in range(3)
+    ]
+    names = [[one.name for one in sets] for sets in found]
+    assert names[0] == names[1] == names[2] and "scores_9" not in names[0]
+    # Nor are those of another run that lie there.
+    assert "scores_9" not in [one.name for one in find_sets(place / "run")]
+
+
 def test_too_little_diverse_sets_are_rejected(place: Path, tiny_model, patches) -> None:
     one = np.repeat(patches[:1], 40, axis=0)
     np.save(place / "run" / "step_9.npy", one)

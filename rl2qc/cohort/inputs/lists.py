@@ -72,7 +72,7 @@ def read_mpp_table(path: str | Path) -> dict[str, float]:
 
 def _rows(path: Path) -> list[tuple[int, str, float | None]]:
     """Line number, slide and mpp of each row."""
-    table = read_csv(path, _SLIDE_COLUMNS)
+    table = read_csv(path, (*_SLIDE_COLUMNS, _MPP_COLUMN))
     header = [name.lower() for name in table.header]
     column = next((header.index(name) for name in _SLIDE_COLUMNS if name in header), None)
     if column is None:

@@ -29,6 +29,8 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 # JSON has no NaN: null stands for it.
 Maybe = Number | None
 Text = str
+# Of a format's file or folder; no file system takes a longer one.
+FileName = Annotated[str, Field(max_length=255)]
 Lines = Annotated[list[Text], BeforeValidator(lambda value: [] if value is None else value)]
 Words = dict[str, Text]
 
@@ -218,7 +220,7 @@ class RecordFile(_File):
     key: KeyFile
     row: RowFile
     slide: SlideFile
-    files: list[Text]
+    files: list[FileName]
     tables: dict[str, TableFile] = {}
     paths: Literal["run", ""] = ""
 

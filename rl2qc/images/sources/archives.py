@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,14 @@ from rl2qc.images.sources.containers import (
     register_container,
 )
 from rl2qc.images.sources.decode import MAX_BYTES
-from rl2qc.images.sources.formats import is_picture
+from rl2qc.images.sources.formats import (
+    HEAD,
+    TAR_SUFFIXES,
+    ZIP_SUFFIXES,
+    is_archive,
+    is_picture,
+    other_kind,
+)
 
 # Deflate makes nothing smaller than a thousandth; what claims more lies.
 _MOST_RATIO = 1100
@@ -58,6 +66,8 @@ _OUTSIDE = "names that lead out of the archive"
 _TWICE = "pictures of a name that is there already"
 _UNSEEN = "hidden, deleted or system pictures"
 _LINKS = "links"
+_ARCHIVES = "archives within it"
+_OTHERS = "files of a kind that is not read as images of patches"
 
 
 class ZipImages(Encoded):
@@ -73,11 +83,15 @@ class ZipImages(Encoded):
         except _ZIP_ERRORS as error:
             raise ImageError(f"{path} is no zip archive, or a damaged one: {error}") from None
         members: dict[str, zipfile.ZipInfo] = {}
+        others: list[tuple[str, zipfile.ZipInfo]] = []
         for info in infos:
-            if info.is_dir() or not is_picture(info.filename):
+            if info.is_dir():
                 continue
             name = inner_name(info.filename)
-            if name is None:
+            if not is_picture(info.filename):
+                if name is not None and not is_unseen(name):
+                    others.append((name, info))
+            elif name is None:
                 left.add(_OUTSIDE, info.filename)
             elif info.external_attr >> 28 == 0xA:
                 left.add(_LINKS, name)
@@ -89,12 +103,30 @@ class ZipImages(Encoded):
                 members[name] = info
         self.names = tuple(sorted(members))
         self._members = [members[name] for name in self.names]
+        self._name_others(left, others)
         self.warnings = left.warnings()
         # A process that forks must not share the place where its parent reads.
         self._archive: tuple[int, zipfile.ZipFile] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_archive": None}
+
+    def _name_others(self, left: _LeftOut, others: list[tuple[str, zipfile.ZipInfo]]) -> None:
+        """Pictures of kinds that are not read, by their names or their first bytes."""
+        with zipfile.ZipFile(self.path) as archive:
+
+            def head(info: zipfile.ZipInfo) -> bytes:
+                try:
+                    with archive.open(info) as file:
+                        return file.read(HEAD)
+                except (*_ZIP_ERRORS, NotImplementedError):
+                    return b""
+
+            for name, info in others:
+                if is_archive(name):
+                    left.add(_ARCHIVES, name)
+                elif kind := other_kind(name, partial(head, info)):
+                    left.add(f"{_OTHERS} ({kind})", name)
 
     def content(self, index: int) -> bytes:
         info, called = self._members[index], self.called(index)
@@ -129,6 +161,7 @@ class TarImages(Encoded):
         super().__init__()
         self.path = path
         self._plain = _unpacked(path)
+        self._file: tuple[int, int] | None = None
         left = _LeftOut(path)
         names: dict[str, None] = {}
         places: list[tuple[int, int]] = []
@@ -148,7 +181,6 @@ class TarImages(Encoded):
         self.names = tuple(names)
         self._places: NDArray[np.int64] = np.array(places, np.int64).reshape(-1, 2)
         self.warnings = left.warnings()
-        self._file: tuple[int, int] | None = None
 
     def _scan(self, left: _LeftOut) -> Iterator[tarfile.TarInfo]:
         last = None
@@ -158,13 +190,31 @@ class TarImages(Encoded):
                     last = member.name
                     # It would remember all of them.
                     archive.members = []  # type: ignore[attr-defined]
-                    if not member.isdir() and is_picture(member.name):
+                    if member.isdir():
+                        continue
+                    if is_picture(member.name):
                         yield member
+                    elif member.isreg():
+                        self._name_other(left, member)
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             if last is None:
                 said = f"{self.path} is no tar archive, or a damaged one: {error}"
                 raise ImageError(said) from None
             left.more.append(f"{self.path} is damaged after {last}: what follows is lost ({error})")
+
+    def _name_other(self, left: _LeftOut, member: tarfile.TarInfo) -> None:
+        """A picture of a kind that is not read, by its name or its first bytes."""
+
+        def head() -> bytes:
+            return os.pread(self._descriptor(), min(member.size, HEAD), member.offset_data)
+
+        name = inner_name(member.name)
+        if name is None or is_unseen(name):
+            return
+        if is_archive(name):
+            left.add(_ARCHIVES, name)
+        elif kind := other_kind(name, head):
+            left.add(f"{_OTHERS} ({kind})", name)
 
     def __reduce__(self) -> tuple[type[TarImages], tuple[Path]]:
         return TarImages, (self.path,)
@@ -224,10 +274,5 @@ def _unpacked(path: Path) -> IO[bytes] | None:
     return plain
 
 
-register_container("zip", (".zip",), ZipImages, but_not=(".zarr.zip",))
-register_container(
-    "tar",
-    (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
-    TarImages,
-    folders=True,
-)
+register_container("zip", ZIP_SUFFIXES, ZipImages, but_not=(".zarr.zip",))
+register_container("tar", TAR_SUFFIXES, TarImages, folders=True)

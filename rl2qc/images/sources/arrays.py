@@ -111,6 +111,7 @@ class NpzImages(ArrayImages):
         except _ERRORS as error:
             raise ImageError(f"{path} is no .npz archive, or a damaged one: {error}") from None
         super().__init__(path, _of_uint8(shapes, dtypes, path))
+        self.warnings = _left_out(shapes, dtypes, path)
 
     def open(self) -> Mapping[str, _Array]:
         try:
@@ -126,6 +127,7 @@ class Hdf5Images(ArrayImages):
     def __init__(self, path: Path) -> None:
         shapes, dtypes = called_apart(_datasets, path)
         super().__init__(path, _of_uint8(shapes, dtypes, path))
+        self.warnings = _left_out(shapes, dtypes, path)
 
     def open(self) -> Mapping[str, _Array]:
         # Not kept open: others could not write the file meanwhile.
@@ -199,6 +201,18 @@ def _of_uint8(
             f"{path}: {other[0]} holds images of {dtypes[other[0]]}: save them as uint8"
         )
     return kept
+
+
+def _left_out(
+    shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, Any], path: Path
+) -> tuple[str, ...]:
+    """A line for each array of images that is not of uint8, beside those that are."""
+    return tuple(
+        f"{path}/{name} is left out: it holds {shape[0]} images of {dtypes[name]}: save them as "
+        "uint8"
+        for name, shape in shapes.items()
+        if dtypes[name] != np.uint8 and _is_images(shape)
+    )
 
 
 def _mapped(path: Path) -> np.ndarray[Any, Any]:

@@ -35,7 +35,7 @@ from rl2qc.images.sources.images import About
 from rl2qc.images.sources.images import Image as Pixels
 from rl2qc.images.sources.lossy import lossy
 from rl2qc.images.sources.pages import pages_of, split_page
-from rl2qc.images.sources.placeholders import why_unreadable
+from rl2qc.images.sources.placeholders import why_not_fetched, why_unreadable
 from rl2qc.images.sources.scale import recorded_mpp
 from rl2qc.images.sources.turns import turned
 
@@ -82,7 +82,7 @@ def open_picture(
         within the context.
     """
     file, page = split_page(path) if content is None else (Path(path), 0)
-    if content is None and (reason := why_unreadable(file)):
+    if reason := why_unreadable(file) if content is None else why_not_fetched(content[:512]):
         raise ImageError(f"{path} {reason}")
     try:
         stream = file if content is None else BytesIO(content)

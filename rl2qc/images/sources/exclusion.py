@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl2qc.core.csv_files import read_csv, read_text
+from rl2qc.core.csv_files import first_line, read_csv, read_text
 from rl2qc.core.files import plain_cell
 from rl2qc.errors import UsageError
 from rl2qc.images.sources.base import PatchSource
@@ -36,14 +36,16 @@ def read_paths(path: str | Path, label: str = _BAD, option: str = "--exclude") -
     >>> read_paths(listed)
     ['a.png', 'b.png']
     """
-    lines = read_text(path, option).splitlines()
-    header = re.split(r"[,;\t|]", lines[0]) if lines else []
-    if _COLUMN in (name.strip(' "') for name in header):
-        table = read_csv(path, [_COLUMN], option)
-        column = table.header.index(_COLUMN)
+    text = read_text(path, option)
+    lines = text.splitlines()
+    names = [name.strip(' "').lower() for name in re.split(r"[,;\t|]", first_line(text))]
+    if _COLUMN in names:
+        table = read_csv(path, [_COLUMN, _LABEL], option)
+        header = [name.lower() for name in table.header]
+        column = header.index(_COLUMN)
         rows = [cells for _, cells in table.rows]
-        if _LABEL in table.header:
-            said = table.header.index(_LABEL)
+        if _LABEL in header:
+            said = header.index(_LABEL)
             rows = [cells for cells in rows if cells[said].strip().lower() == label]
             if not rows:
                 raise UsageError(f"{option} {path} calls no patch {label}")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from PIL import Image, features
 
 __all__ = [
+    "HEAD",
     "IMAGE_SUFFIXES",
+    "TAR_SUFFIXES",
     "TIFF_SUFFIXES",
+    "ZIP_SUFFIXES",
+    "is_archive",
     "is_picture",
     "opens_in_c",
+    "other_kind",
     "other_picture",
     "pillow_formats",
 ]
@@ -20,6 +26,10 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 _JPEG_2000 = frozenset({".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"})
 # What Pillow may lack, by the feature that brings it.
 _OPTIONAL = {"jpg_2000": _JPEG_2000, "webp": frozenset({".webp"}), "avif": frozenset({".avif"})}
+
+
+HEAD = 12
+"""Bytes that tell a picture."""
 
 
 def _has(feature: str) -> bool:
@@ -50,6 +60,9 @@ _NO_PICTURE = (
     | frozenset({".parquet", ".safetensors", ".onnx", ".zip", ".gz", ".tar", ".xz", ".bz2", ".7z"})
     | frozenset({".db", ".sqlite", ".lock", ".xlsx", ".xls", ".docx", ".pdf", ".mp4", ".avi"})
 )
+ZIP_SUFFIXES = (".zip",)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+"""Ends of names, in lower case, of the archives that are read."""
 _SIGNATURES = (
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff",
@@ -108,6 +121,17 @@ def is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file is an archive that is read, by its name.
+
+    Examples
+    --------
+    >>> is_archive("a.TAR.gz"), is_archive("a.png.gz")
+    (True, False)
+    """
+    return name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
+
+
 def other_picture(path: Path) -> str:
     """What a file that is not read as a picture is all the same: its suffix, "" for no picture.
 
@@ -116,15 +140,31 @@ def other_picture(path: Path) -> str:
     >>> other_picture(Path("a.heic")), other_picture(Path("notes.txt"))
     ('.heic', '')
     """
-    suffix = path.suffix.lower()
+
+    def head() -> bytes:
+        try:
+            with path.open("rb") as file:
+                return file.read(HEAD)
+        except OSError:
+            return b""
+
+    return other_kind(path.name, head)
+
+
+def other_kind(name: str, head: Callable[[], bytes]) -> str:
+    """:func:`other_picture` of a name, and of the first :data:`HEAD` bytes, which are asked for
+    where the name does not tell.
+
+    Examples
+    --------
+    >>> other_kind("a", lambda: b"GIF89a"), other_kind("a.cls", lambda: b"7")
+    ('no suffix', '')
+    """
+    suffix = Path(name).suffix.lower()
     if suffix in _NOT_READ:
         return suffix
     if suffix in _NO_PICTURE or suffix in IMAGE_SUFFIXES:
         return ""
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError:
-        return ""
-    known = head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+    first = head()
+    known = first.startswith(_SIGNATURES) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP")
     return (suffix or "no suffix") if known else ""

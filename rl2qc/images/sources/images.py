@@ -135,6 +135,14 @@ class InMemory(Images):
     def __getitem__(self, index: int) -> Image:
         return as_image(self._items[index])
 
+    @property
+    def one_size(self) -> tuple[int, int] | None:
+        """Height and width in px of the images of one array; None of what would have to be read."""
+        items = self._items
+        if not isinstance(items, np.ndarray) or items.ndim != 4 or items.shape[3] != 3:
+            return None
+        return items.shape[1], items.shape[2]
+
 
 class Taken(Images):
     """Some of other images, in an order of their own."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rl2qc.images.sources.formats import is_picture, other_picture
+from rl2qc.images.sources.formats import is_archive, is_picture, other_picture
 from rl2qc.images.sources.own import own_pictures
 from rl2qc.images.sources.placeholders import fetched_name, is_regular
 
@@ -88,6 +88,11 @@ _WORDS = {
         "file of a kind that is not read as images of patches",
         "files of kinds that are not read as images of patches",
         ": save them as PNG or TIFF to have them judged",
+    ),
+    "archive": (
+        "archive",
+        "archives",
+        ": name it as an input of its own if it is meant",
     ),
     "cloud": (
         "picture that was not fetched from the cloud",
@@ -232,6 +237,8 @@ class _Walk:
             self.left_out.add("special", path)
         elif self.wanted(path):
             self.files.append(path)
+        elif is_archive(name):
+            self.left_out.add("archive", path)
         elif is_regular(path) and (suffix := other_picture(path)):
             self.left_out.suffixes[suffix] += 1
             self.left_out.add("other", path)

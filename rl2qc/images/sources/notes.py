@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from rl2qc.images.resolution import MAX_RATIO, TOLERANCE, check_scale
-from rl2qc.images.sources.images import About, PatchSource
+from rl2qc.images.sources.images import About, InMemory, PatchSource
+from rl2qc.images.sources.pages import split_page
 
-__all__ = ["abouts_of", "difference_warnings", "image_notes", "scale_notes"]
+__all__ = ["abouts_of", "difference_warnings", "image_notes", "scale_notes", "sized_abouts"]
 
 
 def abouts_of(source: PatchSource) -> list[About | None]:
     """What each image says of itself; ImageError where one is none."""
     return [source.items.about(row) for row in range(len(source))]
+
+
+def sized_abouts(source: PatchSource) -> list[About | None]:
+    """:func:`abouts_of`; of arrays, which say nothing else of themselves, the size."""
+    found = []
+    of_all = source.items.one_size if isinstance(source.items, InMemory) else None
+    for row, about in enumerate(abouts_of(source)):
+        size = None if about is not None else of_all or source.items.header(row)
+        found.append(about if size is None else About(*size))
+    return found
 
 
 def image_notes(names: Sequence[str], abouts: Sequence[About | None]) -> list[str]:
@@ -26,7 +38,9 @@ def image_notes(names: Sequence[str], abouts: Sequence[About | None]) -> list[st
     """
     lines = []
     for is_so, words in _NOTES:
-        found = [(n, a) for n, a in zip(names, abouts, strict=True) if a is not None and is_so(a)]
+        found = [
+            (n, a) for n, a in zip(names, abouts, strict=True) if a is not None and is_so(n, a)
+        ]
         if found:
             name, about = found[0]
             lines.append(_counted(len(found), len(names), words(about), name))
@@ -62,12 +76,17 @@ def _grey(about: About) -> tuple[str, str]:
     return f"has {what}", f"have {what}"
 
 
-_NOTES: tuple[tuple[Callable[[About], bool], Callable[[About], tuple[str, str]]], ...] = (
-    (lambda a: a.turned > 1, _turned),
-    (lambda a: a.bits > 8 and a.white != 2.0 ** min(a.bits, 16) - 1, _scaled),
-    (lambda a: a.pages > 1 and a.format != "TIFF", _first_frame),
+def _is_first_of_several(name: str, about: About) -> bool:
+    # The pages of a TIFF that is a file of its own have names of their own.
+    return about.pages > 1 and (about.format != "TIFF" or split_page(name)[0] == Path(name))
+
+
+_NOTES: tuple[tuple[Callable[[str, About], bool], Callable[[About], tuple[str, str]]], ...] = (
+    (lambda _, a: a.turned > 1, _turned),
+    (lambda _, a: a.bits > 8 and a.white != 2.0 ** min(a.bits, 16) - 1, _scaled),
+    (_is_first_of_several, _first_frame),
     # A file of a microscope's channel; greys of other formats are meant as they are.
-    (lambda a: a.grey and a.format == "TIFF", _grey),
+    (lambda _, a: a.grey and a.format == "TIFF", _grey),
 )
 
 

@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-__all__ = ["fetched_name", "is_regular", "why_unreadable"]
+__all__ = ["fetched_name", "is_regular", "why_not_fetched", "why_unreadable"]
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = re.compile(rb"^(?:/annex/objects/|\.git/annex/objects/|.*/\.git/annex/objects/)\S+\s*$")
@@ -76,6 +76,18 @@ def why_unreadable(path: str | Path) -> str:
             head = file.read(512)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    return why_not_fetched(head)
+
+
+def why_not_fetched(head: bytes) -> str:
+    """Why a file that begins so holds no picture: it points to one that was not fetched; "" where
+    it does not.
+
+    Examples
+    --------
+    >>> why_not_fetched(b"version https://git-lfs.github.com/spec/v1")
+    'was not fetched: it is a pointer of Git LFS (git lfs pull)'
+    """
     if head.startswith(_LFS):
         return "was not fetched: it is a pointer of Git LFS (git lfs pull)"
     if _ANNEX.match(head):

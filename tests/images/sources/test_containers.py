@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import tifffile
 from contracts.source import check_source
 from PIL import Image
 
@@ -245,3 +246,55 @@ def test_deep_pictures_in_archives(tmp_path):
     np.testing.assert_array_equal(held.items[0], alone.items[0])
     assert held.items.about(0) == alone.items.about(0)
     assert held.digest(0) == alone.digest(0)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_what_an_archive_holds_beside_pictures_is_named(kind, pixels, tmp_path):
+    content = png(pixels[0])
+    others = {"x/b.heic": b"", "x/c": content, "d.svs": b"II*\0" + bytes(20), "e.cls": b"3"}
+    others["f.zip"] = others["g.tar.gz"] = b"?"
+    unread = {"._c.heic": b"", "notes.txt": b"text"}
+    write(tmp_path / f"set.{kind}", {"a.png": content, **others, **unread})
+    said = open_images(tmp_path / f"set.{kind}").warnings
+    named = [
+        line.rpartition("such as ")[2] for line in said if "of a kind that is not read" in line
+    ]
+    assert named == ["'x/b.heic'", "'x/c'", "'d.svs'"]
+    assert any("2 left out: archives within it, such as 'f.zip'" in line for line in said)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "parquet"])
+def test_of_a_stack_in_an_archive_the_first_page_is_read_and_that_is_said(kind, pixels, tmp_path):
+    stack = io.BytesIO()
+    tifffile.imwrite(stack, pixels, photometric="rgb")
+    write(tmp_path / f"set.{kind}", {"a.png": png(pixels[0]), "stack.tif": stack.getvalue()})
+    (line,) = as_source(tmp_path / f"set.{kind}").warnings
+    name = "1" if kind == "parquet" else "stack.tif"
+    assert line.startswith("1 of 2 images holds 4 frames, of which the first is read")
+    assert line.endswith(f"set.{kind}/{name}")
+    # Those of a file of its own have names of their own, and nothing is lost.
+    (tmp_path / "stack.tif").write_bytes(stack.getvalue())
+    assert as_source(tmp_path / "stack.tif").warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "parquet"])
+def test_pointers_in_an_archive_are_told(kind, pixels, tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    write(tmp_path / f"set.{kind}", {"a.png": png(pixels[0]), "b.png": pointer})
+    with pytest.raises(ImageError, match=r"was not fetched: it is a pointer of Git LFS"):
+        as_source(tmp_path / f"set.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_arrays_of_another_type_beside_images_are_named(kind, pixels, tmp_path):
+    arrays = {"a": pixels, "deep": pixels[:3].astype(np.uint16), "labels": np.arange(4)}
+    if kind == "npz":
+        np.savez(tmp_path / "set.npz", **arrays)
+    else:
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(tmp_path / "set.h5", "w") as file:
+            file.update(arrays)
+    found = open_images(tmp_path / f"set.{kind}")
+    assert len(found) == 4
+    (line,) = found.warnings
+    assert f"set.{kind}/deep is left out: it holds 3 images of uint16" in line

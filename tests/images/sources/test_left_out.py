@@ -55,6 +55,7 @@ def put(path: Path, **options: object) -> None:
         ("x.psd", "(.psd 1)"),
         ("no_suffix", "(no suffix 1)"),
         ("x.png.bak", "(.bak 1)"),
+        ("more/b.tar.gz", "1 archive is left out, such as"),
         (".x.png.icloud", "not fetched from the cloud"),
     ],
 )

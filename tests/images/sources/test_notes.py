@@ -108,3 +108,18 @@ def test_sizes_within_a_set_and_other_scales():
     sets = {"real": recorded(0.25, 2), "generated": recorded(0.5)}
     assert "different resolutions" in difference_warnings(sets, 64)[0]
     assert difference_warnings({"real": [large, None], "generated": [None]}, 224) == []
+
+
+def test_the_sizes_of_arrays_are_held_against_those_of_files(tmp_path, stained, tiny_model):
+    """Arrays say nothing of themselves, but how large their images are."""
+    (tmp_path / "real").mkdir()
+    for i, image in enumerate(stained(6, size=96)):
+        Image.fromarray(image).save(tmp_path / "real" / f"{i}.png")
+    np.save(tmp_path / "small.npy", stained(6, 64))
+    options = {"metrics": ["rl2"], "n_resamples": 0, "cache": False}
+    for generated in (tmp_path / "small.npy", stained(6, 64)):
+        said = score(generated, tmp_path / "real", tiny_model, **options).warnings
+        line = next(line for line in said if "differ in size" in line)
+        assert "generated 64 x 64 px (6)" in line and "real 96 x 96 px (6)" in line
+    said = score(stained(6, size=96), tmp_path / "real", tiny_model, **options).warnings
+    assert not any("differ in size" in line for line in said)
