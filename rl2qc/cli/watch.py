@@ -81,6 +81,10 @@ def watch_command(
             values = "  ".join(f"{name} {number(v[0])}" for name, v in one.scores.items())
             rejected = "  rejected" if one.rejected else ""
             print(f"step {one.step}  {printable(one.name)}  {values}{rejected}", flush=True)
+            # Most hold for every set of a run: told of the first.
+            for warning in [w for w in one.warnings if w not in said]:
+                say(f"warning: {printable(one.name)}: {warning}")
+            said.update(one.warnings)
 
     def page() -> str:
         return (latest or [Watched(run, run, (), ())])[0].page(refresh=settings.interval)

@@ -35,9 +35,9 @@ class CheckpointSet(NamedTuple):
     path: Path
 
 
-def find_sets(run: Path, results: Path | None = None) -> list[CheckpointSet]:
+def find_sets(run: Path, *apart: Path) -> list[CheckpointSet]:
     """Folders and archives of images in ``run``, by step; hidden and unfinished ones aside, and
-    what rl2qc wrote; ``results`` is where it is about to.
+    what rl2qc wrote, and the places ``apart``.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def find_sets(run: Path, results: Path | None = None) -> list[CheckpointSet]:
         places = sorted(run.iterdir())
     except OSError as error:
         raise WorkError(f"{run} is gone ({error.strerror})") from error
-    ours = None if results is None else results.resolve()
-    places = [place for place in places if _may_be(place) and place.resolve() != ours]
+    others = {place.resolve() for place in apart}
+    places = [place for place in places if _may_be(place) and place.resolve() not in others]
     found = []
     for number, place in enumerate(places):
         numbers = _NUMBER.findall(place.stem if place.is_file() else place.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def watch(
     if not place.is_dir():
         raise UsageError(f"{place} is no folder: name the one that checkpoints' images appear in")
     folder = Path(settings.out or place.with_name(f"{place.name}.watch"))
+    # Real images that lie in the run are no checkpoint's.
+    apart = [Path(real)] if isinstance(real, str | Path) else []
     settings.score_settings()  # what it does not know is told before the long part
     loaded = model if isinstance(model, QualityModel) else QualityModel.load(model)
     looking = _Looking(place, real, loaded, settings, folder, progress)
@@ -98,7 +101,7 @@ def watch(
     before: dict[str, str] = {}
     while True:
         try:
-            sets = find_sets(place, folder)
+            sets = find_sets(place, folder, *apart)
         except WorkError as error:
             raise WorkError(f"{error}: what was scored is in {folder}") from error
         stamps = {one.name: stamp_of(one.path) for one in sets}
@@ -165,6 +168,7 @@ class _Looking:
             known = read_json(file)
             sets = [WatchedSet.from_dict(one) for one in known["sets"]]
             identity = known["identity"]
+            identity |= {"settings": WatchSettings.complete(identity["settings"])}
         except (KeyError, TypeError, ValueError, WorkError) as error:
             if overwrite:
                 return
@@ -193,7 +197,7 @@ class _Looking:
             failure = " ".join(str(error).split())
             done = WatchedSet(found.name, found.step, stamp, failure=failure)
         seconds = round(time.monotonic() - started, 2)
-        self._sets[found.name] = WatchedSet(**{**vars(done), "seconds": seconds})
+        self._sets[found.name] = replace(done, seconds=seconds)
         self.write()
         return self._sets[found.name]
 
@@ -219,7 +223,8 @@ class _Looking:
                 cache=settings.cache,
                 seed=settings.seed,
             ).rejected
-        return WatchedSet(found.name, found.step, stamp, scores, rejected, len(images))
+        known = WatchedSet(found.name, found.step, stamp, scores, rejected, len(images))
+        return replace(known, warnings=card.warnings)
 
     def watched(self) -> Watched:
         """All that is known."""

@@ -47,6 +47,17 @@ class WatchSettings(Settings):
         "image; auto finds it, none takes each for itself.",
         metavar="auto|none|PATTERN",
     )
+    mpp: float | None = option(
+        None,
+        help="Microns per pixel of the images, to be held against the model's.",
+        show_default="taken to be the model's",
+        before=None,
+    )
+    harmonize: bool = option(
+        False,
+        help="Encode each set and the real images alike before anything is measured.",
+        before=False,
+    )
     n_resamples: int = option(200, help="Resamples of each interval.", within=Interval(0))
     level: float = option(0.95, help="Coverage of the intervals.", within=Interval(0, 1, "neither"))
     diversity: float | None = option(
@@ -106,6 +117,8 @@ class WatchSettings(Settings):
             metrics=self.wanted,
             features=self.features,
             group_pattern=self.group_pattern,
+            mpp=self.mpp,
+            harmonize=self.harmonize,
             n_resamples=self.n_resamples,
             level=self.level,
             cache=self.cache,

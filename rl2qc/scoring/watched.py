@@ -34,6 +34,8 @@ class WatchedSet:
     failure
         Why it could not be scored; "" otherwise.
     seconds
+    warnings
+        What :func:`rl2qc.score` warned of: images encoded in another way than the real ones, say.
     """
 
     name: str
@@ -44,6 +46,7 @@ class WatchedSet:
     images: int = 0
     failure: str = ""
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> WatchedSet:
@@ -52,7 +55,8 @@ class WatchedSet:
             name: tuple(math.nan if end is None else float(end) for end in ends)
             for name, ends in known["scores"].items()
         }
-        return cls(**{**known, "scores": scores})
+        warnings = tuple(map(str, known.get("warnings", ())))
+        return cls(**{**known, "scores": scores, "warnings": warnings})
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,6 +96,15 @@ class Watched(Result):
     def scored(self) -> tuple[WatchedSet, ...]:
         """Those that could be."""
         return tuple(one for one in self.sets if not one.failure)
+
+    @property
+    def warnings(self) -> dict[str, tuple[str, ...]]:
+        """The names of the sets that each warning is of."""
+        found: dict[str, tuple[str, ...]] = {}
+        for one in self.sets:
+            for warning in one.warnings:
+                found[warning] = (*found.get(warning, ()), one.name)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

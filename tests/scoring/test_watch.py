@@ -172,6 +172,32 @@ def test_own_results_within_the_run_are_no_set(place: Path, tiny_model, link: bo
     assert "scores_9" not in [one.name for one in find_sets(place / "run")]
 
 
+def test_what_a_score_warns_of_is_passed_on(place: Path, tiny_model) -> None:
+    folder = place / "run" / "step_1000"
+    for path in list(folder.iterdir()):
+        with Image.open(path) as image:
+            image.convert("RGB").save(path.with_suffix(".jpg"), quality=60)
+        path.unlink()
+    found = rl2qc.watch(place / "run", place / "real", tiny_model, mpp=0.5, **FAST)
+    (told,) = (one.warnings for one in found.sets if one.name == "step_1000")
+    (stored,) = [warning for warning in told if "encoded differently" in warning]
+    assert "are stored as" in stored and found.warnings[stored] == ("step_1000",)
+    assert "encoded differently" in Page(place / "run.watch" / "index.html").text
+    # What is taken up again says it still; harmonized, both are stored alike.
+    again = rl2qc.watch(place / "run", place / "real", tiny_model, mpp=0.5, **FAST)
+    assert again.warnings == found.warnings
+    alike = rl2qc.watch(
+        place / "run", place / "real", tiny_model, mpp=0.5, harmonize=True, overwrite=True, **FAST
+    )
+    assert not any("are stored as" in warning for warning in alike.warnings)
+
+
+def test_real_images_within_the_run_are_no_checkpoint(place: Path, tiny_model) -> None:
+    shutil.move(place / "real", place / "run" / "real")
+    found = rl2qc.watch(place / "run", place / "run" / "real", tiny_model, **FAST)
+    assert [one.name for one in found.sets] == ["step_200.npy", "step_1000"]
+
+
 def test_too_little_diverse_sets_are_rejected(place: Path, tiny_model, patches) -> None:
     one = np.repeat(patches[:1], 40, axis=0)
     np.save(place / "run" / "step_9.npy", one)
