@@ -19,6 +19,7 @@ from rl2qc.errors import UsageError
 from rl2qc.features.base import FeatureExtractor
 from rl2qc.features.cache import FeatureCache
 from rl2qc.features.find import find_extractors
+from rl2qc.images.encoding import encoding_differences
 from rl2qc.images.sources.base import Patches
 from rl2qc.images.sources.images import PatchSource
 from rl2qc.images.sources.notes import difference_warnings, sized_abouts
@@ -28,6 +29,7 @@ from rl2qc.metrics.irs_counts import irs_from_counts
 from rl2qc.metrics.irs_rejection import RejectionPlan, beside_real, rejection_plan
 from rl2qc.metrics.neighbors import kneighbors
 from rl2qc.model.quality import DEFAULT_MODEL, QualityModel
+from rl2qc.scoring.encoding import encoding_of
 from rl2qc.scoring.settings import RejectSettings
 
 __all__ = ["SCHEMA_VERSION", "Rejection", "Retrieval", "reject", "schema"]
@@ -247,6 +249,7 @@ def reject(
     )
     sized = {title: sized_abouts(source) for title, source in sources.items()}
     warnings = [*warnings, *difference_warnings(sized, next(iter(sources.values())).size)]
+    warnings += _stored_differently(sources)
     extractors = find_extractors(settings.features, judge, list(sources))
     measure = _Measuring(settings, FeatureCache() if settings.cache else None)
     known = Retrieval(measure(sources["train"], extractors["train"]), settings.distance)
@@ -282,6 +285,17 @@ def reject(
         "settings": {**settings.record(), "features": extractors["train"].name},
         "versions": versions(),
     })  # fmt: skip
+
+
+def _stored_differently(sources: Mapping[str, PatchSource]) -> list[str]:
+    """What the files say of how the sets are encoded; their pixels are not all read."""
+    stored = {title: encoding_of(source, None) for title, source in sources.items()}
+    return [
+        f"{'; '.join(d.words for d in found).replace('generated', title)}. That alone moves which "
+        "images are retrieved: save all sets alike"
+        for title, encoding in stored.items()
+        if title != "train" and (found := encoding_differences(stored["train"], encoding))
+    ]
 
 
 @dataclass(frozen=True)

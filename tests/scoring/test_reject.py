@@ -110,3 +110,19 @@ def test_sets_of_two_sizes_are_told(train, stained, tiny_model):
     assert "images differ in size (train 96 x 96 px (20); generated 64 x 64" in found.warnings[0]
     same = rl2qc.reject(train[:20], train, tiny_model, cache=False)
     assert not any("size" in line for line in same.warnings)
+
+
+def test_sets_that_are_stored_otherwise_are_told(train, tiny_model, tmp_path):
+    for name, suffix in (("train", "png"), ("made", "jpg"), ("other", "png")):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(train[:20]):
+            Image.fromarray(image).save(tmp_path / name / f"{i}.{suffix}", quality=80)
+    made, real, other = (tmp_path / name for name in ("made", "train", "other"))
+    found = rl2qc.reject(made, real, tiny_model, unseen=other, cache=False)
+    (told,) = [line for line in found.warnings if "stored" in line]
+    assert "real images are stored as lossless, generated ones as JPEG 80" in told
+    found = rl2qc.reject(other, real, tiny_model, unseen=made, cache=False)
+    (told,) = [line for line in found.warnings if "stored" in line]
+    assert "unseen ones as JPEG 80" in told
+    found = rl2qc.reject(other, real, tiny_model, cache=False)
+    assert not any("stored" in line for line in found.warnings)
