@@ -81,3 +81,8 @@ class BenchmarkSettings(Settings):
     quick: bool = option(
         False, help="At most 100 patches and every second severity.", flags=("--quick",)
     )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.corruptions, str):
+            object.__setattr__(self, "corruptions", _split(self.corruptions))
+        super().__post_init__()

@@ -123,6 +123,6 @@ class RejectedTiles:
         return RejectedList(
             tuple((self._names[s], addresses.get(self._names[s], "")) for s in slides),
             tuple(names[number] for number in reasons),
-            tuple(f"{row[t.slide]}\t{word[t.reason]}\t{t.p_value:.3f}\t{t.place}" for t in chosen),
+            tuple(f"{row[t.slide]}\t{word[t.reason]}\t{t.p_value:.2g}\t{t.place}" for t in chosen),
             self.total,
         )

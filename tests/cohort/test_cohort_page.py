@@ -77,7 +77,7 @@ def test_rejected_tiles_are_named_and_lead_to_their_files(results: Path) -> None
     gone = [row for row in rows if row["keep"] == "false"]
     assert gone
     for row in gone:
-        assert f"\t{float(row['p_value']):.3f}\tx {row['x']}, y {row['y']}\n" in page.text
+        assert f"\t{float(row['p_value']):.2g}\tx {row['x']}, y {row['y']}\n" in page.text
     assert not (results / "tiles.html").exists()
     addresses = re.findall(r'href="([^"]+)"', page.html)
     assert "caf%E9/tiles.csv" in addresses

@@ -49,11 +49,11 @@ def _layout(path: Path) -> tuple[str, list[int]]:
 
     try:
         with pq.ParquetFile(path) as table:
-            groups = range(table.num_row_groups)
-            column = _column(path, table.schema_arrow)
-            return column, [table.metadata.row_group(i).num_rows for i in groups]
+            schema, groups = table.schema_arrow, range(table.num_row_groups)
+            rows = [table.metadata.row_group(i).num_rows for i in groups]
     except _ERRORS as error:
         raise ImageError(f"{path} is no Parquet table, or a damaged one: {error}") from None
+    return _column(path, schema), rows
 
 
 def _rows(path: Path, column: str, group: int) -> list[bytes | None]:

@@ -298,3 +298,16 @@ def test_arrays_of_another_type_beside_images_are_named(kind, pixels, tmp_path):
     assert len(found) == 4
     (line,) = found.warnings
     assert f"set.{kind}/deep is left out: it holds 3 images of uint16" in line
+
+
+def test_tables_without_a_column_of_images_are_told_so(tmp_path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "labels.parquet"
+    pq.write_table(pa.table({"name": ["a"], "label": [1]}), path)
+    with pytest.raises(UsageError, match=r"no column of image bytes.*columns: name, label"):
+        open_images(path)
+    pq.write_table(pa.table({"left": [b"x"], "right": [b"x"]}), path)
+    with pytest.raises(UsageError, match=r"several columns of image bytes.*left, right"):
+        open_images(path)
