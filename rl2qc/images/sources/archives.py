@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -67,7 +67,36 @@ _TWICE = "pictures of a name that is there already"
 _UNSEEN = "hidden, deleted or system pictures"
 _LINKS = "links"
 _ARCHIVES = "archives within it"
+_BESIDE = "masks and other pictures of samples whose image has a name of its own"
 _OTHERS = "files of a kind that is not read as images of patches"
+
+
+# What a sample of WebDataset (KEY.FIELD.png) calls its image, the likeliest first, and a mask.
+_IMAGES = ("image", "img", "input", "rgb")
+_MASKS = ("mask", "masks", "seg", "segmentation", "label", "labels")
+
+
+def _beside_images(names: Iterable[str]) -> list[str]:
+    """Pictures of samples beside the one that is the image by its field.
+
+    Examples
+    --------
+    >>> _beside_images(["a.image.png", "a.mask.png", "b.png", "b.mask.png", "c.1.png", "c.2.png"])
+    ['a.mask.png', 'b.mask.png']
+    """
+    samples: dict[str, dict[str, list[str]]] = {}
+    for name in names:
+        folder, _, base = name.rpartition("/")
+        key, _, rest = base.partition(".")
+        field = rest.rpartition(".")[0].lower()
+        samples.setdefault(f"{folder}/{key}", {}).setdefault(field, []).append(name)
+    beside: list[str] = []
+    for fields in samples.values():
+        image = next((field for field in _IMAGES if field in fields), None)
+        for field, found in fields.items():
+            if field != image and (image is not None or ("" in fields and field in _MASKS)):
+                beside += found
+    return beside
 
 
 class ZipImages(Encoded):
@@ -101,6 +130,9 @@ class ZipImages(Encoded):
                 left.add(_TWICE, name)
             else:
                 members[name] = info
+        for name in _beside_images(members):
+            left.add(_BESIDE, name)
+            del members[name]
         self.names = tuple(sorted(members))
         self._members = [members[name] for name in self.names]
         self._name_others(left, others)
@@ -163,8 +195,7 @@ class TarImages(Encoded):
         self._plain = _unpacked(path)
         self._file: tuple[int, int] | None = None
         left = _LeftOut(path)
-        names: dict[str, None] = {}
-        places: list[tuple[int, int]] = []
+        places: dict[str, tuple[int, int]] = {}
         for member in self._scan(left):
             name = inner_name(member.name)
             if name is None:
@@ -173,13 +204,15 @@ class TarImages(Encoded):
                 left.add(_LINKS if member.issym() or member.islnk() else "special files", name)
             elif is_unseen(name):
                 left.add(_UNSEEN, name)
-            elif name in names:
+            elif name in places:
                 left.add(_TWICE, name)
             else:
-                names[name] = None
-                places.append((member.offset_data, member.size))
-        self.names = tuple(names)
-        self._places: NDArray[np.int64] = np.array(places, np.int64).reshape(-1, 2)
+                places[name] = member.offset_data, member.size
+        for name in _beside_images(places):
+            left.add(_BESIDE, name)
+            del places[name]
+        self.names = tuple(places)
+        self._places: NDArray[np.int64] = np.array([*places.values()], np.int64).reshape(-1, 2)
         self.warnings = left.warnings()
 
     def _scan(self, left: _LeftOut) -> Iterator[tarfile.TarInfo]:

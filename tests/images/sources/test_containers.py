@@ -311,3 +311,20 @@ def test_tables_without_a_column_of_images_are_told_so(tmp_path) -> None:
     pq.write_table(pa.table({"left": [b"x"], "right": [b"x"]}), path)
     with pytest.raises(UsageError, match=r"several columns of image bytes.*left, right"):
         open_images(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_masks_of_samples_are_no_images(kind, pixels, tmp_path) -> None:
+    """As WebDataset keeps samples: KEY.FIELD.png."""
+    picture = png(pixels[0])
+    fields = ("image.png", "mask.png", "instances.png")
+    members = {f"x/{key}.{field}": picture for key in "ab" for field in fields}
+    members |= {"y/c.png": picture, "y/c.mask.png": picture, "y/d.1.png": picture}
+    members |= {"y/d.2.png": picture, "y/d.png": picture}
+    write(tmp_path / f"set.{kind}", members)
+    found = open_images(tmp_path / f"set.{kind}")
+    inner = sorted(name.split(f"set.{kind}/")[1] for name in found.names)
+    kept = ["x/a.image.png", "x/b.image.png", "y/c.png", "y/d.1.png", "y/d.2.png", "y/d.png"]
+    assert inner == kept
+    (line,) = found.warnings
+    assert "5 left out: masks and other pictures of samples" in line
