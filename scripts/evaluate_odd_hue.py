@@ -23,7 +23,7 @@ from laboratories import lab_folders, read_image
 from numpy.typing import NDArray
 from teaching_views import read_cutouts
 
-from rl2qc.filtering.odd_hue import hue_p_values
+from rl2qc.images.odd_hue import hue_p_values
 from rl2qc.images.quantities import measure_quantities
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.synthetic.teaching import CLASSES

@@ -11,8 +11,8 @@ from general_judge import Laboratory, Tiles, fit_prior
 from numpy.typing import NDArray
 
 from rl2qc.filtering.evidence import Evidence
-from rl2qc.filtering.odd_hue import mark_ink, reasons_by_hue
 from rl2qc.images.cells import CellMap, encode_cells
+from rl2qc.images.odd_hue import mark_ink, reasons_by_hue
 from rl2qc.stats.adaptation import Adaptation, Judged, adapt, judge, unadapted
 from rl2qc.stats.prior import GeneralPrior, evidence_names, map_evidence, probability
 from rl2qc.synthetic.teaching import CLASSES

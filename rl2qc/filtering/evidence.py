@@ -20,8 +20,8 @@ from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
-from rl2qc.filtering.odd_hue import hue_p_values, mark_ink
 from rl2qc.images.cells import CellMap, encode_cells
+from rl2qc.images.odd_hue import hue_p_values, mark_ink
 from rl2qc.stats.adaptation import (
     Adaptation,
     cell_limits,

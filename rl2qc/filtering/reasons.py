@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rl2qc.filtering.decision import over_rejection_warnings
 from rl2qc.filtering.drift import MIN_TILES
 from rl2qc.filtering.evidence import Evidence, adaptation_warnings
-from rl2qc.filtering.odd_hue import reasons_by_hue
+from rl2qc.images.odd_hue import reasons_by_hue
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import (
     DAMAGE_REASONS,

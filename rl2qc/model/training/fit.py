@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rl2qc.core.progress import Progress
 from rl2qc.errors import UsageError
+from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.images.sources.base import Patches, PatchSource
 from rl2qc.model.density.features import FeatureDensity
@@ -178,7 +179,10 @@ def _without_suspects(
     UsageError
         Hardly anything is left, so that what is usual cannot be told.
     """
-    out, stands = suspects(found.statistics, chosen.groups, trunk.prior, seed=settings.seed)
+    hue = found.quantities[:, QUANTITIES.index("odd_hue")]
+    out, stands = suspects(
+        found.statistics, chosen.groups, trunk.prior, odd_hue=hue, seed=settings.seed
+    )
     rows, count = np.flatnonzero(~out), len(out)
     said = f"{out.sum()} of {count} patches ({out.mean():.0%}) look damaged or unlike the rest"
     if 2 * out.sum() > count:

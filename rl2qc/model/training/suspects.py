@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from rl2qc.images.odd_hue import hue_p_values
 from rl2qc.model.detectors.base import Reference
 from rl2qc.model.detectors.combined import shortfall
 from rl2qc.model.detectors.evidence import EvidenceDetector
@@ -77,14 +78,16 @@ def suspects(
     groups: Sequence[str] | None,
     prior: GeneralPrior | None,
     *,
+    odd_hue: ArrayLike | None = None,
     seed: int = 0,
 ) -> Doubted:
     """Which patches are not to be learnt from: damaged by evidence, or far from the others.
 
-    What evidence alone says to be damaged, one in twenty of it falsely [2]_, is out. Densities of
-    the stages are fitted to what is left, and each other patch is scored by those that did not see
-    its group, and by its evidence. Clean and damaged are then taken apart as a mixture
-    (:mod:`rl2qc.stats.unsorted`), twice, as in robust estimates of covariance [1]_.
+    What evidence alone says to be damaged, one in twenty of it falsely [2]_, is out, and what a hue
+    that the others do not have condemns beyond doubt. Densities of the stages are fitted to what is
+    left, and each other patch is scored by those that did not see its group, and by its evidence.
+    Clean and damaged are then taken apart as a mixture (:mod:`rl2qc.stats.unsorted`), twice, as in
+    robust estimates of covariance [1]_.
 
     Parameters
     ----------
@@ -93,6 +96,8 @@ def suspects(
         Slide, or part of a slide, of each.
     prior
         What the network was taught of damage; None for one that was not.
+    odd_hue : (n,)
+        Share of each patch whose hue no stain has; none without.
     seed
         Of the folds.
 
@@ -103,6 +108,8 @@ def suspects(
     .. [2] Benjamini and Hochberg, "Controlling the false discovery rate", JRSS B 57 (1995) 289-300.
     """
     sure = _surely_damaged(statistics, prior)
+    if odd_hue is not None:
+        sure |= hue_p_values(odd_hue) < 1
     out = damaged_patches(statistics, prior) | sure
     stands, left = ~out, ~sure
     fold = fold_rows(len(statistics), groups, seed=seed)

@@ -154,6 +154,19 @@ def test_evidence_counts_where_densities_tell_nothing(
     assert not suspects(np.hstack([statistics, evidence])[~bad], None, prior).out.any()
 
 
+def test_a_hue_that_no_stain_has_is_not_learnt_from(rng: np.random.Generator) -> None:
+    statistics = rng.normal(size=(300, 2048)).astype(np.float32)
+    odd = np.zeros(300)
+    odd[:12] = 0.02
+    out = suspects(statistics, None, None, odd_hue=odd).out
+    assert out[:12].all() and out[12:].mean() < 0.05
+    # Where the stain has such hues itself, they say nothing.
+    usual = rng.uniform(0, 0.1, 300)
+    alone = suspects(statistics, None, None).out
+    assert np.array_equal(suspects(statistics, None, None, odd_hue=usual).out, alone)
+    assert not alone[:12].all()
+
+
 def varied(n: int, rng: np.random.Generator) -> np.ndarray:
     """Statistics of clean patches, a few of which lie far from the others: as of t."""
     spread = np.exp(0.02 * np.abs(rng.standard_t(4, (n, 1))))

@@ -7,8 +7,8 @@ import pytest
 from toy_general import CLASSES, toy_prior
 
 from rl2qc.filtering.evidence import Evidence, judge_evidence
-from rl2qc.filtering.odd_hue import hue_p_values, mark_ink, reasons_by_hue
 from rl2qc.images.cells import CellMap, encode_cells
+from rl2qc.images.odd_hue import hue_p_values, mark_ink, reasons_by_hue
 from rl2qc.images.quantities import image_quantities, odd_hue_cells
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.stats.adaptation import adapt, judge, score_at, unadapted
