@@ -42,7 +42,7 @@ def test_odd_names_in_every_format(tmp_path: Path, good: Path, name: str) -> Non
     there = [spec.name for spec in FORMATS if spec.extra is None or spec.extra.installed]
     formats = [name for name in there if name not in ("histoqc", "tiles-jpeg")]
     rows = {row.name: row for row in run_cohort(jobs, RankModel(), out, formats=formats)}
-    assert {row.status for row in rows.values()} == {"done"}
+    assert {row.status for row in rows.values()} == {"done"}, [row.error for row in rows.values()]
     assert set(rows) == {name, "plain"}
     ours, plain = (read_table(out / name) for name in (name, "plain"))
     for column, values in plain.columns().items():

@@ -10,7 +10,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from rl2qc.core.names import stays_inside
 from rl2qc.core.opening import read_file_text
@@ -29,10 +37,20 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 # JSON has no NaN: null stands for it.
 Maybe = Number | None
 Text = str
-# Of a format's file or folder; no file system takes a longer one.
-FileName = Annotated[str, Field(max_length=255)]
 Lines = Annotated[list[Text], BeforeValidator(lambda value: [] if value is None else value)]
 Words = dict[str, Text]
+# Characters of a file's name: no file system takes more.
+_LONGEST = 255
+
+
+def _short(name: str) -> str:
+    """The name itself: a limit of pydantic's own would refuse what is no UTF-8."""
+    if len(name) > _LONGEST:
+        raise ValueError("longer than any file's name")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_short)]
 
 M = TypeVar("M", bound="_File")
 
