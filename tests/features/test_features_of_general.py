@@ -85,9 +85,11 @@ def test_statistics_are_the_first_columns_of_those_with_evidence(
     monkeypatch.setattr(
         plain, "extract", lambda images: looked_at.append(len(images)) or own[-len(images) :]
     )
-    np.testing.assert_array_equal(cache.features(plain, source), own)
+    # Passes of three and of twelve images round differently on some processors.
+    rounded = {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(cache.features(plain, source), own, **rounded)
     assert looked_at == [len(source) - 3]
-    np.testing.assert_array_equal(kept[:, : plain.dim], own[:3])
+    np.testing.assert_allclose(kept[:, : plain.dim], own[:3], **rounded)
 
 
 @pytest.mark.parametrize(
