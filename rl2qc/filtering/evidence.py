@@ -20,7 +20,7 @@ from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
-from rl2qc.images.cells import CellMap, encode_cells
+from rl2qc.images.cells import WITHOUT_EDGES, CellMap, encode_cells
 from rl2qc.images.odd_hue import hue_p_values, mark_ink
 from rl2qc.stats.adaptation import (
     Adaptation,
@@ -42,8 +42,8 @@ _PRIOR = "prior."
 _BAD, _FEW = "the slide looks damaged as a whole", "few tiles say what is usual here"
 _ENOUGH = 20
 _ROUNDING = 1e-5
-# Of clean tiles, the share whose cells are believed.
-_QUESTIONED = 0.05
+# Of clean tiles, the share whose cells are believed, and that which is damaged beyond question.
+_QUESTIONED, _SURE = 0.05, 0.001
 # Cells along the side of a tile, of some 4 um.
 _MOST_CELLS = 4096
 
@@ -115,20 +115,28 @@ class Evidence:
 
         One clean cell in a hundred is, and more in tissue that the network has not seen. So cells
         of a tile that shows no damage as a whole must show more of it: their limits, in log-odds,
-        rise by the logarithm of how many times its p-value (n,) is that of tiles in question.
-        Beside slides, what has a hue that no stain has is ink.
+        rise by the logarithm of how many times its p-value (n,) is that of tiles in question. Where
+        that is smaller, what has no edges must show less: such a tile may have it all over. These
+        limits fall as far as it is the likely reason. Beside slides, what has a hue that no stain
+        has is ink.
         """
         cells = self.tile_cells
         raised = np.zeros((1, len(cells.classes)))
         if adaptation is not None:
             raised = raised + logit(cell_limits(adaptation, self.prior)) - self.prior.cells
         if p_values is not None:
-            p = np.maximum(np.asarray(p_values, np.float64), _QUESTIONED)
-            raised = raised + np.log(p / _QUESTIONED)[:, None]
+            times = np.log(np.maximum(np.asarray(p_values, np.float64), _SURE) / _QUESTIONED)
+            fades = np.isin(cells.classes, WITHOUT_EDGES) * self.reasons(adaptation)
+            raised = raised + np.where(times[:, None] > 0, 1, fades) * times[:, None]
         mask = cells.mask(raised)
         if adaptation is None or not adaptation.tiles:
             return mask
         return mark_ink(mask, cells.odd_hue, cells.classes)
+
+    def reasons(self, adaptation: Adaptation | None = None) -> NDArray[np.float64]:
+        """How likely each class (n, classes) is in each tile, if that is damaged."""
+        usual = None if adaptation is None else adaptation.usual
+        return self.prior.reasons(self.worst(adaptation).values, usual)
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Some rows of it."""

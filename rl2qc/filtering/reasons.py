@@ -83,9 +83,7 @@ def _of_evidence(table: Decided) -> NDArray[np.str_]:
     assert table.evidence is not None
     prior = table.evidence.prior
     words = np.array([DAMAGE_REASONS.get(name, name) for name in prior.classes])
-    usual = None if table.adaptation is None else table.adaptation.usual
-    worst = table.evidence.worst(table.adaptation)
-    of_classes = prior.reasons(worst.values, usual)
+    of_classes = table.evidence.reasons(table.adaptation)
     if table.adapt != "none" and "odd_hue" in table.measurements:
         of_classes = reasons_by_hue(of_classes, table.measurements["odd_hue"], prior.classes)
     return np.where(table.keep, "", words[of_classes.argmax(1)])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from toy_general import CLASSES, toy_prior
 
 from rl2qc.core.arrays import read_arrays, write_arrays
@@ -82,9 +83,8 @@ def test_the_mask_follows_what_is_usual() -> None:
     np.testing.assert_array_equal(evidence.mask(usual), evidence.mask())
     # Limits follow by half of what the group's cells lie above the prior's: two logits here.
     raised = replace(usual, high=usual.high + 4)
-    strongest, margin = evidence.cells.cells[..., 0], evidence.cells.cells[..., 1] / 4
-    expected = np.where(margin > 2, strongest + 1, 0)
-    np.testing.assert_array_equal(evidence.mask(raised), expected)
+    np.testing.assert_array_equal(evidence.mask(raised), lowered(evidence, 2.0).mask())
+    assert evidence.mask(raised).any()
 
 
 def test_a_group_that_is_bad_as_a_whole_is_said_to_be() -> None:
@@ -115,8 +115,34 @@ def test_cells_of_tiles_without_damage_must_show_more_of_it() -> None:
     np.testing.assert_array_equal(evidence.mask(usual, np.full(n, 0.05)), evidence.mask(usual))
     np.testing.assert_array_equal(evidence.mask(usual, np.full(n, 1e-9)), evidence.mask(usual))
     p = np.where(np.arange(n) % 2, 0.05, 0.05 * np.e**2)
-    strongest, margin = evidence.cells.cells[..., 0], evidence.cells.cells[..., 1] / 4
     needed = np.where(np.arange(n) % 2, 0.0, 2.0)[:, None, None]
     found = evidence.mask(usual, p)
-    np.testing.assert_array_equal(found, np.where(margin > needed, strongest + 1, 0))
+    np.testing.assert_array_equal(found, lowered(evidence, needed).mask())
     assert (found[::2] > 0).sum() < (evidence.mask(usual)[::2] > 0).sum()
+
+
+@pytest.mark.parametrize("classes", [("ink", "fold", "out_of_focus"), ("ink", "fold", "other")])
+def test_what_has_no_edges_is_shown_all_over_tiles_that_have_it(classes: tuple[str, ...]) -> None:
+    toy = toy_evidence()
+    evidence = replace(
+        toy, prior=replace(toy.prior, classes=classes), cells=CellMap(classes, toy.cells.cells)
+    )
+    usual, p = unadapted(evidence.prior), np.geomspace(1e-5, 0.05, len(evidence))
+    likely = evidence.reasons(usual)[:, 2] * (classes[2] == "out_of_focus")
+    falls = np.zeros((len(evidence), 3))
+    falls[:, 2] = np.log(0.05 / np.maximum(p, 0.001)) * likely
+    needed = -np.take_along_axis(
+        falls[:, None, None], evidence.cells.cells[..., :1].astype(np.int64), 3
+    )[..., 0]
+    found = evidence.mask(usual, p)
+    # Margins are whole quarters, limits are not.
+    expected = lowered(evidence, np.floor(4 * needed.round(8)) / 4).mask()
+    np.testing.assert_array_equal(found > 0, expected > 0)
+    assert ((found > 0).sum() > (evidence.mask(usual) > 0).sum()) == (likely.max() > 0)
+
+
+def lowered(evidence: Evidence, by: ArrayLike) -> CellMap:
+    """The cells, with ``by`` less of a margin."""
+    cells = evidence.cells.cells.astype(np.float64)
+    cells[..., 1] -= 4 * np.asarray(by)
+    return CellMap(evidence.cells.classes, cells.astype(np.int8))

@@ -51,7 +51,7 @@ def test_certainty_is_bounded(p: float) -> None:
 
 def test_a_mask_and_its_shares() -> None:
     cells = np.zeros((2, 2, 2, 2), np.int8)
-    cells[0, 0, 0], cells[0, 0, 1], cells[1, 1, 1] = (1, 8), (0, 1), (1, -3)
+    cells[0, 0, 0], cells[0, 0, 1], cells[1, 1, 1] = (1, 8), (0, 3), (1, -3)
     found = CellMap(("ink", "fold"), cells)
     assert found.mask().tolist() == [[[2, 1], [0, 0]], [[0, 0], [0, 0]]]
     # Two logits and a quarter: what is two logits beyond is within the raised limit.
@@ -76,6 +76,27 @@ def test_a_mask_and_its_shares() -> None:
 def test_cells_that_do_not_fit_are_refused(cells: np.ndarray) -> None:
     with pytest.raises(ValueError, match="cells of"):
         CellMap(("ink", "fold"), cells).check()
+
+
+def test_cells_around_what_is_far_surer_are_its_rim() -> None:
+    rng = np.random.default_rng(2)
+    classes = ("ink", "fold", "out_of_focus")
+    cells = rng.integers(-20, 60, (3, 16, 14, 3), np.int8)
+    cells[..., ::2] = rng.integers(0, 3, (3, 16, 14, 2))
+    shift = rng.uniform(-1, 2, (3, 3))
+    found = CellMap(classes, cells).mask(shift)
+    for i, y, x in np.ndindex(3, 16, 14):
+        own, near = 0.0, 0.0
+        for v, u in np.ndindex(16, 14):
+            strongest, steps, likeliest = cells[i, v, u]
+            over = steps / 4 - shift[i, strongest]
+            if (v, u) == (y, x):
+                own, of_class = over, likeliest
+            if max(abs(v - y), abs(u - x)) <= 4 and likeliest != 2:
+                near = max(near, over)
+        # What fades out has no rim, and is none.
+        shown = own > 0 and (of_class == 2 or own > 0.3 * near)
+        assert found[i, y, x] == (of_class + 1 if shown else 0)
 
 
 def test_hue_stands_behind_the_classes() -> None:
