@@ -11,6 +11,7 @@ the likelier. Older results have the first two or three.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -188,11 +189,12 @@ def glass_cells(images: NDArray[np.uint8], side: int = 8) -> NDArray[np.bool_]:
     n, height, width, _ = images.shape
     rows, columns = -(-height // side), -(-width // side)
     pad = ((0, 0), (0, rows * side - height), (0, columns * side - width), (0, 0))
-    bands = np.pad(images, pad, mode="edge").reshape(n, rows, side, 3 * columns * side)
-    # Down first, which is contiguous: several times as fast as both at once.
+    padded = np.pad(images, pad, mode="edge") if np.any(pad) else images
+    bands = padded.reshape(n, rows, side, 3 * columns * side)
     darkest, brightest = (
-        most(most(bands, axis=2).reshape(n, rows, columns, side, 3), axis=3)
-        for most in (np.min, np.max)
+        # Down first, which is contiguous; across pixel by pixel: several times as fast as at once.
+        reduce(two, np.moveaxis(most(bands, axis=2).reshape(n, rows, columns, side, 3), 3, 0))
+        for most, two in ((np.min, np.minimum), (np.max, np.maximum))
     )
-    even = (brightest.astype(np.int16) - darkest).max(-1) <= _EVEN
+    even = (brightest - darkest).max(-1) <= _EVEN
     return np.asarray(even & (darkest.min(-1) >= _BRIGHT))

@@ -138,12 +138,11 @@ def _strongest(images: NDArray[np.uint8]) -> tuple[_Whole, _Whole]:
         padded, top = (above, _PADDING) if angle <= np.pi / 2 else (below, 0)
         parts = padded[:, top : top + height, :width]
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        across = cos * slopes[0] + sin * slopes[1]
+        across = np.tensordot(np.array([cos, sin]), slopes, 1)
         parts[:planes] = np.clip(across, -_ONE, _ONE, out=across)
-        bend = cos * cos * curvatures[0] + (2 * cos * sin) * curvatures[1]
-        bend += sin * sin * curvatures[2]
         # Of a dark line the density has its top in the middle: it bends downwards.
-        parts[planes:] = np.clip(-bend, -_ONE, _ONE, out=bend)
+        bend = np.tensordot(-np.array([cos * cos, 2 * cos * sin, sin * sin]), curvatures, 1)
+        parts[planes:] = np.clip(bend, -_ONE, _ONE, out=bend)
         first = (top + _BORDER) * across_all + _BORDER
         for line in _fan(_Sums(padded.reshape(-1), across_all), angle, step, (first, count)):
             np.maximum(flat_dark, line[half:], out=flat_dark)
