@@ -50,7 +50,10 @@ def _statistics(maps: list[Tensor]) -> Tensor:
 
 
 def load_network(path: Path) -> GeneralNetwork:
-    """A taught network, in evaluation mode."""
+    """A taught network, or that of a general model's file, in evaluation mode."""
     network = GeneralNetwork(ResNet18Features())
-    network.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=False)
+    state = {k.removeprefix("head."): v.float() for k, v in load_file(path).items()}
+    missing = network.load_state_dict(state, strict=False).missing_keys
+    if missing:
+        raise SystemExit(f"{path} is no network with a map: {missing[0]} is not there")
     return network.eval().to(memory_format=torch.channels_last)
