@@ -35,6 +35,8 @@ WITHOUT_EDGES = ("out_of_focus", "noise", "compression", "stain")
 # laboratories of one fold: cells across the surroundings, and the share of their largest margin
 # that a cell must have.
 _AROUND, _OF_LARGEST = 9, 0.3
+# Tiles taken at a time: a slide may have 50,000.
+_AT_ONCE = 512
 # Grey levels: glass varies less within a cell, and is nowhere darker.
 _EVEN, _BRIGHT = 16, 210
 
@@ -120,13 +122,23 @@ class CellMap:
         shift : (n, classes), (classes,) or a number
             By how much the limits are raised, logits.
         """
-        strongest = self.cells[..., 0].astype(np.int64)
         raised = np.broadcast_to(np.asarray(shift, np.float64), (len(self), len(self.classes)))
         # Rounded: a shift comes from log-odds, and a cell on its limit is not beyond it.
-        limits = np.round(_STEPS * raised, 6)[np.arange(len(self))[:, None, None], strongest]
-        margins = np.maximum(self.cells[..., 1] - limits, 0)
+        limits = np.round(_STEPS * raised, 6)
+        found = np.empty(self.cells.shape[:3], np.uint8)
+        for start in range(0, len(self), _AT_ONCE):
+            rows = slice(start, start + _AT_ONCE)
+            found[rows] = self._beyond(self.cells[rows], limits[rows])
+        return found
+
+    def _beyond(self, cells: NDArray[np.int8], limits: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """:meth:`mask` of some tiles, by their limits in quarters of a logit."""
+        strongest = cells[..., 0].astype(np.int64)
+        margins = np.maximum(
+            cells[..., 1] - limits[np.arange(len(cells))[:, None, None], strongest], 0
+        )
         # Of two bytes the last is the margin.
-        likeliest = self.cells[..., 2] if self.cells.shape[3] > 2 else strongest
+        likeliest = cells[..., 2] if cells.shape[3] > 2 else strongest
         fades = np.isin(np.array(self.classes), WITHOUT_EDGES)[likeliest]
         largest = maximum_filter(np.where(fades, 0, margins), (1, _AROUND, _AROUND))
         beyond = (margins > 0) & (fades | (margins > _OF_LARGEST * largest))
