@@ -138,6 +138,17 @@ def test_a_model_of_empty_patches(patches: NDArray[np.uint8]) -> None:
         rl2qc.QualityModel.fit([np.full((64, 64, 3), NAN)] * 120, **quick)
 
 
+@pytest.mark.parametrize("colour", [0, 128, 255])
+def test_a_model_of_padded_patches(patches: NDArray[np.uint8], colour: int) -> None:
+    padded = patches.copy()
+    padded[:7, :, 50:] = colour
+    padded[7:9, :20] = colour
+    padded[9:12, 63:] = colour
+    model = rl2qc.QualityModel.fit(padded, backbone="random", epochs=1, device="cpu")
+    (said,) = (line for line in model.warnings_ if "margin" in line)
+    assert said.startswith("9 of 120 reference patches have a margin of one colour")
+
+
 def test_networks_of_others() -> None:
     for value in NO_COUNTS:
         with pytest.raises(UsageError, match="batch_size must"):

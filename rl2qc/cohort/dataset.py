@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rl2qc.cohort.store.record import RECORD, Record, ResultFolder
+from rl2qc.cohort.store.summary import repeated
 from rl2qc.cohort.store.tables import kept_tiles
 from rl2qc.cohort.tile_masks import TileMasks
 from rl2qc.cohort.tile_source import source_of_tiles
@@ -321,6 +322,9 @@ def _found(results: Path) -> list[tuple[Path, Record]]:
         warnings.warn(said, stacklevel=3)
     if not found:
         raise UsageError(f"{results} holds no results of rl2qc filter")
+    of_slides = ((f.name, r.slide["path"]) for f, r in found if r.slide["kind"] == "slide")
+    for said in repeated(of_slides):
+        warnings.warn(said, stacklevel=3)
     return found
 
 

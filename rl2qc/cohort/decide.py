@@ -25,6 +25,7 @@ from rl2qc.cohort.store.folder import PAGE, RunFolder
 from rl2qc.cohort.store.record import ResultFolder
 from rl2qc.cohort.store.results import CohortResult
 from rl2qc.cohort.store.runs import command_line, with_run
+from rl2qc.cohort.store.summary import repeated
 from rl2qc.core.interrupts import ignore_interrupts, starting_processes
 from rl2qc.core.progress import Progress, track
 from rl2qc.core.text import printable
@@ -134,6 +135,7 @@ def decide(
         for row in rows
         if OVER_REJECTED in row.flags
     ]
+    warnings += repeated((row.name, row.path) for row in rows if row.kind == "slide")
     warnings += [said for d in decided for said in d.warnings]
     return CohortResult(
         folder.path,

@@ -21,6 +21,7 @@ from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.model.checkpoint import read_checkpoint, tensors_digest
 from rl2qc.model.density.features import FeatureDensity
 from rl2qc.model.detectors.book import Calibration, DetectorSet
+from rl2qc.model.detectors.knn import MAX_REFERENCE
 from rl2qc.model.network.backbone import FEATURE_DIM, STATISTICS_DIM, ResNet18Features
 from rl2qc.model.network.branch import ScoreBranch
 from rl2qc.model.network.head import DamageHead
@@ -130,7 +131,7 @@ def _check_tensors(tensors: Mapping[str, Tensor]) -> None:
 
 def _check_sizes(about: ConfigFile, tensors: Mapping[str, Tensor]) -> None:
     """ValueError for a header that asks for larger networks than the tensors fill, before they are
-    built."""
+    built, or tells of another number of patches."""
     flow = _part(tensors, "density.flow._transform._transforms.")
     layers = len({name.partition(".")[0] for name in flow})
     # A coupling layer, and a permutation between each two; a residual block has two square layers.
@@ -139,6 +140,9 @@ def _check_sizes(about: ConfigFile, tensors: Mapping[str, Tensor]) -> None:
         raise ValueError(
             f"{about.layers} layers of {about.hidden} for a flow of {layers} parts, {held} numbers"
         )
+    kept, taught = tensors.get("reference_features"), about.provenance.get("n_train")
+    if kept is not None and isinstance(taught, int) and len(kept) != min(MAX_REFERENCE, taught):
+        raise ValueError(f"reference_features of {len(kept)} patches, of {taught} that taught it")
     if about.head is not None:
         wide = tensors["head.dense.2.weight"].numel()
         if wide < 9 * about.head.width**2:

@@ -58,7 +58,9 @@ def test_inputs_are_told_apart(tmp_path: Path, tissue: np.ndarray) -> None:
     Image.fromarray(tissue[:64, :64]).save(tmp_path / "set" / "small.tif")
     jobs, warnings = find_inputs([tmp_path / "cohort", tmp_path / "set"])
     assert kinds(jobs) == [("b", "slide"), ("a", "slide"), ("set", "patches")]
-    assert warnings == []
+    hidden, file = warnings
+    assert ".trash" in hidden
+    assert ".hidden.svs" in file
 
 
 def test_loose_images_are_one_set_a_folder(tmp_path: Path, tissue: np.ndarray) -> None:

@@ -43,7 +43,10 @@ TENSORS = {
     "calibration.knn": [lambda t: t[:0], lambda t: t[None]],
     "quantities.low": [lambda t: t + 1e6, nan, lambda t: t[:3], torch.Tensor.int],
     "reference_latent_mean": [nan, lambda t: t[:5], torch.Tensor.int],
-    "reference_features": [nan, lambda t: t[:0], lambda t: t[:, :9], torch.Tensor.int],
+    "reference_features": [
+        *(nan, lambda t: t[:0], lambda t: t[:, :9], torch.Tensor.int),
+        *(lambda t: t.repeat(2, 1), lambda t: t[:-1]),
+    ],
     "detector.stages.standards": [torch.neg, nan, lambda t: t[:0], lambda t: t[:, :2]],
     "detector.stages.0.stem.variances": [torch.neg, torch.zeros_like, lambda t: t[:3]],
     "detector.stages.0.layer2.components": [torch.zeros_like, lambda t: t * 1.1],

@@ -19,7 +19,7 @@ from rl2qc.slides.readers.base import (
     may_be_slide,
 )
 
-__all__ = ["Contents", "look_into", "tell_apart"]
+__all__ = ["Contents", "is_wanted", "look_into", "tell_apart"]
 
 # Longer sides than this are no patch's; published patches go up to 2048 px.
 _PATCH_SIDE = 4096
@@ -57,7 +57,7 @@ def look_into(folder: Path, *, as_slides: bool = False) -> Contents:
     >>> [file.name for file in found.slides], [file.name for file in found.images]
     (['a.svs'], ['a.png'])
     """
-    found = list_files(folder, _is_wanted, whole=is_slide_folder)
+    found = list_files(folder, is_wanted, whole=is_slide_folder)
     beside = {file for file in found.files if is_kept_beside(file)}
     slides, images = tell_apart([f for f in found.files if f not in beside], as_slides=as_slides)
     warnings = list(found.warnings)
@@ -69,7 +69,8 @@ def look_into(folder: Path, *, as_slides: bool = False) -> Contents:
     return Contents(slides, images, warnings)
 
 
-def _is_wanted(file: Path) -> bool:
+def is_wanted(file: Path) -> bool:
+    """Whether a file is a picture, or for a reader of slides."""
     # A link to a slide that is gone is a slide that fails, and is listed.
     return is_image(file) or (is_regular(file) and may_be_slide(file))
 

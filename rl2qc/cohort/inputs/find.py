@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rl2qc.cohort.inputs.discovery import Contents, look_into, tell_apart
+from rl2qc.cohort.inputs.discovery import Contents, is_wanted, look_into, tell_apart
 from rl2qc.cohort.inputs.input import Input
 from rl2qc.cohort.inputs.lists import read_mpp_table, read_slide_list
 from rl2qc.cohort.inputs.own_files import match_coords, match_masks
@@ -248,7 +248,7 @@ def _named_patches(files: Iterable[Path], *, as_slides: bool) -> set[Path]:
 def _expand(item: str | Path, warnings: list[str]) -> list[Path]:
     if os.path.lexists(item) or is_scene(Path(item)):
         return [Path(item)]
-    matches, left = expand_glob(str(item))
+    matches, left = expand_glob(str(item), is_wanted)
     warnings += left.warnings()
     return matches
 

@@ -24,6 +24,7 @@ __all__ = [
     "csv_row",
     "describe_reasons",
     "describe_verdicts",
+    "repeated",
     "row_from",
     "row_of",
     "run_warnings",
@@ -189,4 +190,24 @@ def run_warnings(manifest: Mapping[str, Any], rows: Sequence[SummaryRow]) -> lis
     """What a run says that is of none of its inputs: what was left out of them, say."""
     of_inputs = tuple(f"{row.name}: " for row in rows)
     lines = map(str, manifest.get("warnings", ()))
-    return [line for line in lines if not line.startswith(of_inputs)]
+    of_slides = ((row.name, row.path) for row in rows if row.kind == "slide")
+    return [*(line for line in lines if not line.startswith(of_inputs)), *repeated(of_slides)]
+
+
+def repeated(slides: Iterable[tuple[str, str]]) -> list[str]:
+    """What is to be said of results, name and path of the slide each, that are of one slide.
+
+    Examples
+    --------
+    >>> repeated([("a", "a.svs"), ("b", "b.svs"), ("a.bak", "a.svs")])
+    ['a and a.bak are results of one slide, whose tiles count twice: move the copy elsewhere']
+    """
+    names: dict[str, list[str]] = {}
+    for name, path in slides:
+        names.setdefault(path, []).append(name)
+    return [
+        f"{printable(same[0])} and {printable(same[1])} are results of one slide, whose tiles "
+        "count twice: move the copy elsewhere"
+        for same in names.values()
+        if len(same) > 1
+    ]

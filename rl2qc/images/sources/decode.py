@@ -36,6 +36,7 @@ from rl2qc.images.sources.images import Image as Pixels
 from rl2qc.images.sources.lossy import lossy
 from rl2qc.images.sources.pages import pages_of, split_page
 from rl2qc.images.sources.placeholders import why_not_fetched, why_unreadable
+from rl2qc.images.sources.profiles import is_of_other_colours
 from rl2qc.images.sources.scale import recorded_mpp
 from rl2qc.images.sources.turns import turned
 
@@ -288,6 +289,7 @@ def _about(image: Image.Image, page: int, bits: int | None = None) -> About:
         grey=len(image.getbands()) - image.mode.endswith("A") < 3 and image.mode != "P",
         pages=pages,
         mpp=recorded_mpp(image),
+        other_colours=is_of_other_colours(image),
     )
 
 

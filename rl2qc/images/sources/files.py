@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,9 +129,11 @@ def _matching(pattern: str) -> Listing:
     return Listing(files, warnings)
 
 
-def expand_glob(pattern: str) -> tuple[list[Path], LeftOut]:
-    """What a glob matches, in the order of the names, and what of it is left out: deleted files,
-    and pictures that rl2qc wrote.
+def expand_glob(
+    pattern: str, wanted: Callable[[Path], bool] = is_image
+) -> tuple[list[Path], LeftOut]:
+    """What a glob matches, in the order of the names, and what of it is left out: deleted files
+    that would be wanted, and pictures that rl2qc wrote.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def expand_glob(pattern: str) -> tuple[list[Path], LeftOut]:
             own[place] = own_beside(place)
         # What stands in the pattern itself is meant.
         if any(is_bin(part) for part in match.parts if part not in pattern):
-            left.add("bin", match, is_picture(match.name))
+            left.add("bin", match, wanted(match))
         elif os.path.normpath(match) in own[place] and is_picture(match.name):
             left.add("own", match)
         else:

@@ -51,7 +51,15 @@ _NOT_READ = (
     | frozenset({".svg", ".eps", ".ps", ".ai", ".emf", ".wmf", ".pcx", ".tga", ".sgi", ".pict"})
     | frozenset({".pct", ".ico", ".cur", ".dds", ".fits", ".fit", ".btf", ".tf2", ".tf8", ".lsm"})
     | frozenset({".lif", ".oib", ".oif", ".stk", ".nd2", ".vsi", ".zvi", ".ims"})
+    # Of scanners.
+    | frozenset({".isyntax", ".i2syntax", ".kfb", ".sdpc", ".dyqx", ".mds", ".mdsx", ".tmap"})
+    | frozenset({".tron", ".ndpis"})
 ) - IMAGE_SUFFIXES
+# Packed one by one, as servers and backups do; slides among them, which rooms above this one read.
+_PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".lz4"})
+_SLIDES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu"}) | (
+    frozenset({".czi", ".dcm"})
+)
 # Not looked into: whatever these hold, it is no picture.
 _NO_PICTURE = (
     frozenset({".txt", ".csv", ".tsv", ".json", ".jsonl", ".geojson", ".xml", ".yaml", ".yml"})
@@ -159,8 +167,13 @@ def other_kind(name: str, head: Callable[[], bytes]) -> str:
     --------
     >>> other_kind("a", lambda: b"GIF89a"), other_kind("a.cls", lambda: b"7")
     ('no suffix', '')
+    >>> other_kind("a.svs.gz", bytes), other_kind("notes.txt.gz", bytes)
+    ('.svs.gz', '')
     """
     suffix = Path(name).suffix.lower()
+    if suffix in _PACKED:
+        inner = Path(Path(name).stem).suffix.lower()
+        return f"{inner}{suffix}" if inner in IMAGE_SUFFIXES | _NOT_READ | _SLIDES else ""
     if suffix in _NOT_READ:
         return suffix
     if suffix in _NO_PICTURE or suffix in IMAGE_SUFFIXES:

@@ -58,6 +58,8 @@ class About:
         How many images the file holds.
     mpp
         Microns per pixel that it records, None without.
+    other_colours
+        Whether it carries a colour profile that is not sRGB's; its numbers are taken as stored.
     """
 
     height: int
@@ -72,6 +74,7 @@ class About:
     grey: bool = False
     pages: int = 1
     mpp: float | None = None
+    other_colours: bool = False
 
 
 class Images(ABC):

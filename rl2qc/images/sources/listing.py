@@ -214,9 +214,9 @@ class _Walk:
                 path = os.path.join(place, name)  # noqa: PTH118
                 if is_hidden(name):
                     if name not in _UNSEEN:
-                        self.left_out.add("hidden", path, _count_pictures(path))
+                        self.left_out.add("hidden", path, _count(path, self.wanted))
                 elif is_bin(name):
-                    self.left_out.add("bin", path, _count_pictures(path))
+                    self.left_out.add("bin", path, _count(path, self.wanted))
                 elif self.whole(Path(path)):
                     self.files.append(Path(path))
                 elif is_link:
@@ -231,7 +231,7 @@ class _Walk:
             if is_picture(fetched_name(name)):
                 self.left_out.add("cloud", path)
             # Those of a Macintosh are no pictures; ours are not complete yet.
-            elif is_picture(name) and not name.startswith(("._", ".tmp-")):
+            elif not name.startswith(("._", ".tmp-")) and self.wanted(path):
                 self.left_out.add("hidden file", path)
         elif not is_regular(path):
             self.left_out.add("special", path)
@@ -283,13 +283,13 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _count_pictures(folder: str) -> int:
-    """How many pictures lie below a folder that is left out, as far as it is worth counting."""
+def _count(folder: str, wanted: Callable[[Path], bool]) -> int:
+    """How many files that are wanted lie below a folder that is left out, up to a point."""
     count, looked, waiting = 0, 0, [folder]
     while waiting and looked < _COUNTED:
         place = waiting.pop()
         folders, files = _entries(place, lambda error: None)
         waiting += [f"{place}/{name}" for name, is_link in folders.items() if not is_link]
-        count += sum(is_picture(name) and not name.startswith("._") for name in files)
+        count += sum(not n.startswith("._") and wanted(Path(place, n)) for n in files)
         looked += len(files) + len(folders) + 1
     return count

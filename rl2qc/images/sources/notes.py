@@ -76,6 +76,11 @@ def _grey(about: About) -> tuple[str, str]:
     return f"has {what}", f"have {what}"
 
 
+def _other_colours(about: About) -> tuple[str, str]:
+    what = "a colour profile that is not sRGB's, which is not applied"
+    return f"carries {what}", f"carry {what}"
+
+
 def _is_first_of_several(name: str, about: About) -> bool:
     # The pages of a TIFF that is a file of its own have names of their own.
     return about.pages > 1 and (about.format != "TIFF" or split_page(name)[0] == Path(name))
@@ -87,6 +92,7 @@ _NOTES: tuple[tuple[Callable[[str, About], bool], Callable[[About], tuple[str, s
     (_is_first_of_several, _first_frame),
     # A file of a microscope's channel; greys of other formats are meant as they are.
     (lambda _, a: a.grey and a.format == "TIFF", _grey),
+    (lambda _, a: a.other_colours, _other_colours),
 )
 
 
@@ -186,6 +192,13 @@ def difference_warnings(sets: Mapping[str, Sequence[About | None]], size: int) -
         lines.append(
             f"images differ in size ({_by_title(sizes)}): the central {size} px of each are "
             "compared, so metrics are right only if all show tissue at one scale"
+        )
+    coloured = {title: sum(a.other_colours for a in s) for title, s in known.items()}
+    if len({count / len(known[title]) for title, count in coloured.items()}) > 1:
+        shares = "; ".join(f"{t} {n} of {len(known[t])}" for t, n in coloured.items())
+        lines.append(
+            f"images carry colour profiles that are not sRGB's in some sets ({shares}), which are "
+            "not applied: bring all to sRGB first"
         )
     scales = {
         title: _listed([f"{_most([a.mpp]):g}" for a in s if a.mpp]) for title, s in known.items()

@@ -23,13 +23,19 @@ def seen_from(folder: Path, item: str | Path) -> str:
     '../slides/a.svs'
     """
     path = from_anywhere(Path(item))
-    if not path.is_absolute() or not (Path(item).is_absolute() or os.path.exists(item)):  # noqa: PTH110
+    if not path.is_absolute() or not (Path(item).is_absolute() or _is_there(item)):
         return str(item)
     try:
         return os.path.relpath(path, folder.absolute())
     except ValueError:
         # On another drive.
         return str(path)
+
+
+def _is_there(item: str | Path) -> bool:
+    """Whether a file is there, or the file that it is a page, a scene or a member of."""
+    whole = Path(str(item).rpartition("@")[0] or item)
+    return any(map(os.path.exists, (item, whole))) or any(map(os.path.isfile, whole.parents))
 
 
 def reached_from(folder: Path, name: str) -> Path:

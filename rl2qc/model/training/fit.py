@@ -34,6 +34,8 @@ __all__ = ["Fitted", "fit_reference"]
 
 # Evidence of damage that one clean patch in a hundred has, and the share of a reference that may.
 _SURE, _SOME = 0.01, 0.03
+# Of a patch, at its edges: no more than this is by chance of one colour.
+_PADDED = 1 / 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ def fit_reference(
     # What cannot be split is told before the long part.
     split_patches(*_rule(chosen, settings))
     extractor, found = _read(chosen.source, trunk, settings, progress)
-    flat_warnings = _flat_warnings(found, chosen.source.names)
+    margins = _margin_warnings(found, chosen.source.names)
     if settings.uncurated:
         found, chosen, unsorted, more = _without_suspects(found, chosen, trunk, settings)
         said: tuple[str, ...] = (more,)
@@ -121,7 +123,7 @@ def fit_reference(
         head=trunk.head,
         branch=trunk.branch,
         taught=_taught(trunk, found),
-        warnings=(*said, *chosen.warnings, *flat_warnings, *split.warnings),
+        warnings=(*said, *chosen.warnings, *margins, *split.warnings),
     )
     return Fitted(parts, chosen.source, found.statistics, split.groups)
 
@@ -212,18 +214,25 @@ def _damage_warnings(found: ReferencePass, names: Sequence[str], trunk: Trunk) -
     )
 
 
-def _flat_warnings(found: ReferencePass, names: Sequence[str]) -> list[str]:
-    """What is to be said of patches without any picture; UsageError where most are such."""
-    flat = np.flatnonzero(found.flat)
-    if not len(flat):
-        return []
-    said = (
-        f"{len(flat)} of {len(names)} reference patches are of one colour all over, such as "
-        f"{names[flat[0]]}"
-    )
-    if 2 * len(flat) > len(names):
-        raise UsageError(f"{said}: give patches of clean tissue")
-    return [f"{said}: leave them out, or what is empty passes for clean"]
+def _margin_warnings(found: ReferencePass, names: Sequence[str]) -> list[str]:
+    """What is to be said of padded patches, and of those without any picture; UsageError where most
+    are such."""
+
+    def said(rows: NDArray[np.int64], what: str) -> str:
+        return f"{len(rows)} of {len(names)} reference patches {what}, such as {names[rows[0]]}"
+
+    lines = []
+    flat = np.flatnonzero(found.margin == 1)
+    if len(flat):
+        line = said(flat, "are of one colour all over")
+        if 2 * len(flat) > len(names):
+            raise UsageError(f"{line}: give patches of clean tissue")
+        lines.append(f"{line}: leave them out, or what is empty passes for clean")
+    padded = np.flatnonzero((found.margin > _PADDED) & (found.margin < 1))
+    if len(padded):
+        line = said(padded, "have a margin of one colour")
+        lines.append(f"{line}: if that is padding, crop it, or padding passes for clean")
+    return lines
 
 
 def _taught(trunk: Trunk, found: ReferencePass) -> NDArray[np.uint8]:

@@ -20,6 +20,8 @@ __all__ = ["ReferencePass", "measure_again", "read_reference"]
 
 # The probe wants about this many damaged patches; small references are damaged several times.
 N_DAMAGED, MAX_COPIES = 600, 3
+# Grey levels within which a line is of one colour, after JPEG too.
+_ALIKE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +42,8 @@ class ReferencePass:
         The number of each patch's group of near-duplicates.
     digests : (n, 8) uint8
         What the patches are known again by (:func:`rl2qc.images.digest.pixel_digest`).
-    flat : (n,) bool
-        Whether a patch is of one colour all over.
+    margin : (n,) float32
+        Share of each patch that is of one colour at its edges; 1 of one that is so all over.
     pixels : (n, size, size, 3) uint8
         The patches themselves; None unless they were asked for.
     """
@@ -52,7 +54,7 @@ class ReferencePass:
     quantities: NDArray[np.float64]
     duplicates: NDArray[np.int64]
     digests: NDArray[np.uint8]
-    flat: NDArray[np.bool_]
+    margin: NDArray[np.float32]
     pixels: NDArray[np.uint8] | None = None
 
     def take(self, rows: Rows) -> ReferencePass:
@@ -67,7 +69,7 @@ class ReferencePass:
             self.quantities[rows],
             self.duplicates[rows],
             self.digests[rows],
-            self.flat[rows],
+            self.margin[rows],
             None if self.pixels is None else self.pixels[rows],
         )
 
@@ -101,7 +103,7 @@ def read_reference(
     quantities = np.empty((n, len(QUANTITIES)))
     thumbnails = np.empty((n, SIDE, SIDE), np.float32)
     digests = np.empty((n, DIGEST_BYTES), np.uint8)
-    flat = np.empty(n, np.bool_)
+    margin = np.empty(n, np.float32)
     pixels = np.empty((n, size, size, 3), np.uint8) if keep_pixels else None
     start = 0
     with track(progress, "reference", n) as step:
@@ -113,7 +115,7 @@ def read_reference(
             quantities[rows] = [image_quantities(image) for image in images]
             thumbnails[rows] = [thumbnail(image) for image in images]
             digests[rows] = [list(pixel_digest(image)) for image in images]
-            flat[rows] = (images == images[:, :1, :1]).all(axis=(1, 2, 3))
+            margin[rows] = [_margin(image) for image in images]
             if pixels is not None:
                 pixels[rows] = images
             start += len(images)
@@ -125,9 +127,18 @@ def read_reference(
         quantities,
         near_duplicates(thumbnails),
         digests,
-        flat,
+        margin,
         pixels,
     )
+
+
+def _margin(image: NDArray[np.uint8]) -> float:
+    """Share of an image that rows and columns of one colour at its edges take."""
+    left = 1.0
+    for lines in (image, image.swapaxes(0, 1)):
+        seen = np.flatnonzero(np.ptp(lines, axis=1).max(axis=1) > _ALIKE)
+        left *= (seen[-1] + 1 - seen[0]) / len(lines) if len(seen) else 0.0
+    return 1 - left
 
 
 def measure_again(

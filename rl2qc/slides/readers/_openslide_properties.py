@@ -10,7 +10,9 @@ from pathlib import Path
 import openslide
 from PIL import ImageColor
 
+from rl2qc.errors import SlideError
 from rl2qc.slides.info import SlideInfo, settle_mpp
+from rl2qc.slides.readers._tiff_geometry import MOST_SIDE
 from rl2qc.slides.readers._tiff_pages import other_pages
 from rl2qc.slides.readers.pixel_shape import square_pixels
 
@@ -32,9 +34,12 @@ def describe_slide(
     Raises
     ------
     SlideError
-        It has no resolution or an absurd one, or its channels are pages of
-        their own.
+        It has no resolution or an absurd one, sides that no slide has, or its channels are pages
+        of their own.
     """
+    width, height = handle.dimensions
+    if max(width, height) > MOST_SIDE:
+        raise SlideError(f"{file} says that it has {width} x {height} px, so it is damaged")
     properties = dict(handle.properties)
     x, source = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_X, "tiff.XResolution")
     y, _ = _mpp_along(properties, openslide.PROPERTY_NAME_MPP_Y, "tiff.YResolution")
@@ -46,7 +51,6 @@ def describe_slide(
     warnings += said
     vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "")
     warnings += other_pages(file, handle.level_dimensions, vendor)
-    width, height = handle.dimensions
     return SlideInfo(
         vendor=vendor,
         dimensions=(width, height),

@@ -14,10 +14,10 @@ import tifffile
 
 from rl2qc.errors import SlideError
 
-__all__ = ["check_geometry", "is_ndpi"]
+__all__ = ["MOST_SIDE", "check_geometry", "is_ndpi"]
 
 # Sides of an image, in px: at 0.1 um/px, half a metre would be 5 million.
-_MOST_SIDE = 2**24
+MOST_SIDE = 2**24
 # Bytes of a tile once it is decoded, of which a reader holds several.
 _MOST_TILE = 2**28
 # Pages that are looked at.
@@ -115,7 +115,7 @@ def _sizes(tags: tifffile.TiffTags) -> _Sizes:
 def _implausible(page: _Sizes, size: int) -> str:
     """What of a page cannot be true, "" if nothing."""
     (width, height), (across, down) = page.image, page.tile
-    if not (0 < width <= _MOST_SIDE and 0 < height <= _MOST_SIDE):
+    if not (0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE):
         return f"it has {width} x {height} px"
     samples = 1 if page.planes else page.samples
     if not 0 < across * down * samples * page.bits / 8 <= _MOST_TILE:

@@ -181,6 +181,11 @@ class IsolatedReader(Closing):
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
             return self.submit(function, *args).result()
+        except MemoryError:
+            raise SlideError(
+                f"{self._slide.path} cannot be read: it is damaged, or takes more memory than "
+                "there is"
+            ) from None
         except Died as died:
             self.note(died, alone=False)
         # Others may have been at work in that process: alone, it is clear whose fault it is.

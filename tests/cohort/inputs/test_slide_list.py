@@ -287,3 +287,38 @@ def test_folders_that_cannot_be_listed_are_told_of(
 def test_folders_of_other_tools_are_no_inputs_folder(tmp_path: Path, name: str) -> None:
     make(tmp_path / "in" / name / "0.png")
     assert [job.name for job in find_inputs([tmp_path / "in" / name])[0]] == [f"in__{name}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".a.svs", "1 hidden picture is left out, such as"),
+        (".cache/deep/a.ndpi", "1 picture in a hidden folder is left out"),
+        ("$RECYCLE.BIN/a.mrxs", "1 picture in a folder of deleted or system files"),
+        ("a.sdpc", "(.sdpc 1)"),
+        ("a.svs.gz", "(.svs.gz 1)"),
+    ],
+)
+def test_slides_that_are_left_out_are_named(
+    tmp_path: Path, tissue: np.ndarray, name: str, said: str
+) -> None:
+    write_slide(tmp_path / "good.tif", tissue)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"x" * 200)
+    jobs, (warning,) = find_inputs([tmp_path])
+    assert kinds(jobs) == [("good", "slide")]
+    assert said in warning
+    assert name.split("/")[0] in warning
+
+
+def test_deleted_slides_that_a_glob_names_are_left_out_with_a_word(
+    tmp_path: Path, tissue: np.ndarray
+) -> None:
+    write_slide(tmp_path / "good.tif", tissue)
+    deleted = tmp_path / "$RECYCLE.BIN"
+    deleted.mkdir()
+    for name in ("a.svs", "notes.txt"):
+        (deleted / name).write_bytes(b"x" * 200)
+    jobs, (warning,) = find_inputs([str(tmp_path / "**" / "*.*")])
+    assert kinds(jobs) == [("good", "slide")]
+    assert "1 picture in a folder of deleted or system files" in warning

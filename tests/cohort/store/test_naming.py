@@ -15,6 +15,7 @@ from PIL import Image
 import rl2qc
 from rl2qc.cohort.store.naming import Naming
 from rl2qc.errors import UsageError
+from rl2qc.images.sources.places import seen_from
 
 pytestmark = pytest.mark.usefixtures("red_model")
 
@@ -186,3 +187,31 @@ def test_masks_and_coordinates_of_a_private_slide_have_its_code(home: Path, tmp_
     assert known["coords"].startswith(f"{name}.h5 (")
     assert known["tissue_mask"].startswith(f"{name}.png (")
     assert rl2qc.filter_cohort([slide], out, private=True, **files).before == (name,)
+
+
+def test_what_lies_in_a_file_is_seen_from_the_folder_as_the_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    images = [Image.new("RGB", (64, 64), (90 + i, 50, 120)) for i in range(4)]
+    for i in range(2):
+        images[i].save(tmp_path / "in" / f"{i}.png")
+    shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "in")
+    images[2].save(tmp_path / "stack.tif", save_all=True, append_images=images[3:])
+    monkeypatch.chdir(tmp_path)
+    rl2qc.filter_cohort(["set.zip", "stack.tif"], "out", alpha=0.1, mpp=0.5)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("set.zip", "stack.tif", "out"):
+        shutil.move(tmp_path / name, tmp_path / "elsewhere" / name)
+    tiles = rl2qc.KeptTiles("elsewhere/out")
+    assert sorted(int(tiles.pixels(i)[0, 0, 0]) for i in range(len(tiles))) == [90, 91, 92, 93]
+
+
+@pytest.mark.parametrize("name", ["a.ome.tiff@scene2", "a.ome.tiff", "a.ome.tiff/3"])
+def test_a_part_of_a_file_is_where_the_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "a.ome.tiff").touch()
+    monkeypatch.chdir(tmp_path)
+    assert seen_from(tmp_path / "out", name) == f"../{name}"
+    assert seen_from(tmp_path / "out", f"b{name}") == f"b{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,13 @@ def test_it_is_written_down(out: Path, tmp_path: Path) -> None:
     assert lines[0].split()[:4] == ["name", "status", "tiles", "kept"]
     assert lines[1].split()[:5] == ["a", "done", "3", "0", "0.0%"]
     assert result._repr_html_().startswith("<pre>name")
+
+
+def test_a_result_that_was_copied_beside_itself_is_named(out: Path) -> None:
+    assert not any("one slide" in line for line in read_results(out).warnings)
+    shutil.copytree(out / "a", out / "a backup")
+    said = "a and a backup are results of one slide"
+    for result in (read_results(out), rl2qc.decide(out, alpha=0)):
+        assert [line for line in result.warnings if line.startswith(said)]
+    with pytest.warns(UserWarning, match=said):
+        rl2qc.KeptTiles(out)

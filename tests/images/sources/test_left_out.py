@@ -55,6 +55,10 @@ def put(path: Path, **options: object) -> None:
         ("x.psd", "(.psd 1)"),
         ("no_suffix", "(no suffix 1)"),
         ("x.png.bak", "(.bak 1)"),
+        ("x.isyntax", "(.isyntax 1)"),
+        ("x.KFB", "(.kfb 1)"),
+        ("x.svs.gz", "(.svs.gz 1)"),
+        ("x.png.zst", "(.png.zst 1)"),
         ("more/b.tar.gz", "1 archive is left out, such as"),
         (".x.png.icloud", "not fetched from the cloud"),
     ],
@@ -71,7 +75,9 @@ def test_all_commands_leave_it_out_and_say_so(folder, name, said):
     assert any(said in line for line in dice(folder, folder).warnings)
 
 
-@pytest.mark.parametrize("name", ["._0.png", ".git/annex/objects/a.png", "notes.txt", "Thumbs.db"])
+@pytest.mark.parametrize(
+    "name", ["._0.png", ".git/annex/objects/a.png", "notes.txt", "Thumbs.db", "notes.txt.gz"]
+)
 def test_what_is_no_picture_is_not_spoken_of(folder, name):
     put(folder / name, format="PNG")
     assert list_files(folder).warnings == []

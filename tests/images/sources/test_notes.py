@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from rl2qc.errors import UsageError
 from rl2qc.filtering.patches import filter_patches
 from rl2qc.images.sources.decode import about_image
 from rl2qc.images.sources.images import About
-from rl2qc.images.sources.notes import difference_warnings, scale_notes
+from rl2qc.images.sources.notes import difference_warnings, image_notes, scale_notes
 from rl2qc.scoring.score import score
 
 
@@ -123,3 +126,48 @@ def test_the_sizes_of_arrays_are_held_against_those_of_files(tmp_path, stained, 
         assert "generated 64 x 64 px (6)" in line and "real 96 x 96 px (6)" in line
     said = score(stained(6, size=96), tmp_path / "real", tiny_model, **options).warnings
     assert not any("differ in size" in line for line in said)
+
+
+def profile_of(primaries: list[list[float]] | None) -> bytes:
+    """An ICC profile of RGB colours; of tables, where there are no primaries."""
+    named = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries or [], strict=False))
+    start = 128 + 4 + 12 * len(named)
+    tags, content = struct.pack(">I", len(named)), b""
+    for name, xyz in named.items():
+        tags += struct.pack(">4sII", name, start + len(content), 20)
+        content += b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * v) for v in xyz))
+    size = struct.pack(">I", start + len(content))
+    return (
+        (size + b"\0" * 8 + b"mntrRGB XYZ ").ljust(36, b"\0")
+        + b"acsp".ljust(92, b"\0")
+        + (tags + content)
+    )
+
+
+SRGB = [[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7142]]
+DISPLAY_P3 = [[0.5151, 0.2412, -0.0011], [0.2920, 0.6922, 0.0419], [0.1571, 0.0666, 0.7841]]
+
+
+def test_colour_profiles_that_are_not_applied_are_said(tmp_path, stained):
+    image = Image.fromarray(stained(1, 64)[0])
+    profiles = {"srgb": profile_of(SRGB), "wide": profile_of(DISPLAY_P3), "table": profile_of(None)}
+    profiles |= {"cut": profile_of(SRGB)[:150], "none": None, "odd": b"x" * 200}
+    for name, profile in profiles.items():
+        for suffix in ("png", "jpg", "tif"):
+            image.save(tmp_path / f"{name}.{suffix}", icc_profile=profile)
+    abouts = {file.name: about_image(file) for file in sorted(tmp_path.iterdir())}
+    other = {Path(name).stem for name, about in abouts.items() if about.other_colours}
+    assert other == {"wide", "table"}
+    assert sum(about.other_colours for about in abouts.values()) == 6
+    said = image_notes(list(abouts), list(abouts.values()))
+    assert [line for line in said if "profile" in line] == [
+        "6 of 18 images carry a colour profile that is not sRGB's, which is not applied, such as "
+        "table.jpg"
+    ]
+
+
+def test_sets_with_and_without_colour_profiles_are_told_apart():
+    plain, coloured = [About(64, 64)] * 3, [About(64, 64, other_colours=True)] * 3
+    assert difference_warnings({"real": coloured, "generated": coloured}, 64) == []
+    (line,) = difference_warnings({"real": coloured, "generated": plain}, 64)
+    assert "real 3 of 3; generated 0 of 3" in line

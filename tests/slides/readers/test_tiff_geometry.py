@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from slide_helpers import BrightnessModel, tissue_like, write_slide
+from slide_helpers import BrightnessModel, FakeHandle, tissue_like, write_slide
 
 from rl2qc.cohort.filter import filter_cohort
 from rl2qc.errors import SlideError
+from rl2qc.slides.readers._openslide_properties import describe_slide
 from rl2qc.slides.readers._tiff_geometry import check_geometry, is_ndpi
 from rl2qc.slides.readers.base import is_slide, open_slide
 
@@ -123,3 +124,20 @@ def test_a_name_does_not_tell_what_a_file_is(make: Callable[..., Path], tmp_path
         opened.seek(place)
         opened.write((1).to_bytes(2, "little") + (65420).to_bytes(2, "little") + bytes(10))
     assert is_ndpi(far)
+
+
+def test_sides_that_no_slide_has_in_any_format() -> None:
+    endless = np.broadcast_to(np.zeros(3, np.uint8), (5, 2**24 + 1, 3))
+    with pytest.raises(SlideError, match=r"a\.dcm says that it has 16777217 x 5 px"):
+        describe_slide(FakeHandle(endless, {}), Path("a.dcm"), 0.5)
+
+
+def _too_much(*_: object) -> None:
+    raise MemoryError
+
+
+def test_more_memory_than_there_is_is_an_error_of_the_slide(tmp_path: Path) -> None:
+    path = write_slide(tmp_path / "a.tif", np.full((128, 128, 3), 99, np.uint8))
+    reader = open_slide(path)
+    with pytest.raises(SlideError, match="more memory than there is"):
+        reader._call(_too_much)
