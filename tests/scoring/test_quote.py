@@ -89,6 +89,32 @@ def test_what_is_not_measured_is_told():
         read_requirements("rl2 < 1, kid < 2, fid < 2", ["rl2"])
 
 
+@pytest.mark.parametrize("value", ['"rl2 < 20, coverage > .6"', '["rl2 < 20", "coverage > .6"]'])
+def test_requirements_of_a_settings_file(tmp_path, value):
+    file = tmp_path / "pipeline.toml"
+    file.write_text(f"seed = 1\nrequire = {value}\n[other]\nx = 1\n")
+    assert read_requirements(str(file)) == read_requirements("rl2 < 20, coverage > .6")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read"),
+        ("seed = 1", "has no require"),
+        ("require = 3", "has no require"),
+        ("require = [1]", "has no require"),
+        ("require = ", "is no TOML"),
+        ("require = 'rl2 = 3'", "'rl2 = 3' must be a metric"),
+    ],
+)
+def test_settings_files_without_requirements(tmp_path, text, message):
+    file = tmp_path / "pipeline.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_requirements(str(file))
+
+
 @pytest.mark.parametrize(
     ("rule", "met"),
     [
