@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sys
 import threading
@@ -251,6 +252,22 @@ def test_steps_and_stamps(tmp_path: Path) -> None:
     before = stamp_of(tmp_path / "a")
     (tmp_path / "a" / "x").write_text("x")
     assert stamp_of(tmp_path / "a") != before
+
+
+def test_folders_that_vanish_while_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "set" / "inner").mkdir(parents=True)
+    (tmp_path / "set" / "a.png").write_bytes(b"12")
+    listed = os.scandir
+
+    def scandir(place: str | Path) -> object:
+        if Path(place).name == "inner":
+            raise FileNotFoundError(2, "No such file or directory", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert stamp_of(tmp_path / "set").startswith("1 2 ")
 
 
 def test_the_page_is_served_to_who_knows_its_place() -> None:
