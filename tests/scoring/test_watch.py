@@ -12,6 +12,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -252,6 +253,29 @@ def test_steps_and_stamps(tmp_path: Path) -> None:
     before = stamp_of(tmp_path / "a")
     (tmp_path / "a" / "x").write_text("x")
     assert stamp_of(tmp_path / "a") != before
+
+
+def test_a_set_that_vanished_is_scored_when_it_is_back(
+    place: Path, tiny_model, patches: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, away = place / "run" / "step_5", place / "away"
+    folder.mkdir()
+    for i, image in enumerate(patches[:8]):
+        Image.fromarray(image).save(folder / f"{i}.png")
+
+    def score(*arguments: Any, **options: Any) -> Any:
+        if folder.exists():
+            folder.rename(away)
+        return rl2qc.score(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rl2qc.scoring.watch.score", score)
+        found = rl2qc.watch(place / "run", place / "real", tiny_model, **FAST)
+    assert "step_5" in [one.name for one in found.sets if one.failure]
+    away.rename(folder)
+    found = rl2qc.watch(place / "run", place / "real", tiny_model, **FAST)
+    assert [one.name for one in found.sets if one.failure] == []
+    assert "step_5" in [one.name for one in found.scored]
 
 
 def test_folders_that_vanish_while_they_are_looked_at(
