@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from rl2qc.errors import UsageError
+from rl2qc.scoring.compare import compare
 from rl2qc.scoring.quote import bibtex, comparison_table, score_table
 from rl2qc.scoring.requirements import failed, read_requirements
 from rl2qc.scoring.results import MetricResult
@@ -52,6 +54,21 @@ def test_a_card_in_latex_and_markdown(card, tmp_path):
     )
     cells = score_table(card.shown()).rows
     assert [row[0].split()[0] for row in cells] == ["rl2", "fid", "coverage"]
+
+
+def test_the_sentence_of_a_comparison_is_of_what_was_done(stained, tiny_model):
+    images = stained(36, seed=5)
+    sets = {"a_b": images[:12], "c": images[12:24]}
+    options = {"cache": False, "metrics": ["rl2"]}
+    found = compare(sets, images[24:], tiny_model, n_resamples=6, **options)
+    assert "95% intervals are of 6 resamples." in found.methods()
+    assert "real-against-real" not in found.methods() and "(a_b: 12, c: 12)" in found.methods()
+    assert found.provenance["groups"] == {"real": None, "a_b": None, "c": None}
+    grouped = replace(found, provenance={**found.provenance, "groups": {"real": 4}})
+    assert "12 real images of 4 groups" in grouped.methods()
+    assert "95% intervals are of 6 resamples of whole groups." in grouped.methods()
+    alone = compare(sets, images[24:], tiny_model, n_resamples=0, **options)
+    assert "resamples" not in alone.methods() and "interval" not in alone.methods()
 
 
 def test_every_metric_of_the_package_has_its_paper():
