@@ -62,8 +62,9 @@ def score_command(
     require: Annotated[
         str | None,
         typer.Option(
-            metavar="RULES",
-            help="End with exit code 4 unless these hold, such as 'rl2 < 20, coverage > .6'.",
+            metavar="RULES|FILE.toml",
+            help="End with exit code 4 unless these hold, such as 'rl2 < 20, coverage > .6'; of a "
+            "TOML file its key require.",
         ),
     ] = None,
     curve: Annotated[

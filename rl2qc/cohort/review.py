@@ -73,8 +73,9 @@ class ReviewedTiles:
     def page(self, *, served: bool = False) -> str:
         """The page's text; ``served``: it saves to the server that it comes from."""
         shown, slides = len(self.tiles), len({tile.slide for tile in self.tiles})
+        inputs = "1 input" if slides == 1 else f"{slides} inputs"
         about = [
-            f"{shown:,} of {self.total:,} tiles of {slides} inputs, the most suspicious first "
+            f"{shown:,} of {self.total:,} tiles, the most suspicious first, these of {inputs} "
             f"({self.kept:,} of all are kept at \N{GREEK SMALL LETTER ALPHA} = {self.alpha:g})."
         ]
         if self.total > shown:

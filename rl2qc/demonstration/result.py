@@ -73,6 +73,9 @@ class Demo(Result):
     shipped_kept: float
     seconds: float
 
+    def __repr__(self) -> str:
+        return f"<Demo {str(self.page)!r}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {

@@ -22,10 +22,10 @@ class Looks(FeatureExtractor):
 
     name = "looks"
     dim = _SIDE**2 + len(TRACES)
-    identity = "looks: thumbnail 32, traces, version 2"
+    identity = "looks: thumbnail 32, traces, version 3"
 
     def extract(self, source: PatchSource, *, progress: bool = False) -> NDArray[np.float32]:
-        """Rows (n, 1034) float32."""
+        """Rows (n, 1035) float32."""
         out = np.empty((len(source), self.dim), np.float32)
         for row in range(len(source)):
             image = source[row]
@@ -42,10 +42,10 @@ class LooksOf:
 
     Attributes
     ----------
-    rows : (n, 1034) float32
+    rows : (n, 1035) float32
     thumbnails : (n, 32, 32) float32
         Brightness.
-    traces : (n, 10) float32
+    traces : (n, 11) float32
         In the order of :data:`rl2qc.images.traces.TRACES`.
     """
 

@@ -18,7 +18,7 @@ __all__ = ["Difference", "Encoding", "encoding_differences", "stored_as"]
 # their encoding, and farther by one standard error of the smaller set: halves of real sets, by
 # slides, and diffusion fakes reach 0.81; of colour, which a stain changes too, 0.86, and images
 # stored with colours at half the size 0.99.
-_SEPARATED = {"blocks": 0.86, "colour": 0.95, "fading": 0.86, "frame": 0.86}
+_SEPARATED = {"blocks": 0.86, "colour": 0.95, "fading": 0.86, "frame": 0.86, "palette": 0.86}
 # How little the finest detail falls off where it is noise; that of lenses falls by 1 and more.
 _FLAT = -0.5
 # Shares of images that may be stored otherwise.
@@ -31,8 +31,11 @@ _WORDS = {
     "blocks": "a pattern that repeats every 8 px, as JPEG and resizing leave",
     "colour": "colours without detail, as JPEG and WebP store them",
     "fading": "detail that fades towards the finest, as after resizing",
-    "frame": "a frame of one colour",
+    "frame": "a frame, as padding with one colour or mirrored edges leaves",
+    "palette": "at most 256 colours, as GIF and palettes store them",
 }
+# Of these more is a sign; of colour and fading, less.
+_MORE = ("blocks", "frame", "palette")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class Encoding:
     ----------
     abouts
         What each file says of itself; None of images that are no files.
-    traces : (n, 10) float32
+    traces : (n, 11) float32
         Of :func:`rl2qc.images.traces.traces`; None where pixels were not looked at.
     """
 
@@ -74,7 +77,7 @@ class Difference:
     Attributes
     ----------
     kind
-        "stored", "grey", or the trace: "blocks", "colour", "fading", "frame".
+        "stored", "grey", or the trace: "blocks", "colour", "fading", "frame", "palette".
     words
         What it is.
     shown_by
@@ -140,8 +143,7 @@ def encoding_differences(real: Encoding, generated: Encoding) -> list[Difference
         error = float(np.sqrt(needed * (1 - needed) / fewest))
         if abs(area - 0.5) < min(needed + error, 0.99) - 0.5:
             continue
-        # More of it: of fading and of colour less is a sign, of blocks and frames more.
-        more = (area > 0.5) == (kind in ("blocks", "frame"))
+        more = (area > 0.5) == (kind in _MORE)
         which, other = ("generated", "real") if more else ("real", "generated")
         # Beside noise everything fades.
         if kind != "fading" or np.median(sets[other]["flat"]) < _FLAT:
@@ -158,6 +160,7 @@ def _measures(traces: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
         # Tissue has more or less detail; how it falls off from coarse to fine is the optics'.
         "fading": np.minimum(of["band_3"], of["band_4"]) - of["band_0"],
         "frame": of["frame"],
+        "palette": of["palette"],
         "flat": of["band_4"] - of["band_2"],
     }
 

@@ -35,8 +35,9 @@ class Recipe:
     Attributes
     ----------
     format
-        "JPEG", "WEBP", or "" for none.
+        "JPEG", "WEBP", "GIF" (a palette of its own 256 colours), or "" for none.
     quality
+        Of JPEG and WebP.
     subsampling
         Of JPEG.
     factor
@@ -70,8 +71,9 @@ class Recipe:
             parts.append(f"resized {self.factor:g} and back")
         if self.format:
             label = {"WEBP": "WebP"}.get(self.format, self.format)
-            by = f" {self.subsampling}" if self.format == "JPEG" else ""
-            parts.append(f"{label} {self.quality}{by}")
+            how = [str(self.quality)] if self.quality else []
+            how += [self.subsampling] if self.format == "JPEG" else []
+            parts.append(" ".join([label, *how]))
         return ", ".join(parts) or "as it is"
 
     def __call__(self, image: _Pixels) -> _Pixels:
@@ -108,6 +110,8 @@ def find_recipe(source: PatchSource, of: Encoding, to: Encoding, kinds: Sequence
         By what the two differ (:class:`~rl2qc.images.encoding.Difference`).
     """
     usual = to.usual if "stored" in kinds else None
+    if "palette" in kinds or (usual is not None and usual.lossy == "GIF"):
+        return Recipe("GIF")
     if usual is not None and usual.lossy == "JPEG" and usual.quality:
         return Recipe("JPEG", usual.quality, usual.subsampling or "4:2:0")
     tried = [Recipe()]

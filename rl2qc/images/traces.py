@@ -1,4 +1,4 @@
-"""Traces that encoding leaves in pixels: blocks, colours at half size, resampling, frames.
+"""Traces that encoding leaves in pixels: blocks, small colours, resampling, frames, palettes.
 
 They tell how sets differ where the files do not, such as PNG files that were JPEG once.
 """
@@ -11,6 +11,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from rl2qc.images.frames import frame
 
 __all__ = ["TRACES", "traces"]
 
@@ -27,6 +29,7 @@ TRACES = (
     "band_3",
     "band_4",
     "frame",
+    "palette",
 )
 """What :func:`traces` gives, in its order."""
 
@@ -40,11 +43,13 @@ _HIGH = np.stack(
 _VANISHED = 0.6
 # What rounding to 8 bits leaves of power in every frequency.
 _ROUNDING = 1 / 12
+# Colours of a palette, and the contrast of an image, in grey levels, that shows something.
+_PALETTE, _SHOWN = 256, 2.0
 _EDGES = (0.25, 0.5, 0.625, 0.75, 0.875, 1.0)
 
 
 def traces(image: NDArray[np.uint8]) -> _Floats:
-    """Numbers (10,) float32 of an image (h, w, 3) of 16 px at least, in the order of TRACES.
+    """Numbers (11,) float32 of an image (h, w, 3) of 16 px at least, in the order of TRACES.
 
     - ``blocks``: how much more rows and columns differ across the edges of blocks of 8 px than
       within them, less 1: above 0.05 of JPEG.
@@ -56,7 +61,8 @@ def traces(image: NDArray[np.uint8]) -> _Floats:
     - ``band_0`` to ``band_4``: logarithm of the power, above that of rounding, from a quarter to
       half of Nyquist's frequency, and in four bands from there: they fall steeply where an image
       was resized.
-    - ``frame``: share of rows and columns that a frame of one colour takes.
+    - ``frame``: share of rows and columns that padding takes (:func:`rl2qc.images.frames.frame`).
+    - ``palette``: 1 of a coloured image of at most 256 colours, as GIF has them; else 0.
 
     Examples
     --------
@@ -69,7 +75,8 @@ def traces(image: NDArray[np.uint8]) -> _Floats:
     luma = ycc[..., 0]
     blocks, vanished, fine = _blocks(luma)
     return np.array(
-        [blocks, vanished, fine, _colour(ycc), *_bands(luma), _frame(image)], np.float32
+        [blocks, vanished, fine, _colour(ycc), *_bands(luma), frame(image), _palette(image)],
+        np.float32,
     )
 
 
@@ -121,12 +128,10 @@ def _bands(luma: _Floats) -> list[float]:
     ]
 
 
-def _frame(image: NDArray[np.uint8]) -> float:
-    """Share of the rows and columns at the edges that are of one colour; 0 of a blank image."""
-    if image.reshape(-1, 3).std(axis=0).max() < 1:
+def _palette(image: NDArray[np.uint8]) -> float:
+    """Whether an image in colour has no more colours than a palette; blank ones have few anyhow."""
+    pixels = image.reshape(-1, 3)
+    if pixels.std(axis=0).max() < _SHOWN or np.ptp(image, axis=2).max() == 0:
         return 0.0
-    total = 0
-    for plane in (image, image.swapaxes(0, 1)):
-        for lines in (plane, plane[::-1]):
-            total += next((i for i, line in enumerate(lines) if np.ptp(line, axis=0).max() > 2), 0)
-    return total / sum(image.shape[:2])
+    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    return float(len(np.unique(codes)) <= _PALETTE)

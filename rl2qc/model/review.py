@@ -69,6 +69,9 @@ class Review(Result):
     n_reference: int
     groups: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Review: the least likely {len(self)} of {self.n_reference} patches>"
+
     def __len__(self) -> int:
         return len(self.source)
 

@@ -113,6 +113,10 @@ class Agreement(Result):
     warnings: tuple[str, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        scores = len(self.higher_is_better) - 1
+        return f"<Agreement with {self.against}: {scores} scores, {len(self.tasks)} tasks>"
+
     def __getitem__(self, name: str) -> float:
         """Kendall's tau of a score, over all tasks."""
         return (self.overall or self.tasks[0].metrics)[name].tau

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +81,9 @@ def _may_be(place: Path) -> bool:
 
 def stamp_of(path: Path) -> str:
     """What changes while a set is written: how many files it has, their size and latest change."""
-    files = [path] if path.is_file() else [place for place in path.rglob("*") if place.is_file()]
+    # os.walk passes over folders that vanish meanwhile; rglob does not in every Python.
+    inner = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    files = [path] if path.is_file() else [place for place in inner if place.is_file()]
     sizes, latest = 0, 0
     for file in files:
         try:

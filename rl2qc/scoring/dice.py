@@ -75,6 +75,9 @@ class Dice(Result):
     warnings: tuple[str, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Dice {self.value:.4f} of {len(self.names)} pairs>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`)."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}

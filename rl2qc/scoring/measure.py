@@ -136,11 +136,9 @@ def measure_sets(
         sets, found = {}, {}
         for title, source in sources.items():
             arrays = measure(source, extractors[title], given.get(title))
-            known = groups[title] or found_groups(source, arrays.get("features"), looks[title])
-            found[title] = known
-            sets[title] = ImageSet(
-                source, arrays, known.labels, None, looks[title], extractors[title].name
-            )
+            seen, name = looks[title], extractors[title].name
+            found[title] = groups[title] or found_groups(source, arrays.get("features"), seen)
+            sets[title] = ImageSet(source, arrays, found[title].labels, None, seen, name)
         beside = tuple(measure.beside(by, sets) for by in others)
         measure, fitted = fit_to_real(measure, sets, [by.sets for by in beside])
         control = measure.control(sets["real"], extractors["real"], encodings)
@@ -151,6 +149,7 @@ def measure_sets(
     made = {
         "patch_size": sources["real"].size,
         "encoding": encodings.record(),
+        "groups": {title: images.n_groups for title, images in sets.items()},
         "group_evidence": {title: known.evidence for title, known in found.items()},
         "independent_images": {t: _independent(s) for t, s in sets.items()},
         "features": extractor.name,

@@ -174,11 +174,19 @@ def methods(made: Mapping[str, Any], names: Sequence[str]) -> str:
         f"Scores ({', '.join(names)}) of generated images ({counted}) against {real} were computed "
         f"at {made['patch_size']} px with {known}, model {made['checkpoint']} (SHA-256 "
         f"{made['checkpoint_sha256'][:12]}){fitted_words(made)}, features {made['features']}, "
-        f"seed {settings['seed']}"
-        f"{encoded}; {settings['level']:.0%} intervals and real-against-real baselines are of "
-        f"{settings['n_resamples']} resamples"
-        f"{' of whole groups' if groups else ''}."
+        f"seed {settings['seed']}{encoded}{_resampled(made)}."
     )
+
+
+def _resampled(made: Mapping[str, Any]) -> str:
+    """What intervals are of, and baselines, which a comparison has not."""
+    settings = made["settings"]
+    if not settings["n_resamples"]:
+        return ""
+    alone = isinstance(made["n_generated"], Mapping)
+    what = "intervals" if alone else "intervals and real-against-real baselines"
+    whole = " of whole groups" if made.get("groups", {}).get("real") else ""
+    return f"; {settings['level']:.0%} {what} are of {settings['n_resamples']} resamples{whole}"
 
 
 def fitted_words(made: Mapping[str, Any]) -> str:

@@ -82,6 +82,10 @@ class Rejection(Result):
     warnings: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        what = "rejected after" if self.rejected else "not rejected by"
+        return f"<Rejection: {what} {self.n_read} of {self.n_generated} images>"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, as the schema in the package describes it (:func:`schema`)."""
         return {

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import operator
 import re
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rl2qc.core.text import number
 from rl2qc.errors import UsageError
@@ -51,14 +53,15 @@ def read_requirements(text: str, measured: Sequence[str] | None = None) -> tuple
     Parameters
     ----------
     text
-        Such as "rl2 < 20, coverage > .6".
+        Such as "rl2 < 20, coverage > .6"; or a TOML file whose key ``require`` is that, or a list.
     measured
         Names of the metrics that are chosen; all without.
 
     Raises
     ------
     UsageError
-        A part that is no requirement, or of no metric, or of one that is not measured.
+        A part that is no requirement, or of no metric, or of one that is not measured; a file that
+        cannot be read, or without the key.
 
     Examples
     --------
@@ -66,7 +69,8 @@ def read_requirements(text: str, measured: Sequence[str] | None = None) -> tuple
     ['rl2 < 20', 'coverage > 0.6']
     """
     found = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
+    rules = _of_file(text) if text.lower().endswith(".toml") else text
+    for part in filter(None, (p.strip() for p in rules.split(","))):
         match = _PART.fullmatch(part)
         try:
             limit = float(match["limit"]) if match else math.nan
@@ -88,6 +92,21 @@ def read_requirements(text: str, measured: Sequence[str] | None = None) -> tuple
                 "leaves out: add it there"
             )
     return tuple(found)
+
+
+def _of_file(path: str) -> str:
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8")).get("require")
+    except OSError as error:
+        raise UsageError(f"--require: cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"--require: {path} is no TOML: {error}") from error
+    rules = [found] if isinstance(found, str) else found
+    if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
+        raise UsageError(
+            f"--require: {path} has no require = 'rl2 < 20, coverage > .6', nor a list of such"
+        )
+    return ",".join(rules)
 
 
 def failed(

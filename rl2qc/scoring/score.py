@@ -171,7 +171,6 @@ def _counted(measured: Measured, finding: Finding) -> dict[str, Any]:
         "n_copies": finding.n_copies,
         "paired": finding.paired,
         "n_unseen": 0 if real.unseen is None else len(real.unseen),
-        "groups": {t: measured.sets[t].n_groups for t in ("generated", "real")},
     }
 
 

@@ -195,7 +195,9 @@ class _Looking:
             done = self._score(found, stamp)
         except Rl2qcError as error:
             failure = " ".join(str(error).split())
-            done = WatchedSet(found.name, found.step, stamp, failure=failure)
+            # What vanished meanwhile is tried again if it comes back.
+            seen = stamp if found.path.exists() else ""
+            done = WatchedSet(found.name, found.step, seen, failure=failure)
         seconds = round(time.monotonic() - started, 2)
         self._sets[found.name] = replace(done, seconds=seconds)
         self.write()

@@ -56,6 +56,11 @@ def test_the_most_suspicious_come_first(out: Path) -> None:
     assert len({tile.key for tile in found.tiles}) == 14
 
 
+def test_inputs_are_those_of_the_tiles_shown(out: Path) -> None:
+    some = rl2qc.review(out, out / "some.html", limit=1)
+    assert f"1 of {some.total} tiles, the most suspicious first, these of 1 input (" in some.page()
+
+
 def test_the_page_is_whole_and_not_replaced(out: Path, rl2qc: Callable) -> None:
     done = rl2qc("review", out)
     assert done.code == 0

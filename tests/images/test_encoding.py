@@ -26,6 +26,7 @@ ENCODINGS = {
     "jpeg 75": Recipe("JPEG", 75),
     "webp 80": Recipe("WEBP", 80),
     "resized": Recipe(factor=0.75),
+    "gif": Recipe("GIF"),
 }
 
 
@@ -43,8 +44,9 @@ def save(images, folder, recipe):
     for i, image in enumerate(images):
         if recipe.format:
             more = {"subsampling": 2} if recipe.format == "JPEG" else {}
-            suffix = {"JPEG": "jpg", "WEBP": "webp"}[recipe.format]
-            Image.fromarray(image).save(folder / f"{i}.{suffix}", quality=recipe.quality, **more)
+            more |= {"quality": recipe.quality} if recipe.quality else {}
+            suffix = {"JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}[recipe.format]
+            Image.fromarray(image).save(folder / f"{i}.{suffix}", **more)
         else:
             Image.fromarray(recipe(image)).save(folder / f"{i}.png")
     source = as_source(folder)
@@ -105,7 +107,32 @@ def test_a_frame_is_seen(tissue):
     assert traces(np.full((64, 64, 3), 230, np.uint8))[frame] == 0
 
 
-@pytest.mark.parametrize("name", ["jpeg 95", "jpeg 75"])
+@pytest.mark.parametrize("mode", ["reflect", "symmetric", "edge", "constant"])
+def test_padding_is_named(tissue, mode):
+    inner = tissue[:, 12:-12, 12:-12]
+    padded = np.pad(inner, ((0, 0), (12, 12), (12, 12), (0, 0)), mode=mode)
+    png = Encoding([None] * 16, np.stack([traces(image) for image in tissue]))
+    again = Encoding([None] * 16, np.stack([traces(image) for image in padded]))
+    assert png.traces[:, TRACES.index("frame")].max() == 0
+    assert np.median(again.traces[:, TRACES.index("frame")]) == pytest.approx(48 / 256)
+    assert "frame" in {d.kind for d in encoding_differences(png, again)}
+
+
+def test_palettes_are_named_by_their_pixels(tissue, sets):
+    few = [np.array(Image.fromarray(image).quantize(256).convert("RGB")) for image in tissue]
+    again = Encoding(sets["png"].abouts, np.stack([traces(image) for image in few]))
+    (found,) = [d for d in encoding_differences(sets["png"], again) if d.kind == "palette"]
+    assert found.shown_by == "generated"
+    recipe = find_recipe(as_source(tissue), sets["png"], again, [found.kind])
+    assert recipe == Recipe("GIF") and recipe.name == "GIF"
+    # Grey images have no more shades than that, and blank ones few colours.
+    palette = TRACES.index("palette")
+    grey = np.repeat(tissue[0][..., :1], 3, axis=2)
+    assert traces(few[0])[palette] == 1 and traces(grey)[palette] == 0
+    assert traces(np.full((64, 64, 3), (240, 235, 238), np.uint8))[palette] == 0
+
+
+@pytest.mark.parametrize("name", ["jpeg 95", "jpeg 75", "gif"])
 def test_a_recipe_is_that_of_the_files(sets, tissue, name):
     differences = encoding_differences(sets["png"], sets[name])
     kinds = [d.kind for d in differences]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
 from rl2qc.errors import UsageError
+from rl2qc.scoring.compare import compare
 from rl2qc.scoring.quote import bibtex, comparison_table, score_table
 from rl2qc.scoring.requirements import failed, read_requirements
 from rl2qc.scoring.results import MetricResult
@@ -54,6 +56,21 @@ def test_a_card_in_latex_and_markdown(card, tmp_path):
     assert [row[0].split()[0] for row in cells] == ["rl2", "fid", "coverage"]
 
 
+def test_the_sentence_of_a_comparison_is_of_what_was_done(stained, tiny_model):
+    images = stained(36, seed=5)
+    sets = {"a_b": images[:12], "c": images[12:24]}
+    options = {"cache": False, "metrics": ["rl2"]}
+    found = compare(sets, images[24:], tiny_model, n_resamples=6, **options)
+    assert "95% intervals are of 6 resamples." in found.methods()
+    assert "real-against-real" not in found.methods() and "(a_b: 12, c: 12)" in found.methods()
+    assert found.provenance["groups"] == {"real": None, "a_b": None, "c": None}
+    grouped = replace(found, provenance={**found.provenance, "groups": {"real": 4}})
+    assert "12 real images of 4 groups" in grouped.methods()
+    assert "95% intervals are of 6 resamples of whole groups." in grouped.methods()
+    alone = compare(sets, images[24:], tiny_model, n_resamples=0, **options)
+    assert "resamples" not in alone.methods() and "interval" not in alone.methods()
+
+
 def test_every_metric_of_the_package_has_its_paper():
     named = [s for s in METRICS if s.question or s.name in ("swd", "inception_score")]
     named = [s for s in named if "likelihood" not in s.needs]
@@ -87,6 +104,32 @@ def test_what_is_not_measured_is_told():
     )
     with pytest.raises(UsageError, match="asks for fid, kid, which --metrics rl2 leaves out"):
         read_requirements("rl2 < 1, kid < 2, fid < 2", ["rl2"])
+
+
+@pytest.mark.parametrize("value", ['"rl2 < 20, coverage > .6"', '["rl2 < 20", "coverage > .6"]'])
+def test_requirements_of_a_settings_file(tmp_path, value):
+    file = tmp_path / "pipeline.toml"
+    file.write_text(f"seed = 1\nrequire = {value}\n[other]\nx = 1\n")
+    assert read_requirements(str(file)) == read_requirements("rl2 < 20, coverage > .6")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read"),
+        ("seed = 1", "has no require"),
+        ("require = 3", "has no require"),
+        ("require = [1]", "has no require"),
+        ("require = ", "is no TOML"),
+        ("require = 'rl2 = 3'", "'rl2 = 3' must be a metric"),
+    ],
+)
+def test_settings_files_without_requirements(tmp_path, text, message):
+    file = tmp_path / "pipeline.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_requirements(str(file))
 
 
 @pytest.mark.parametrize(

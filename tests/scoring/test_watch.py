@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -251,6 +253,45 @@ def test_steps_and_stamps(tmp_path: Path) -> None:
     before = stamp_of(tmp_path / "a")
     (tmp_path / "a" / "x").write_text("x")
     assert stamp_of(tmp_path / "a") != before
+
+
+def test_a_set_that_vanished_is_scored_when_it_is_back(
+    place: Path, tiny_model, patches: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, away = place / "run" / "step_5", place / "away"
+    folder.mkdir()
+    for i, image in enumerate(patches[:8]):
+        Image.fromarray(image).save(folder / f"{i}.png")
+
+    def score(*arguments: Any, **options: Any) -> Any:
+        if folder.exists():
+            folder.rename(away)
+        return rl2qc.score(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rl2qc.scoring.watch.score", score)
+        found = rl2qc.watch(place / "run", place / "real", tiny_model, **FAST)
+    assert "step_5" in [one.name for one in found.sets if one.failure]
+    away.rename(folder)
+    found = rl2qc.watch(place / "run", place / "real", tiny_model, **FAST)
+    assert [one.name for one in found.sets if one.failure] == []
+    assert "step_5" in [one.name for one in found.scored]
+
+
+def test_folders_that_vanish_while_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "set" / "inner").mkdir(parents=True)
+    (tmp_path / "set" / "a.png").write_bytes(b"12")
+    listed = os.scandir
+
+    def scandir(place: str | Path) -> object:
+        if Path(place).name == "inner":
+            raise FileNotFoundError(2, "No such file or directory", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert stamp_of(tmp_path / "set").startswith("1 2 ")
 
 
 def test_the_page_is_served_to_who_knows_its_place() -> None:
