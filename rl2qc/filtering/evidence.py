@@ -20,6 +20,7 @@ from rl2qc.core.arguments import check
 from rl2qc.core.arrays import read_arrays, write_arrays
 from rl2qc.errors import WorkError
 from rl2qc.filtering.decision import ADAPT
+from rl2qc.images.blank import BLANK_P
 from rl2qc.images.cells import WITHOUT_EDGES, CellMap, encode_cells
 from rl2qc.images.odd_hue import hue_p_values, mark_ink
 from rl2qc.stats.adaptation import (
@@ -221,6 +222,7 @@ def judge_evidence(
     cohort: Adaptation | None,
     weights: Sequence[float] = (),
     odd_hue: ArrayLike | None = None,
+    blank: NDArray[np.bool_] | None = None,
 ) -> tuple[Adaptation | None, dict[str, NDArray[np.float64]]]:
     """What evidence says beside what is usual: the adaptation, and the columns that follow from it.
 
@@ -237,6 +239,8 @@ def judge_evidence(
     odd_hue : (n,)
         Share of each tile whose hue no stain has: where that condemns a tile beyond doubt, it is
         judged by it, unless no slide is adapted to.
+    blank : (n,)
+        Which tiles show nothing but glass: beyond doubt no tissue.
 
     Returns
     -------
@@ -258,11 +262,13 @@ def judge_evidence(
     if evidence.tiles is not None:
         worst = worst_of(p, evidence.tiles)
         score, p = score[worst], corrected(p[worst], np.bincount(evidence.tiles))
+    beyond_doubt = [] if blank is None else [np.where(blank, BLANK_P, 1.0)]
     if odd_hue is not None and adapt != "none":
-        by_hue = hue_p_values(odd_hue)
-        surer = by_hue < p
-        score = np.where(surer, -score_at(by_hue, adaptation, prior), score)
-        p = np.minimum(p, by_hue)
+        beyond_doubt.append(hue_p_values(odd_hue))
+    for by_quantity in beyond_doubt:
+        surer = by_quantity < p
+        score = np.where(surer, -score_at(by_quantity, adaptation, prior), score)
+        p = np.minimum(p, by_quantity)
     return adaptation, {"score": score, "p_value": p}
 
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from rl2qc.filtering.decision import over_rejection_warnings
 from rl2qc.filtering.drift import MIN_TILES
 from rl2qc.filtering.evidence import Evidence, adaptation_warnings
+from rl2qc.images.blank import blank_tiles
 from rl2qc.images.odd_hue import reasons_by_hue
 from rl2qc.images.quantity_names import QUANTITIES
 from rl2qc.images.reasons import (
     DAMAGE_REASONS,
     FOREIGN,
+    GLASS,
     PROCEDURAL,
     ReferenceQuantities,
     likely_reasons,
@@ -86,7 +88,9 @@ def _of_evidence(table: Decided) -> NDArray[np.str_]:
     of_classes = table.evidence.reasons(table.adaptation)
     if table.adapt != "none" and "odd_hue" in table.measurements:
         of_classes = reasons_by_hue(of_classes, table.measurements["odd_hue"], prior.classes)
-    return np.where(table.keep, "", words[of_classes.argmax(1)])
+    found = np.where(table.keep, "", words[of_classes.argmax(1)])
+    blank = blank_tiles(table.measurements)
+    return found if blank is None else np.where(~table.keep & blank, GLASS, found)
 
 
 def _of_quantities(table: Decided) -> NDArray[np.str_]:

@@ -21,6 +21,7 @@ from rl2qc.filtering.reasons import decision_warnings, reasons_of
 from rl2qc.filtering.table_facts import OVER_REJECTED, flags_of, shifted_tiles, tile_size_of
 from rl2qc.filtering.verdict import VerdictRules
 from rl2qc.filtering.views import TableViews
+from rl2qc.images.blank import blank_tiles
 from rl2qc.images.reasons import ReferenceQuantities
 from rl2qc.stats.adaptation import Adaptation
 
@@ -290,9 +291,8 @@ class TileTable(TableViews):
         weights = () if corrected is None else corrected.weights
         adapts = self.evidence is not None and self.evidence.adapts
         adapt = self.adapt if adapt is None else adapt
-        adaptation, judged = judge_evidence(
-            self.evidence, adapt, cohort, weights, self.measurements.get("odd_hue")
-        )
+        odd_hue, blank = self.measurements.get("odd_hue"), blank_tiles(self.measurements)
+        adaptation, judged = judge_evidence(self.evidence, adapt, cohort, weights, odd_hue, blank)
         measurements = self.measurements | judged if judged else self.measurements
         keep = keep_tiles(measurements["p_value"], alpha, method)
         given = {k: v for k, v in {**rules, "max_rejected": max_rejected}.items() if v is not None}

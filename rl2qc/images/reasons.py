@@ -14,6 +14,7 @@ __all__ = [
     "ALL_REASONS",
     "DAMAGE_REASONS",
     "FOREIGN",
+    "GLASS",
     "MIN_REFERENCE",
     "PROCEDURAL",
     "REASONS",
@@ -24,6 +25,8 @@ __all__ = [
 
 FOREIGN = "out of distribution"
 """The reason of what is unlike all that the model knows, and that no one thing tells of."""
+GLASS = "pale or background"
+"""The reason of tiles without stain, or without tissue."""
 REASONS = (
     "out of focus",
     "ink or pen",
