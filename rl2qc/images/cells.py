@@ -15,7 +15,6 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import maximum_filter
 
 __all__ = ["CELL", "WITHOUT_EDGES", "CellMap", "encode_cells", "glass_cells"]
 
@@ -133,6 +132,8 @@ class CellMap:
 
     def _beyond(self, cells: NDArray[np.int8], limits: NDArray[np.float64]) -> NDArray[np.uint8]:
         """:meth:`mask` of some tiles, by their limits in quarters of a logit."""
+        from scipy.ndimage import maximum_filter  # not needed for --help
+
         strongest = cells[..., 0].astype(np.int64)
         margins = np.maximum(
             cells[..., 1] - limits[np.arange(len(cells))[:, None, None], strongest], 0
